@@ -1,0 +1,58 @@
+# Everything runs in .venv, which the first target that needs it makes with nothing but Python and pip.
+# PYTHON=python3.13 picks the interpreter for a new .venv; ARGS="-k drain" is handed to what a target runs.
+
+PYTHON ?= python3
+ARGS ?=
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
+# One stamp for each kind of install. A development install holds the other one too, so it touches both.
+VENV := .venv/.made
+RUN := .venv/.installed
+DEV := .venv/.installed-dev
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help demo test lint soak bench lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
+
+demo: $(RUN) ## run the demo
+	$(BIN)/python examples/demo.py $(ARGS)
+
+test: $(DEV) ## run the tests, with sampled counts
+	$(BIN)/python -m pytest -n 2 -q $(ARGS)
+
+lint: $(DEV) ## ruff, mypy and the floors
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+soak: $(DEV) ## run the tests with full counts
+	EVOX_SOAK=1 $(BIN)/python -m pytest -n 2 -q -m "soak or not soak" --timeout 600 $(ARGS)
+
+bench: $(DEV) ## run the benchmarks
+	$(BIN)/python benchmarks/run.py $(ARGS)
+
+lock: ## write both lock files anew (ARGS=--upgrade for newer versions)
+	$(PYTHON) tools/lock.py $(ARGS)
+
+clean: ## remove .venv, caches and builds
+	rm -rf .venv .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Evox needs Python 3.11 or newer: make PYTHON=...")'
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+$(RUN): requirements.lock pyproject.toml | $(VENV)
+	$(PIP) install -r requirements.lock
+	@touch $@
+
+$(DEV): requirements.lock requirements-dev.lock pyproject.toml | $(VENV)
+	$(PIP) install -r requirements-dev.lock
+	@touch $(RUN) $@

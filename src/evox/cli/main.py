@@ -1,0 +1,91 @@
+"""The command group. Help comes from the table here, so that ``evox --help`` imports no command, no FastAPI and no user code.
+
+A command runs in asyncclick's small loop and returns what is to be done after it: ``evox run`` chooses its own event loop, which
+cannot be started inside another.
+"""
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import anyio
+import asyncclick as click
+
+from evox import __version__
+
+__all__ = ["main"]
+
+COMMANDS = {
+    "run": ("evox.cli.run", "Run services: in this project, or in the files, folders or modules named."),
+}
+
+
+class _Lazy(click.Group):
+    """Imports a command when it is called, not when it is listed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "--version", prog_name="evox")
+def group() -> None:
+    """Evox: microservices on structured concurrency."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: Without the program's name; the process's own by default.
+
+    Returns:
+        The exit code: 0 ok, 1 failed, 2 usage, 69 port busy, 70 internal, 78 configuration, 124 drain deadline, 130 interrupt.
+    """
+    try:
+        given = None if arguments is None else list(arguments)
+        parse = partial(group.main, args=given, prog_name="evox", standalone_mode=False)
+        then: Callable[[], int] | int | None = anyio.run(parse)
+        return then() if callable(then) else int(then or 0)
+    except click.exceptions.Exit as error:
+        return int(error.exit_code)
+    except click.Abort:
+        return 130
+    except click.ClickException as error:
+        _show(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        return _report(error, trace="--trace" in (arguments or sys.argv))
+
+
+def _show(error: Any) -> None:
+    error.show()
+
+
+def _report(error: Exception, *, trace: bool) -> int:
+    from evox.errors import EvoxError
+    from evox.failures import describe, root_cause
+
+    cause = root_cause(error)
+    if isinstance(cause, click.ClickException):
+        _show(cause)
+        return cause.exit_code
+    sys.stderr.write(describe(cause if isinstance(cause, EvoxError) else error, trace=trace) + "\n")
+    return cause.exit_code if isinstance(cause, EvoxError) else 70

@@ -1,0 +1,53 @@
+"""``evox run``: run services until a signal."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import asyncclick as click
+
+__all__ = ["command"]
+
+
+@click.command(name="run")
+@click.argument("targets", nargs=-1)
+@click.option("--dev", is_flag=True, help="Restart on save, show every request, drain in a second.")
+@click.option("--only", multiple=True, metavar="NAME", help="Run only this service; may be repeated.")
+@click.option("--host", metavar="ADDRESS", help="Address to listen on.  [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port of the gateway, of the one service, or of the first.")
+@click.option("--backend", type=click.Choice(["auto", "trio", "asyncio"]), help="Event loop.  [default: auto]")
+@click.option("--gateway", is_flag=True, default=None, help="All services under one port, each below its name.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON event a line instead of text.")
+@click.option("--trace", is_flag=True, help="Show whole tracebacks.")
+def command(
+    targets: tuple[str, ...],
+    dev: bool,
+    only: tuple[str, ...],
+    host: str | None,
+    port: int | None,
+    backend: str | None,
+    gateway: bool | None,
+    as_json: bool,
+    trace: bool,
+) -> Callable[[], int]:
+    """Run services: in this project, or in the files, folders or modules named as TARGETS (module:attribute picks one)."""
+    if dev and "EVOX_HANDOVER" not in os.environ:
+        return lambda: _develop(targets)
+
+    def run() -> int:
+        from evox.orchestrator import Handover, RunOptions, plan, serve
+
+        options = RunOptions(targets, only, host, port, backend, gateway, as_json, dev, trace)
+        return serve(plan(options), handover=Handover(os.environ))
+
+    return run
+
+
+def _develop(targets: tuple[str, ...]) -> int:
+    from evox.orchestrator.reload import develop
+
+    folders = {Path.cwd()} | {Path(one.partition(":")[0]) for one in targets}
+    watched = {(path if path.is_dir() else path.parent).resolve() for path in folders if path.exists()}
+    arguments = sys.argv[1:]
+    return develop(arguments, sorted(watched))

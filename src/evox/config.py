@@ -1,0 +1,241 @@
+"""Configuration: typed settings from ``[tool.evox]`` in pyproject.toml, ``evox.toml`` and ``EVOX_*``; later wins.
+
+Unknown names and values that do not fit are errors that name the file and the line. Nothing needs pyproject.toml at run time. Each
+value's source is kept, so that what is shown of a configuration says where it comes from.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict, SettingsError
+
+from evox.durations import seconds
+from evox.errors import InvalidOption, Place, UnknownOption, UnreadableConfiguration
+
+__all__ = ["Loaded", "RuntimeSettings", "ServingSettings", "Settings", "find_root", "load", "section"]
+
+Seconds = Annotated[float, BeforeValidator(seconds)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+def _split(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class ServingSettings(_Table):
+    """``[tool.evox.serving]``. Durations in seconds or as ``"30s"``."""
+
+    drain_delay: Seconds = Field(1.0, description="from the signal to the close of the listener; readiness says 503 meanwhile")
+    drain_timeout: Seconds = Field(30.0, description="hard deadline after the signal: what still runs is cut")
+    stream_grace: Seconds = Field(5.0, description="how long streams and WebSockets may go on after the signal")
+    keep_alive: Seconds = Field(75.0, description="how long an idle connection is kept")
+    backlog: int = Field(2048, ge=1, description="connections the kernel queues before they are accepted")
+
+
+class RuntimeSettings(_Table):
+    """``[tool.evox.runtime]``. Durations in seconds or as ``"30s"``."""
+
+    start_timeout: Seconds = Field(30.0, description="limit of each service's start-up")
+    shutdown_timeout: Seconds = Field(10.0, description="limit of each service's shutdown hooks")
+    max_restarts: int = Field(5, ge=0, description="crashes of a service tolerated within window")
+    window: Seconds = Field(60.0, description="seconds over which crashes are counted")
+    backoff: Seconds = Field(0.5, description="wait before the first restart; doubles")
+    threads: int = Field(40, ge=1, description="worker threads of a service's hooks and background tasks")
+
+
+class Settings(BaseSettings):
+    """``[tool.evox]``."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="EVOX_", env_nested_delimiter="__", extra="forbid", frozen=True, validate_default=True
+    )
+
+    backend: Literal["auto", "trio", "asyncio"] = Field("auto", description="the event loop")
+    services: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
+        (), description="files, folders or modules to run; found by themselves when empty"
+    )
+    host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
+    gateway: bool = Field(False, description="all services under one port")
+    port: Port = Field(8000, description="the gateway's port, and the first one given to services without one")
+    serving: ServingSettings = ServingSettings()
+    runtime: RuntimeSettings = RuntimeSettings()
+    config: dict[str, dict[str, Any]] = Field({}, description="your own sections, read with inject.config(name)")
+
+    @classmethod
+    def settings_customise_sources(cls, settings_cls: type[BaseSettings], **sources: Any) -> tuple[Any, ...]:
+        """Take only what ``load`` hands over: it has merged the sources, and knows each value's origin."""
+        del settings_cls
+        return (sources["init_settings"],)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Settings and where they came from.
+
+    Attributes:
+        settings: The validated settings.
+        root: The project's folder.
+        sources: For each option set anywhere, dotted, the source that won.
+        unknown_environment: ``EVOX_*`` variables that mean nothing, each with the likely meant one or an empty text.
+    """
+
+    settings: Settings
+    root: Path
+    sources: Mapping[str, str] = field(default_factory=dict)
+    unknown_environment: tuple[str, ...] = ()
+
+
+def find_root(start: Path) -> Path:
+    """Return the nearest folder from ``start`` upwards with evox.toml, or pyproject.toml with [tool.evox]; else ``start``."""
+    start = start.resolve()
+    folder = start if start.is_dir() else start.parent
+    for candidate in (folder, *folder.parents):
+        if (candidate / "evox.toml").is_file() or "evox" in _read(candidate / "pyproject.toml").get("tool", {}):
+            return candidate
+    return folder
+
+
+def load(root: Path, *, environ: Mapping[str, str] | None = None, **given: Any) -> Loaded:
+    """Read and validate the configuration of a project.
+
+    Args:
+        root: The project's folder, from ``find_root``.
+        environ: The environment; the process's own by default.
+        **given: Options from the command line; None is not given. They win over all else.
+
+    Raises:
+        UnknownOption: if a name means nothing.
+        InvalidOption: if a value does not fit.
+        UnreadableConfiguration: if a file is not TOML.
+    """
+    environ = os.environ if environ is None else environ
+    pyproject, toml = root / "pyproject.toml", root / "evox.toml"
+    layers: list[tuple[str, Path | None, dict[str, Any]]] = [
+        (f"[tool.evox] in {pyproject.name}", pyproject, _read(pyproject).get("tool", {}).get("evox", {})),
+        (toml.name, toml, _read(toml)),
+        ("the environment", None, _environment(environ)),
+        ("the command line", None, {name: value for name, value in given.items() if value is not None}),
+    ]
+    merged: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for name, _, values in layers:
+        _merge(merged, values)
+        sources |= dict.fromkeys(_dotted(values), name)
+    try:
+        settings = Settings(**merged)
+    except ValidationError as error:
+        raise _explain(error, layers) from None
+    return Loaded(settings, root, sources, tuple(_unknown(environ)))
+
+
+def section(loaded: Loaded, name: str, *beside: Path) -> dict[str, Any]:
+    """Return the merged values of one of the user's own sections.
+
+    Args:
+        loaded: The project's configuration.
+        name: The section's name.
+        *beside: Files read first, such as a service's own ``config.toml``; what the project says wins over them.
+    """
+    merged: dict[str, Any] = {}
+    for file in beside:
+        _merge(merged, _read(file).get(name, {}))
+    _merge(merged, loaded.settings.config.get(name, {}))
+    return merged
+
+
+# Read elsewhere: the log level, the sockets a parent process keeps, and the test suite's own switch.
+_ELSEWHERE: Final = frozenset({"EVOX_LOG", "EVOX_HANDOVER", "EVOX_SOAK"})
+
+
+def _environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    class Source(EnvSettingsSource):
+        def _load_env_vars(self) -> Mapping[str, str | None]:
+            return {name.lower(): value for name, value in environ.items()}
+
+    try:
+        return Source(Settings)()
+    except SettingsError as error:
+        raise InvalidOption("EVOX_*", source="the environment", why=str(error.__cause__ or error)) from None
+
+
+def _unknown(environ: Mapping[str, str]) -> Iterable[str]:
+    known = {f"EVOX_{name.upper()}" for name in Settings.model_fields}
+    for name in environ:
+        if name.startswith("EVOX_") and name not in _ELSEWHERE and name.split("__")[0] not in known:
+            yield name
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, ValueError) as error:
+        raise UnreadableConfiguration(str(file), error) from None
+
+
+def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        if isinstance(value, Mapping) and isinstance(into.get(name), dict):
+            _merge(into[name], value)
+        else:
+            into[name] = dict(value) if isinstance(value, Mapping) else value
+
+
+def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterable[str]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def _explain(error: ValidationError, layers: list[tuple[str, Path | None, dict[str, Any]]]) -> UnknownOption | InvalidOption:
+    first = error.errors(include_url=False, include_input=False)[0]
+    path = [str(part) for part in first["loc"]]
+    source, place = _origin(path, layers)
+    if first["type"] == "extra_forbidden":
+        return UnknownOption(".".join(path), source=source, known=_fields(path[:-1]), place=place)
+    return InvalidOption(".".join(path), source=source, why=first["msg"].removeprefix("Value error, "), place=place)
+
+
+def _origin(path: list[str], layers: list[tuple[str, Path | None, dict[str, Any]]]) -> tuple[str, Place | None]:
+    for name, file, values in reversed(layers):
+        found: Any = values
+        keys = [key for key in path if not key.isdigit()]
+        for key in keys:
+            found = found.get(key, _MISSING) if isinstance(found, Mapping) else _MISSING
+        if found is not _MISSING:
+            return name, _line(file, keys[-1]) if file is not None else None
+    return "the configuration", None
+
+
+_MISSING: Final = object()
+
+
+def _line(file: Path, key: str) -> Place:
+    pattern = re.compile(rf"^\s*(\[.*\b)?\"?{re.escape(key)}\"?\s*(=|\.|\])")
+    for number, text in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        if pattern.match(text):
+            return Place(str(file), number)
+    return Place(str(file))
+
+
+def _fields(path: list[str]) -> Iterable[str]:
+    fields: Mapping[str, FieldInfo] = Settings.model_fields
+    for part in path:
+        model = fields[part].annotation
+        candidates = [model, *get_args(model)]
+        fields = next(c.model_fields for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
+    return fields

@@ -1,0 +1,100 @@
+"""Events: what happened, as frozen records that anyone may observe and nobody can change.
+
+Rooms call ``notify()``; they never know who listens. Observers are plain callables held in a context variable by the
+runtime, so two runtimes in one process do not see each other's events. An observer that raises is logged and skipped: looking
+must never change what is looked at.
+"""
+
+import logging
+from contextvars import ContextVar, Token
+from dataclasses import dataclass
+from typing import Protocol
+
+__all__ = [
+    "CallFinished",
+    "ConnectionFailed",
+    "Event",
+    "Observer",
+    "ServiceCrashed",
+    "ServiceStateChanged",
+    "TaskFinished",
+    "notify",
+    "observe",
+]
+
+_log = logging.getLogger("evox.events")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Base of all events. ``service`` is the service's name."""
+
+    service: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStateChanged(Event):
+    """A service moved from one lifecycle state to another."""
+
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceCrashed(Event):
+    """A service's own task failed. ``restart_in`` is seconds until the next attempt, None when it is given up."""
+
+    error: BaseException
+    restarts: int
+    restart_in: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFinished(Event):
+    """One run of a background task or of a ``start_soon`` job ended. ``duration`` is in seconds; ``error`` None is success."""
+
+    task: str
+    duration: float
+    error: BaseException | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallFinished(Event):
+    """One call of an endpoint ended. ``origin`` is ``"http"`` or ``"internal"``; ``duration`` is in seconds."""
+
+    endpoint: str
+    origin: str
+    status: int
+    duration: float
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionFailed(Event):
+    """A connection ended by an error of the protocol layer. The process and its other connections are unharmed."""
+
+    peer: str
+    error: BaseException
+
+
+class Observer(Protocol):
+    """Anything that can be called with an event. Must return quickly and must not raise."""
+
+    def __call__(self, event: Event, /) -> None:
+        """Take note of one event."""
+
+
+_observers: ContextVar[tuple[Observer, ...]] = ContextVar("evox_observers", default=())
+
+
+def observe(*observers: Observer) -> Token[tuple[Observer, ...]]:
+    """Add observers for this context and the tasks started from it; the token undoes it."""
+    return _observers.set((*_observers.get(), *observers))
+
+
+def notify(event: Event) -> None:
+    """Tell all observers of this context. Never raises."""
+    for observer in _observers.get():
+        try:
+            observer(event)
+        except Exception:
+            _log.exception("observer %r failed on %r", observer, type(event).__name__)

@@ -1,0 +1,105 @@
+"""Failures as people read them: exception groups flattened to their causes, and only the user's own frames.
+
+Used wherever an error is shown: the console of ``evox run``, log entries, test failures. It decides nothing about what
+happens after an error.
+"""
+
+import linecache
+import site
+import sysconfig
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from evox.errors import EvoxError, Place
+
+__all__ = ["causes", "describe", "root_cause", "user_frames"]
+
+MAX_LINES: Final = 25
+_PACKAGE = str(Path(__file__).parent)
+_FOREIGN = tuple(
+    {
+        *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+        *site.getsitepackages(),
+        _PACKAGE,
+        "<frozen",
+    }
+)
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield the leaf errors of an exception group, or the error itself."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from causes(inner)
+    else:
+        yield error
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """Return the one error that explains a group: its first leaf that is an ordinary ``Exception``."""
+    leaves = list(causes(error))
+    return next((leaf for leaf in leaves if isinstance(leaf, Exception)), leaves[0])
+
+
+def user_frames(error: BaseException) -> list[Place]:
+    """Return the user's own lines in an error's traceback, outermost first; libraries and Evox itself are left out."""
+    frames = [Place(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(_deepest(error))]
+    if isinstance(error, SyntaxError) and error.filename:
+        frames.append(Place(error.filename, error.lineno or 0))
+    return [place for place in frames if not place.file.startswith(_FOREIGN)]
+
+
+def _deepest(error: BaseException) -> TracebackType | None:
+    return error.__traceback__
+
+
+def describe(error: BaseException, *, trace: bool = False) -> str:
+    """Write an error on one screen.
+
+    Args:
+        error: Any error; a group is flattened to its causes.
+        trace: Whether to add the whole Python traceback.
+
+    Returns:
+        At most 25 lines without ``trace``: id, what, why, fix, and the user's own lines.
+    """
+    blocks = [_block(leaf) for leaf in _distinct(error)]
+    lines = [line for block in blocks for line in (*block, "")][:-1]
+    if len(lines) > MAX_LINES:
+        lines = [*lines[: MAX_LINES - 1], f"... {len(lines) - MAX_LINES + 1} more lines, shown with --trace"]
+    if trace:
+        lines += ["", *"".join(traceback.format_exception(error)).rstrip().splitlines()]
+    return "\n".join(lines)
+
+
+def _distinct(error: BaseException) -> list[BaseException]:
+    seen: dict[tuple[type, str], BaseException] = {}
+    for leaf in causes(error):
+        seen.setdefault((type(leaf), str(leaf)), leaf)
+    return list(seen.values())
+
+
+def _block(error: BaseException) -> list[str]:
+    if isinstance(error, EvoxError):
+        lines = [f"error {error.id}: {error.what}"]
+        lines += [f"  why  {error.why}"] if error.why else []
+        lines += [f"  fix  {error.fix}"] if error.fix else []
+        frames = user_frames(error.__cause__) if error.__cause__ is not None else []
+        frames = frames or ([error.place] if error.place else [])
+    else:
+        lines = [f"error: {type(error).__name__}: {error}"]
+        frames = user_frames(error)
+    for place in frames[-4:]:
+        source = linecache.getline(place.file, place.line).strip()
+        lines.append(f"  at   {_short(place)}" + (f"    {source}" if source else ""))
+    return lines
+
+
+def _short(place: Place) -> str:
+    try:
+        return str(Place(str(Path(place.file).relative_to(Path.cwd())), place.line))
+    except ValueError:
+        return str(place)

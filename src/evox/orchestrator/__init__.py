@@ -1,0 +1,26 @@
+"""Many services -> one process."""
+
+from evox.orchestrator.discovery import Found, discover
+from evox.orchestrator.fleet import DrainReport, Fleet
+from evox.orchestrator.gateway import Gateway
+from evox.orchestrator.handover import Handover
+from evox.orchestrator.host import Host
+from evox.orchestrator.server import Plan, RunOptions, plan, serve
+from evox.orchestrator.validate import assign_ports, start_order, validate
+
+__all__ = [
+    "DrainReport",
+    "Fleet",
+    "Found",
+    "Gateway",
+    "Handover",
+    "Host",
+    "Plan",
+    "RunOptions",
+    "assign_ports",
+    "discover",
+    "plan",
+    "serve",
+    "start_order",
+    "validate",
+]

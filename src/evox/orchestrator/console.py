@@ -1,0 +1,141 @@
+"""Console: what ``evox run`` writes. The banner tells true addresses, logs are JSON where no one watches.
+
+Standard output carries the banner or, with ``--json``, one event a line; logs and errors go to standard error.
+"""
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+from evox.failures import describe
+
+__all__ = ["Console", "Row", "configure_logs"]
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({})))
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One service in the banner."""
+
+    name: str
+    url: str
+    docs: str
+    syntax: str
+    endpoints: int
+    why: str
+
+
+class Console:
+    """Writes events for people or for machines.
+
+    Args:
+        as_json: One JSON object a line instead of text.
+        out: Where to write; standard output by default.
+        trace: Whether errors come with the whole traceback.
+    """
+
+    def __init__(self, *, as_json: bool = False, out: TextIO | None = None, trace: bool = False) -> None:
+        self.as_json = as_json
+        self._out = out
+        self._trace = trace
+
+    def started(self, *, version: str, loop: str, rows: Sequence[Row], notes: Sequence[str] = ()) -> None:
+        """Say what runs and where. Called when sockets are bound, services are ready and connections are accepted."""
+        if self.as_json:
+            services = [
+                {"name": r.name, "url": r.url, "docs": r.docs, "syntax": r.syntax, "endpoints": r.endpoints, "why": r.why}
+                for r in rows
+            ]
+            self._event("started", version=version, loop=loop, pid=os.getpid(), services=services, notes=list(notes))
+            return
+        self._line(f"evox {version} on {loop}\n")
+        table = [("service", "url", "docs", "syntax", "endpoints", "chosen because")]
+        table += [(r.name, r.url, r.docs, r.syntax, str(r.endpoints), r.why) for r in rows]
+        widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
+        for line in table:
+            cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+            self._line(("  " + "  ".join(cells)).rstrip())
+        self._line("")
+        for note in notes:
+            self._line(f"note: {note}")
+        self._line("Ctrl-C drains and ends; a second one ends at once.")
+
+    def draining(self, signal: str) -> None:
+        """Say that a drain begins."""
+        if self.as_json:
+            self._event("draining", signal=signal)
+        else:
+            self._line(f"{signal}: draining")
+
+    def stopped(self, *, code: int, requests: Sequence[str] = (), streams: Sequence[str] = ()) -> None:
+        """Say how it ended."""
+        if self.as_json:
+            self._event("stopped", code=code, cut_requests=list(requests), cut_streams=list(streams))
+            return
+        for label in requests:
+            self._line(f"cut: {label} did not end in time")
+        self._line(f"stopped ({len(streams)} streams ended by us)" if streams else "stopped")
+
+    def error(self, error: BaseException) -> None:
+        """Show an error on one screen, on standard error; with ``--json`` as an event too."""
+        if self.as_json:
+            self._event("error", id=getattr(error, "id", None), what=getattr(error, "what", str(error)))
+        sys.stderr.write(describe(error, trace=self._trace) + "\n")
+        sys.stderr.flush()
+
+    def _event(self, name: str, **facts: Any) -> None:
+        self._line(json.dumps({"event": name, "schema": 1, **facts}))
+
+    def _line(self, text: str) -> None:
+        out = self._out or sys.stdout
+        try:
+            out.write(text + "\n")
+            out.flush()
+        except BrokenPipeError:
+            self._out = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  whoever read us is gone; we go on
+
+
+class _JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        entry: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        entry |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
+        if record.exc_info:
+            entry["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(entry, default=str)
+
+
+class _TextFormatter(logging.Formatter):
+    """Time, level, message. The traceback is left out: the message has the user's frames already."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
+        text = f"{time} {record.levelname.lower():<7} {record.getMessage()}"
+        own = record.name.startswith("evox.requests") or record.name.startswith("evox.lifecycle")
+        if record.exc_info and not own:
+            text += "\n" + self.formatException(record.exc_info)
+        return text
+
+
+def configure_logs(*, as_json: bool, verbose: bool, environ: Mapping[str, str] = os.environ) -> None:
+    """Send all logs of the process to standard error: text for people, JSON lines for machines.
+
+    Args:
+        as_json: JSON lines.
+        verbose: INFO and above rather than WARNING; ``EVOX_LOG`` overrides it with a level's name.
+        environ: Where ``EVOX_LOG`` is looked up.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonFormatter() if as_json else _TextFormatter())
+    level = environ.get("EVOX_LOG", "INFO" if verbose else "WARNING").upper()
+    logging.basicConfig(handlers=[handler], level=level, force=True)

@@ -1,0 +1,143 @@
+"""Fleet: all services of one process in one nursery, started in dependency order and stopped in reverse.
+
+Used by ``evox run`` with sockets and signals round it, and by tests without. The sequence of a drain is here.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import anyio
+from anyio.abc import TaskGroup
+
+from evox.config import ServingSettings
+from evox.orchestrator.host import Host
+from evox.orchestrator.validate import start_order
+from evox.runtime import State
+from evox.services import Scope, Service
+from evox.serving import Kind
+
+__all__ = ["DrainReport", "Fleet"]
+
+MARGIN = 1.0
+CUT = 0.5
+_log = logging.getLogger("evox.lifecycle")
+
+
+@dataclass(frozen=True, slots=True)
+class DrainReport:
+    """How a drain ended: what was cut, by kind. Only a cut request makes it unclean."""
+
+    requests: tuple[str, ...] = ()
+    streams: tuple[str, ...] = ()
+
+    @property
+    def clean(self) -> bool:
+        """Whether no ordinary request was cut."""
+        return not self.requests
+
+
+class Fleet:
+    """The services of one process.
+
+    Args:
+        services: Validated services.
+        scope: What they share.
+        on_failure: Called with each crash of a service.
+        on_request_error: Called with each request's unhandled error.
+    """
+
+    def __init__(
+        self,
+        services: Sequence[Service],
+        scope: Scope,
+        *,
+        on_failure: Callable[[Exception], None] | None = None,
+        on_request_error: Callable[[Exception], None] | None = None,
+    ) -> None:
+        self.scope = scope
+        self.hosts = [
+            Host(service, scope, on_failure=on_failure, on_request_error=on_request_error)
+            for service in start_order(services)
+        ]
+
+    def __repr__(self) -> str:
+        return f"<Fleet of {', '.join(host.service.name for host in self.hosts)}>"
+
+    def host(self, name: str) -> Host:
+        """Return the host of a service by name.
+
+        Raises:
+            KeyError: if there is none; the message lists those that are.
+        """
+        for host in self.hosts:
+            if host.service.name == name:
+                return host
+        raise KeyError(f"no service {name!r} here; there are: {', '.join(h.service.name for h in self.hosts)}")
+
+    @asynccontextmanager
+    async def started(self) -> AsyncIterator[TaskGroup]:
+        """Start all services and yield the process's nursery; stop them when the block ends.
+
+        Raises:
+            EvoxError: if a service does not start; those that had started are stopped again.
+        """
+        async with anyio.create_task_group() as nursery, AsyncExitStack() as stack:
+            for host in self.hosts:
+                name = f"svc:{host.service.name}"
+                await nursery.start(host.run, name=name)
+                stack.push_async_callback(self._stop, host)
+            yield nursery
+        # The nursery closes only when every host has ended.
+
+    async def drain(
+        self,
+        settings: ServingSettings,
+        *,
+        close_listeners: Callable[[], Awaitable[None]] | None = None,
+    ) -> DrainReport:
+        """End requests: ask clients to leave, close listeners, wait, and cut what does not end.
+
+        Args:
+            settings: ``drain_delay``, ``stream_grace`` and ``drain_timeout``, all counted from now.
+            close_listeners: Called after ``drain_delay``.
+        """
+        began = anyio.current_time()
+        for host in self.hosts:
+            host.drain()
+        if close_listeners is not None:
+            await anyio.sleep(settings.drain_delay)
+            await close_listeners()
+        streams: list[str] = []
+        with anyio.move_on_after(began + settings.stream_grace - anyio.current_time()):
+            await self.wait_idle()
+        for host in self.hosts:
+            streams += host.inflight.cut(Kind.STREAM, Kind.WEBSOCKET)
+        with anyio.move_on_after(began + settings.drain_timeout - anyio.current_time()):
+            await self.wait_idle()
+        requests = [label for host in self.hosts for label in host.inflight.unanswered()]
+        for host in self.hosts:
+            host.inflight.cut()
+        for label in requests:
+            _log.warning("cut %s: it did not end within %g s", label, settings.drain_timeout)
+        with anyio.move_on_after(CUT):
+            await self.wait_idle()
+        return DrainReport(tuple(requests), tuple(streams))
+
+    async def wait_idle(self) -> None:
+        """Wait until no service answers a request."""
+        for host in self.hosts:
+            await host.inflight.wait_idle()
+
+    async def _stop(self, host: Host) -> None:
+        host.stop()
+        # Shielded, so that hooks run to their end when we are being cancelled; a life bounds its own end well below this.
+        limit = 2 * self.scope.loaded.settings.runtime.shutdown_timeout + MARGIN
+        with anyio.move_on_after(limit, shield=True):
+            await host.lifecycle.wait_state(State.STOPPED)
+
+    async def wait_all_given_up(self) -> None:
+        """Wait until every service has crashed too often to be restarted."""
+        for host in self.hosts:
+            await host.wait_given_up()

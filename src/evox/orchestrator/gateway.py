@@ -1,0 +1,102 @@
+"""Gateway: all services under one port, each below its name, with one joined OpenAPI document.
+
+A request for ``/user-service/users/1`` goes to ``user-service`` with ``/user-service`` as its root path, so each service's own
+links and docs stay right.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from evox.orchestrator.host import Host
+from evox.services import problem
+
+__all__ = ["Gateway"]
+
+
+class Gateway:
+    """Routes by the first part of the path.
+
+    Args:
+        hosts: The services.
+    """
+
+    def __init__(self, hosts: Sequence[Host]) -> None:
+        self._hosts = {host.service.name: host for host in hosts}
+
+    def __repr__(self) -> str:
+        return f"<Gateway of {', '.join(self._hosts)}>"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        name = scope["path"].lstrip("/").partition("/")[0]
+        host = self._hosts.get(name)
+        if host is not None:
+            child = dict(scope)
+            child["root_path"] = f"{scope.get('root_path', '')}/{name}"
+            if child["path"] == f"/{name}":
+                child["path"] += "/"
+            await host(child, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000})
+        else:
+            await self._own(scope)(scope, receive, send)
+
+    def _own(self, scope: Scope) -> Response:
+        path = scope["path"]
+        if path == "/openapi.json":
+            return JSONResponse(self.openapi())
+        if path == "/docs":
+            return get_swagger_ui_html(openapi_url="/openapi.json", title="evox")
+        if path == "/health":
+            return self._health()
+        return problem(404, "Not Found", detail=f"the services here are: {', '.join('/' + name for name in self._hosts)}")
+
+    def _health(self) -> Response:
+        states = {name: host.lifecycle for name, host in self._hosts.items()}
+        failing = [name for name, lifecycle in states.items() if not lifecycle.ready]
+        body = {
+            "status": "fail" if failing else "pass",
+            "checks": {name: [{"status": "pass" if one.ready else "fail"}] for name, one in states.items()},
+        }
+        return JSONResponse(body, 503 if failing else 200, media_type="application/health+json")
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI documents of all services joined: paths below the service's name, schemas under it too."""
+        joined: dict[str, Any] = {"openapi": "3.1.0", "info": {"title": "evox", "version": "1"}, "paths": {}}
+        components: dict[str, dict[str, Any]] = {}
+        for name, host in self._hosts.items():
+            document = _renamed(host.service.app.openapi(), name)
+            joined["openapi"] = document["openapi"]
+            for path, item in document["paths"].items():
+                joined["paths"][f"/{name}{path}"] = item
+            for kind, entries in document.get("components", {}).items():
+                components.setdefault(kind, {}).update({_own_name(name, key): one for key, one in entries.items()})
+        if components:
+            joined["components"] = components
+        return joined
+
+
+def _own_name(service: str, key: str) -> str:
+    return f"{service}.{key}"
+
+
+def _renamed(value: Any, service: str) -> Any:
+    """Point references at the service's own components and make operation ids unique among services."""
+    if isinstance(value, list):
+        return [_renamed(one, service) for one in value]
+    if not isinstance(value, dict):
+        return value
+    renamed: dict[str, Any] = {}
+    for key, one in value.items():
+        if key == "$ref" and isinstance(one, str) and one.startswith("#/components/"):
+            kind, _, name = one.removeprefix("#/components/").partition("/")
+            renamed[key] = f"#/components/{kind}/{_own_name(service, name)}"
+        elif key == "operationId" and isinstance(one, str):
+            renamed[key] = f"{service}_{one}"
+        else:
+            renamed[key] = _renamed(one, service)
+    return renamed

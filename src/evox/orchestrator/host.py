@@ -1,0 +1,158 @@
+"""Host: one service under supervision: started, restarted after crashes with backoff, stopped.
+
+The host is the service's place in the process's nursery. Its door (``inflight``) outlives the lives behind it, so that while
+a service is down its clients get a 503 with Retry-After rather than silence, and its siblings notice nothing.
+"""
+
+import logging
+from collections.abc import Callable
+
+import anyio
+from anyio.abc import TaskStatus
+from starlette.types import Receive, Send
+from starlette.types import Scope as AsgiScope
+
+from evox import context, events
+from evox.errors import EvoxError, ServiceGivenUp
+from evox.failures import describe, root_cause
+from evox.runtime import Lifecycle, RestartPolicy, State, supervise
+from evox.services import Running, Scope, Service, health_paths
+from evox.serving import Inflight, Lifespan
+
+__all__ = ["Host"]
+
+_log = logging.getLogger("evox.lifecycle")
+
+
+class Host:
+    """One supervised service.
+
+    Args:
+        service: What was declared.
+        scope: The runtime it shares with its siblings.
+        on_failure: Called with each crash; what it raises ends the whole runtime (tests raise the crash itself).
+        on_request_error: Called with each request's unhandled error.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        scope: Scope,
+        *,
+        on_failure: Callable[[Exception], None] | None = None,
+        on_request_error: Callable[[Exception], None] | None = None,
+    ) -> None:
+        self.service = service
+        self.lifecycle = Lifecycle(service.name)
+        paths = [] if service.adopted else [path for path, _ in health_paths(service.settings.health_path)]
+        self.inflight = Inflight(service.app, service=service.name, exempt=paths, on_error=on_request_error)
+        self._scope = scope
+        self._on_failure = on_failure
+        self._stop = anyio.Event()
+        self._running = Running(service, scope, self.lifecycle)
+        self._policy = service.settings.restart or _policy(scope)
+        self._given_up = anyio.Event()
+
+    def __repr__(self) -> str:
+        return f"<Host {self.service.name!r} {self.lifecycle.state}>"
+
+    @property
+    def running(self) -> Running:
+        """The present life, or the last one."""
+        return self._running
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        """Answer one request: the ASGI app that is served."""
+        token = context.enter_service(self._running)
+        scope["state"] = dict(self._running.state)
+        try:
+            await self.inflight(scope, receive, send)
+        finally:
+            context.leave_service(token)
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Run lives of the service until ``stop``; reports that it started when the first one is ready.
+
+        Raises:
+            EvoxError: if the first start fails.
+        """
+        first = [task_status]
+
+        async def life() -> None:
+            await self._life(first.pop() if first else anyio.TASK_STATUS_IGNORED)
+
+        try:
+            if not await supervise(life, self._policy, on_failure=self._failed):
+                await self._stop.wait()
+        finally:
+            self.inflight.refuse("stopped")
+            self.lifecycle.move(State.STOPPED)
+
+    def drain(self) -> None:
+        """Tell readiness, clients, streams and tasks that the end is near; requests are still answered."""
+        if self.lifecycle.state in (State.STOPPED, State.DRAINING):
+            return
+        if self.lifecycle.state is not State.FAILED:
+            self.lifecycle.move(State.DRAINING)
+        self._running.draining.set()
+        self.inflight.begin_drain()
+
+    def stop(self) -> None:
+        """End the present life: background tasks, jobs, hooks, lifespans; no restart follows."""
+        self.drain()
+        self._stop.set()
+
+    async def wait_given_up(self) -> None:
+        """Wait until the service has crashed too often to be restarted."""
+        await self._given_up.wait()
+
+    async def _life(self, task_status: TaskStatus[None]) -> None:
+        if self._stop.is_set():
+            return
+        if self._running.nursery is not None or self.lifecycle.started:
+            self._running = Running(self.service, self._scope, self.lifecycle)
+        running = self._running
+        running.on_down = self._down
+        self.lifecycle.move(State.STARTING)
+        context.enter_service(running)
+        lifespan = Lifespan(self.service.app, {})
+        async with anyio.create_task_group() as group:
+            await group.start(lifespan.run, name=f"svc:{self.service.name}/lifespan")
+            if self.lifecycle.state is State.STARTING:
+                self.lifecycle.move(State.READY)
+            self.inflight.admit()
+            task_status.started()
+            await self._stop.wait()
+            await lifespan.shutdown()
+
+    def _down(self) -> None:
+        """The life is ending by itself: refuse requests before its hooks take their resources away."""
+        if not self._stop.is_set():
+            self.inflight.refuse("restarting")
+
+    def _failed(self, error: Exception, failures: int, delay: float | None) -> None:
+        cause = root_cause(error)
+        name = self.service.name
+        if not self.lifecycle.started or self._stop.is_set():
+            if not self._stop.is_set():
+                raise cause if isinstance(cause, EvoxError) else error
+            _log.error("shutdown of %s failed\n%s", name, describe(error), exc_info=error)
+            raise error
+        self.inflight.refuse("restarting" if delay is not None else "failed", retry_after=delay or 30)
+        events.notify(events.ServiceCrashed(name, error, failures, delay))
+        if self._on_failure is not None:
+            self._on_failure(error)
+        if delay is None:
+            assert isinstance(cause, Exception)  # noqa: S101  root_cause prefers ordinary errors
+            given_up = ServiceGivenUp(name, failures, self._policy.window, cause)
+            _log.error("%s", describe(given_up))
+            self.lifecycle.move(State.FAILED, reason=type(cause).__name__)
+            self._given_up.set()
+        else:
+            _log.error("service %s crashed, restart in %.2f s\n%s", name, delay, describe(error), exc_info=error)
+            self.lifecycle.move(State.RESTARTING, reason=type(cause).__name__)
+
+
+def _policy(scope: Scope) -> RestartPolicy:
+    settings = scope.loaded.settings.runtime
+    return RestartPolicy(settings.max_restarts, settings.window, settings.backoff)

@@ -1,0 +1,259 @@
+"""Server: what ``evox run`` does in one process. Bind, start, accept, say so; at a signal drain, stop, report.
+
+The order is the promise: sockets are bound before anything starts, connections are accepted after everything has, and the banner is
+printed after that.
+"""
+
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+from anyio.abc import TaskGroup
+from starlette.types import ASGIApp
+
+import evox
+from evox.config import Loaded, ServingSettings, find_root, load
+from evox.errors import EvoxError, NoService
+from evox.failures import root_cause
+from evox.orchestrator.console import Console, Row, configure_logs
+from evox.orchestrator.discovery import Found, discover
+from evox.orchestrator.fleet import DrainReport, Fleet
+from evox.orchestrator.gateway import Gateway
+from evox.orchestrator.handover import Handover
+from evox.orchestrator.validate import assign_ports, validate
+from evox.runtime import Choice, SignalWatch, State, asyncio_only_imports, choose, end_if_stuck, run, watch_signals
+from evox.services import Scope, Service
+from evox.serving import HypercornProtocol, Listener, bind
+
+__all__ = ["Plan", "RunOptions", "plan", "serve"]
+
+DRAIN_EXCEEDED = 124
+_log = logging.getLogger("evox.run")
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What ``evox run`` was told. None: not given, so the configuration decides."""
+
+    targets: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    host: str | None = None
+    port: int | None = None
+    backend: str | None = None
+    gateway: bool | None = None
+    as_json: bool = False
+    dev: bool = False
+    trace: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is about to run, validated. Nothing is bound or started yet."""
+
+    options: RunOptions
+    loaded: Loaded
+    found: Sequence[Found]
+    loop: Choice
+    notes: Sequence[str] = field(default=())
+
+
+def plan(options: RunOptions) -> Plan:
+    """Read the configuration, import the services and check everything that can be checked without a socket.
+
+    Raises:
+        EvoxError: naming what, why and the line to change.
+    """
+    first = next((Path(one.partition(":")[0]) for one in options.targets if Path(one.partition(":")[0]).exists()), Path())
+    root = find_root(first)
+    loaded = load(root, host=options.host, backend=options.backend, gateway=options.gateway)
+    found = discover(options.targets, root, configured=loaded.settings.services)
+    if options.only:
+        names = [one.service.name for one in found]
+        missing = [name for name in options.only if name not in names]
+        if missing:
+            raise NoService(f"--only {missing[0]}", hint=f"the services found are: {', '.join(names)}")
+        found = [one for one in found if one.service.name in options.only]
+    services = [one.service for one in found]
+    if options.only:
+        for service in services:
+            kept = tuple(name for name in service.settings.depends_on if name in options.only)
+            service.settings.depends_on = kept
+    validate(services, gateway=loaded.settings.gateway)
+    adopted = [f"service {s.name!r} was made from an existing FastAPI app" for s in services if s.adopted]
+    imported = [f"{name} is imported, which needs asyncio" for name in asyncio_only_imports()]
+    source = loaded.sources.get("backend", "the default")
+    loop = choose(loaded.settings.backend, source=source, asyncio_because=[*imported, *adopted])
+    notes = [f"{name} in the environment is not an option of Evox" for name in loaded.unknown_environment]
+    return Plan(options, loaded, found, loop, notes)
+
+
+def serve(what: Plan, *, handover: Handover | None = None) -> int:
+    """Run a plan to its end.
+
+    Args:
+        what: From ``plan``.
+        handover: Listening sockets kept by a parent process; none in production.
+
+    Returns:
+        The exit code: 0 after a clean drain, 124 when a request or thread was cut, an error's own otherwise.
+    """
+    options = what.options
+    configure_logs(as_json=not options.dev and not sys.stderr.isatty(), verbose=options.dev)
+    console = Console(as_json=options.as_json, trace=options.trace)
+    try:
+        with watch_signals() as signals:
+            return run(what.loop, _Server(what, console, signals, handover or Handover()).main)
+    except Exception as error:
+        cause = root_cause(error)
+        if isinstance(cause, EvoxError):
+            console.error(cause)
+            return cause.exit_code
+        raise
+
+
+class _Server:
+    def __init__(self, what: Plan, console: Console, signals: SignalWatch, handover: Handover) -> None:
+        self._plan, self._console, self._signals, self._handover = what, console, signals, handover
+        self._settings = what.loaded.settings
+        self._fleet: Fleet
+        self._report = DrainReport()
+        self._protocols: list[HypercornProtocol] = []
+        self._listeners: list[Listener] = []
+
+    async def main(self) -> int:
+        services = [one.service for one in self._plan.found]
+        with ExitStack() as stack:
+            sockets = {name: stack.enter_context(one) for name, one in self._bind().items()}
+            self._handover.keep(sockets)
+            self._signals.on_first = self._arm
+            self._fleet = Fleet(services, Scope(self._plan.loaded))
+            if self._plan.options.dev:
+                for host in self._fleet.hosts:
+                    host.inflight.on_answer = _log_answer
+            async with anyio.create_task_group() as connections:
+                async with self._fleet.started() as nursery:
+                    for name, bound in sockets.items():
+                        listener = self._listener(name, bound)
+                        nursery.start_soon(listener.serve, connections, name=f"listener:{name}")
+                    self._announce()
+                    self._handover.ready()
+                    given_up = await self._wait_end()
+                    self._report = await self._fleet.drain(self._drain_settings(), close_listeners=self._close(connections))
+                connections.cancel_scope.cancel()
+                self._end_if_stuck()
+        code = 1 if given_up else 0 if self._report.clean else DRAIN_EXCEEDED
+        self._console.stopped(code=code, requests=self._report.requests, streams=self._report.streams)
+        return code
+
+    def _bind(self) -> Mapping[str, socket.socket]:
+        settings, options = self._settings, self._plan.options
+        if settings.gateway:
+            ports = {"gateway": settings.port if options.port is None else options.port}
+        else:
+            ports = assign_ports([one.service for one in self._plan.found], settings.port, only=options.port)
+        bound: dict[str, socket.socket] = {}
+        try:
+            for name, port in ports.items():
+                inherited = self._handover.take(settings.host, port, name)
+                if inherited is None:
+                    inherited = bind(settings.host, port, service=name, backlog=settings.serving.backlog)
+                bound[name] = inherited
+        except EvoxError:
+            for one in bound.values():
+                one.close()
+            raise
+        return bound
+
+    def _listener(self, name: str, bound: socket.socket) -> Listener:
+        app: ASGIApp = Gateway(self._fleet.hosts) if self._settings.gateway else self._fleet.host(name)
+        protocol = HypercornProtocol(app, self._settings.serving, service=name)
+        listener = Listener(bound, protocol.serve, service=name)
+        self._protocols.append(protocol)
+        self._listeners.append(listener)
+        return listener
+
+    async def _wait_end(self) -> bool:
+        """Wait for the first signal, or until every service has been given up; return whether it was the latter."""
+        ended: list[bool] = []
+        async with anyio.create_task_group() as group:
+
+            async def signalled() -> None:
+                received = await self._signals.wait()
+                self._console.draining(signal.Signals(received).name)
+                ended.append(False)
+                group.cancel_scope.cancel()
+
+            async def given_up() -> None:
+                await self._fleet.wait_all_given_up()
+                ended.append(True)
+                group.cancel_scope.cancel()
+
+            async def orphaned() -> None:
+                await self._handover.wait_orphaned()
+                ended.append(False)
+                group.cancel_scope.cancel()
+
+            group.start_soon(signalled)
+            group.start_soon(given_up)
+            group.start_soon(orphaned)
+        return ended[0]
+
+    def _close(self, connections: TaskGroup) -> Callable[[], Awaitable[None]]:
+        async def close() -> None:
+            for listener in self._listeners:
+                listener.close(connections)
+            for protocol in self._protocols:
+                await protocol.finish()
+
+        return close
+
+    def _drain_settings(self) -> ServingSettings:
+        if not self._plan.options.dev:
+            return self._settings.serving
+        return self._settings.serving.model_copy(update={"drain_delay": 0.0, "stream_grace": 0.5, "drain_timeout": 1.0})
+
+    def _arm(self) -> None:
+        """At the first signal: should the loop itself be stuck, end the process from outside it."""
+        serving, limits = self._settings.serving, self._settings.runtime
+        end_if_stuck(serving.drain_timeout + 2 * limits.shutdown_timeout + 1, self._stuck)
+
+    def _end_if_stuck(self) -> None:
+        """Threads cannot be cancelled: if one still holds a request or a service, only ending the process is left."""
+        stuck = any(host.lifecycle.state is not State.STOPPED for host in self._fleet.hosts)
+        held = any(host.inflight.statistics().requests for host in self._fleet.hosts)
+        if stuck or held:
+            os._exit(self._stuck())
+
+    def _stuck(self) -> int:
+        self._console.stopped(code=DRAIN_EXCEEDED, requests=self._report.requests or ["a thread that cannot be stopped"])
+        return DRAIN_EXCEEDED
+
+    def _announce(self) -> None:
+        urls = {listener.service: listener.url for listener in self._listeners}
+        rows = []
+        for one in self._plan.found:
+            service = one.service
+            base = f"{urls['gateway']}/{service.name}" if self._settings.gateway else urls[service.name]
+            rows.append(Row(service.name, base, f"{base}/docs", _syntax(service), len(service.endpoints), one.why))
+        self._console.started(
+            version=evox.__version__, loop=str(self._plan.loop), rows=rows, notes=self._plan.notes
+        )
+
+
+def _log_answer(label: str, status: int, took: float) -> None:
+    _log.info("%s -> %d in %.1f ms", label, status, took * 1000)
+
+
+def _syntax(service: Service) -> str:
+    """Name the syntaxes a service is written in."""
+    if service.adopted:
+        return "FastAPI app"
+    used = {"classes" if row.controller is not None else "functions" for row in service.endpoints}
+    return " and ".join(sorted(used, reverse=True)) or "no endpoints"

@@ -1,0 +1,92 @@
+"""Validate: what must hold of all services together before any of them starts."""
+
+from collections.abc import Sequence
+
+from evox.errors import DuplicatePort, DuplicateService, InvalidDeclaration
+from evox.services import Service
+
+__all__ = ["assign_ports", "start_order", "validate"]
+
+
+def validate(services: Sequence[Service], *, gateway: bool = False) -> None:
+    """Compile every service and check that they can live together.
+
+    Args:
+        services: All services of the process.
+        gateway: Whether they share one port, so that their own do not matter.
+
+    Raises:
+        DeclarationError: naming the user's line.
+    """
+    names: dict[str, Service] = {}
+    ports: dict[int, Service] = {}
+    for service in services:
+        service.compile()
+        earlier = names.setdefault(service.name.replace("-", "_"), service)
+        if earlier is not service:
+            raise DuplicateService(service.name, [earlier.place, service.place])
+        port = service.settings.port
+        if port and not gateway:
+            other = ports.setdefault(port, service)
+            if other is not service:
+                raise DuplicatePort(port, [other.name, service.name], service.place)
+    start_order(services)
+
+
+def start_order(services: Sequence[Service]) -> list[Service]:
+    """Return the services so that each comes after those it depends on, otherwise in the order given.
+
+    Raises:
+        InvalidDeclaration: if a dependency is unknown, or they go in a circle.
+    """
+    by_name = {service.name: service for service in services}
+    ordered: list[Service] = []
+    visiting: list[str] = []
+
+    def visit(service: Service) -> None:
+        if service in ordered:
+            return
+        if service.name in visiting:
+            chain = " -> ".join([*visiting, service.name])
+            raise _dependency(service, service.name, f"they wait for each other: {chain}")
+        visiting.append(service.name)
+        for name in service.settings.depends_on:
+            if name not in by_name:
+                raise _dependency(service, name, f"there is no such service here; there are: {', '.join(by_name)}")
+            visit(by_name[name])
+        visiting.pop()
+        ordered.append(service)
+
+    for service in services:
+        visit(service)
+    return ordered
+
+
+def _dependency(service: Service, name: str, why: str) -> InvalidDeclaration:
+    return InvalidDeclaration("depends_on", name, on=f"service {service.name!r}", why=why, place=service.place)
+
+
+def assign_ports(services: Sequence[Service], first: int, *, only: int | None = None) -> dict[str, int]:
+    """Return the port of each service: its own, else the next free number from ``first``.
+
+    Args:
+        services: Services in order.
+        first: Where counting starts.
+        only: A port from the command line for the one service; 0 takes a free one.
+    """
+    if only is not None and len(services) == 1:
+        return {services[0].name: only}
+    start = first if only is None else only
+    taken = {service.settings.port for service in services}
+    ports: dict[str, int] = {}
+    for service in services:
+        if service.settings.port is not None:
+            ports[service.name] = service.settings.port
+        elif start == 0:
+            ports[service.name] = 0
+        else:
+            while start in taken:
+                start += 1
+            ports[service.name] = start
+            start += 1
+    return ports

@@ -1,0 +1,33 @@
+"""Structured concurrency; knows nothing of HTTP or services."""
+
+from evox.runtime.background import BackgroundStatistics, BackgroundTask, FailurePolicy, Runner, call
+from evox.runtime.lifecycle import Lifecycle, LifecycleStatistics, State
+from evox.runtime.loop import Backend, Choice, asyncio_only_imports, choose, is_asyncio_only_error, run
+from evox.runtime.nursery import JobStatistics, Nursery
+from evox.runtime.signals import SignalWatch, end_if_stuck, watch_signals
+from evox.runtime.supervisor import Intensity, RestartPolicy, supervise
+
+__all__ = [
+    "Backend",
+    "BackgroundStatistics",
+    "BackgroundTask",
+    "Choice",
+    "FailurePolicy",
+    "Intensity",
+    "JobStatistics",
+    "Lifecycle",
+    "LifecycleStatistics",
+    "Nursery",
+    "RestartPolicy",
+    "Runner",
+    "SignalWatch",
+    "State",
+    "asyncio_only_imports",
+    "call",
+    "choose",
+    "end_if_stuck",
+    "is_asyncio_only_error",
+    "run",
+    "supervise",
+    "watch_signals",
+]

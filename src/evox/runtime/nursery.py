@@ -1,0 +1,108 @@
+"""Nursery: the children of one service that were started while it runs (``svc.start_soon``).
+
+The answer to ``asyncio.create_task``: a job outlives the request that started it, is drained when the service stops, and its
+error is seen. A failing job never ends its service or its siblings.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+
+from evox import events
+from evox.runtime.background import call
+
+__all__ = ["JobStatistics", "Nursery"]
+
+_log = logging.getLogger("evox.jobs")
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatistics:
+    """Jobs of one service: running now, and finished and failed since it started."""
+
+    running: tuple[str, ...]
+    finished: int
+    failed: int
+
+
+class Nursery:
+    """Starts jobs in a service's task group, and waits for them when it drains.
+
+    Args:
+        group: The service's task group.
+        service: The service's name.
+        threads: The service's thread limiter, for sync jobs.
+        on_error: Called with a job's error; what it raises ends the service (tests raise it).
+    """
+
+    def __init__(
+        self,
+        group: TaskGroup,
+        service: str,
+        *,
+        threads: anyio.CapacityLimiter,
+        on_error: Callable[[Exception], None] | None = None,
+    ) -> None:
+        self._group = group
+        self._service = service
+        self._threads = threads
+        self._on_error = on_error
+        self._running: dict[int, str] = {}
+        self._scopes: dict[int, anyio.CancelScope] = {}
+        self._serial = self._finished = self._failed = 0
+        self._idle = anyio.Event()
+
+    def __repr__(self) -> str:
+        return f"<Nursery {self._service!r}, {len(self._running)} running>"
+
+    def start_soon(self, job: Callable[..., Any], *args: Any, name: str | None = None) -> None:
+        """Start a sync or async job and return at once.
+
+        Args:
+            job: What to call.
+            *args: Positional arguments for it.
+            name: Shown in statistics and logs; the function's name by default.
+        """
+        self._serial += 1
+        label = name or getattr(job, "__qualname__", repr(job))
+        self._running[self._serial] = label
+        self._group.start_soon(self._run, self._serial, label, job, args, name=f"svc:{self._service}/job:{label}")
+
+    async def wait_idle(self) -> None:
+        """Wait until no job runs."""
+        while self._running:
+            self._idle = anyio.Event()
+            await self._idle.wait()
+
+    def cancel(self) -> list[str]:
+        """Cancel the jobs that still run; return their names."""
+        for scope in self._scopes.values():
+            scope.cancel()
+        return list(self._running.values())
+
+    def statistics(self) -> JobStatistics:
+        """Return what runs, and how many jobs finished and failed."""
+        return JobStatistics(tuple(self._running.values()), self._finished, self._failed)
+
+    async def _run(self, serial: int, label: str, job: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        began = anyio.current_time()
+        failure: Exception | None = None
+        try:
+            with anyio.CancelScope() as self._scopes[serial]:
+                await call(job, *args, threads=self._threads)
+        except Exception as error:
+            failure = error
+            _log.exception("job %s/%s failed", self._service, label)
+        finally:
+            del self._running[serial], self._scopes[serial]
+            self._finished += failure is None
+            self._failed += failure is not None
+            if not self._running:
+                self._idle.set()
+        events.notify(events.TaskFinished(self._service, label, anyio.current_time() - began, failure))
+        if failure is not None and self._on_error is not None:
+            self._on_error(failure)

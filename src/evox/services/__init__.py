@@ -1,0 +1,58 @@
+"""What a service is."""
+
+from evox.services.app import health_paths
+from evox.services.builder import ServiceBuilder, service
+from evox.services.call import Call, current_call
+from evox.services.controllers import DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT, Controller
+from evox.services.endpoint import Endpoint, Parameter
+from evox.services.functions import delete, get, head, options, patch, pending, post, put
+from evox.services.http_errors import problem, problem_of
+from evox.services.injection import ConfigSection, Inject, Injected, inject
+from evox.services.params import Body, Cookie, Depends, File, Form, Header, Method, Param, Query
+from evox.services.running import Running, Scope, ServiceStatistics
+from evox.services.service import Service
+
+__all__ = [
+    "DELETE",
+    "GET",
+    "HEAD",
+    "OPTIONS",
+    "PATCH",
+    "POST",
+    "PUT",
+    "Body",
+    "Call",
+    "ConfigSection",
+    "Controller",
+    "Cookie",
+    "Depends",
+    "Endpoint",
+    "File",
+    "Form",
+    "Header",
+    "Inject",
+    "Injected",
+    "Method",
+    "Param",
+    "Parameter",
+    "Query",
+    "Running",
+    "Scope",
+    "Service",
+    "ServiceBuilder",
+    "ServiceStatistics",
+    "current_call",
+    "delete",
+    "get",
+    "head",
+    "health_paths",
+    "inject",
+    "options",
+    "patch",
+    "pending",
+    "post",
+    "problem",
+    "problem_of",
+    "put",
+    "service",
+]

@@ -1,0 +1,116 @@
+"""App: the FastAPI app of a service, and the one layer round it.
+
+The layer makes the service current for each ASGI call, so that the facades work under our server, under any other and under a
+TestClient. An existing app is adopted in place: it gets the same layer and lifespan, and nothing a client could see.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from evox import context
+from evox.errors import EvoxError
+from evox.services.endpoint import Endpoint
+from evox.services.health import Probe, health_response
+from evox.services.http_errors import evox_error_handler
+from evox.services.life import lifespan_of
+
+if TYPE_CHECKING:
+    from evox.services.service import Service
+
+__all__ = ["EvoxApp", "adopt", "create_app", "health_paths"]
+
+
+class EvoxApp(FastAPI):
+    """A FastAPI app that compiles its service's declarations before anything reads its routes."""
+
+    evox_service: "Service"
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document, with everything declared so far."""
+        self.evox_service.compile()
+        return super().openapi()
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Build FastAPI's stack, with the service's layer outermost."""
+        self.evox_service.compile()
+        return _Layer(super().build_middleware_stack(), self.evox_service)
+
+    @property
+    def routes(self) -> list[BaseRoute]:
+        """All routes, with everything declared so far."""
+        if "evox_service" in vars(self):
+            self.evox_service.compile()
+        return super().routes
+
+
+class _Layer:
+    """Makes the service current for the time of one ASGI call."""
+
+    def __init__(self, app: ASGIApp, service: "Service") -> None:
+        self._app = app
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        token = context.enter_service(self._service.ambient())
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            context.leave_service(token)
+
+
+def create_app(service: "Service") -> FastAPI:
+    """Make the app of a service, with its health routes before all others."""
+    options = {"title": service.name, "version": service.version} | service.settings.fastapi
+    original = options.pop("lifespan", None)
+    app = EvoxApp(**options)
+    app.evox_service = service
+    app.router.lifespan_context = lifespan_of(service, original)
+    app.add_exception_handler(EvoxError, evox_error_handler)
+    for path, probe in health_paths(service.settings.health_path):
+        answer = _health(service, probe)
+        app.router.add_route(path, answer, methods=["GET"], include_in_schema=False)
+        service.reserve(_builtin(path, answer))
+    return app
+
+
+def adopt(app: FastAPI, service: "Service") -> None:
+    """Make an existing app the app of a service."""
+    build = app.build_middleware_stack
+
+    def build_with_layer() -> ASGIApp:
+        return _Layer(build(), service)
+
+    app.router.lifespan_context = lifespan_of(service, app.router.lifespan_context)
+    app.build_middleware_stack = build_with_layer  # type: ignore[method-assign]
+    if app.middleware_stack is not None:
+        app.middleware_stack = _Layer(app.middleware_stack, service)
+
+
+def health_paths(base: str) -> list[tuple[str, Probe]]:
+    """Return the paths of the four probes below a base path."""
+    base = base.rstrip("/")
+    return [(base or "/", "overall"), (f"{base}/live", "live"), (f"{base}/ready", "ready"), (f"{base}/startup", "startup")]
+
+
+def _health(service: "Service", probe: Probe) -> Callable[[Request], Awaitable[Response]]:
+    async def health(request: Request) -> Response:
+        report = await service.ambient().health.report(probe)
+        return health_response(request, service.name, service.version, report)
+
+    return health
+
+
+def _builtin(path: str, handler: Callable[..., Any]) -> Endpoint:
+    from inspect import signature
+
+    return Endpoint("the built-in health", path, ("GET",), handler=handler, signature=signature(handler))
+
+

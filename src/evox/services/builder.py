@@ -1,0 +1,74 @@
+"""Builder: the fluent way to a service. ``service("users").port(8001).health("/health").build()``.
+
+Every step returns the builder; the builder is the service, so it can be used with or without ``.build()``.
+"""
+
+from typing import Any, Self
+
+from pydantic import BaseModel
+
+from evox.durations import Duration, seconds
+from evox.errors import InvalidDeclaration, LateDeclaration
+from evox.runtime import RestartPolicy
+from evox.services.service import Service
+
+__all__ = ["ServiceBuilder", "service"]
+
+
+class ServiceBuilder(Service):
+    """A service with the steps that shape it. Arguments as for ``Service``."""
+
+    def port(self, number: int) -> Self:
+        """Listen on this port; 0 takes a free one. Without it, ports are given in order from ``[tool.evox] port``."""
+        if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= 65535:
+            raise self._invalid("port", number, "a port is a number from 0 to 65535")
+        self.settings.port = number
+        return self
+
+    def health(self, path: str) -> Self:
+        """Move the health routes: ``path``, ``path/live``, ``path/ready``, ``path/startup``."""
+        if not isinstance(path, str) or not path.startswith("/") or "{" in path:
+            raise self._invalid("health", path, 'it is a path such as "/health"')
+        if self._app is not None:
+            raise LateDeclaration(f"health path {path!r}", self.name, self.place)
+        self.settings.health_path = path
+        return self
+
+    def depends_on(self, *services: str) -> Self:
+        """Start after these services, and stop before them."""
+        self.settings.depends_on = (*self.settings.depends_on, *services)
+        return self
+
+    def start_timeout(self, limit: Duration) -> Self:
+        """Bound start-up by this many seconds instead of ``[tool.evox.runtime] start_timeout``."""
+        self.settings.start_timeout = self._seconds("start_timeout", limit)
+        return self
+
+    def restart(self, *, max_restarts: int = 5, window: Duration = 60, backoff: Duration = 0.5) -> Self:
+        """Say how crashes of the whole service are answered, instead of ``[tool.evox.runtime]``."""
+        policy = RestartPolicy(max_restarts, self._seconds("window", window), self._seconds("backoff", backoff))
+        self.settings.restart = policy
+        return self
+
+    def config(self, name: str, model: type[BaseModel]) -> Self:
+        """Validate configuration section ``name`` by a model at start-up; ``inject.config(name)`` gives the model."""
+        self.config_models[name] = model
+        return self
+
+    def build(self) -> Service:
+        """Return the service. Declarations may still follow until it starts."""
+        return self
+
+    def _seconds(self, option: str, value: Duration) -> float:
+        try:
+            return seconds(value)
+        except ValueError as error:
+            raise self._invalid(option, value, str(error)) from None
+
+    def _invalid(self, option: str, value: object, why: str) -> InvalidDeclaration:
+        return InvalidDeclaration(option, value, on=f"service {self.name!r}", why=why, place=self.place)
+
+
+def service(name: str, **options: Any) -> ServiceBuilder:
+    """Begin a service; the same as ``ServiceBuilder(name)``."""
+    return ServiceBuilder(name, **options)

@@ -1,0 +1,54 @@
+"""Call: one run of one endpoint, from wherever it came.
+
+The pipeline's steps all take the call; nothing about HTTP is in it but what came in with it.
+"""
+
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from evox.services.endpoint import Endpoint
+
+__all__ = ["Call", "Origin", "current_call"]
+
+Origin: TypeAlias = Literal["http", "internal"]
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One run of an endpoint.
+
+    Attributes:
+        endpoint: What is called.
+        origin: ``"http"`` from a client, ``"internal"`` from another service.
+        service: The service's name.
+        method: The HTTP method.
+        request: The HTTP request, for calls that came by HTTP.
+        parent: The call that made this one, or None.
+    """
+
+    endpoint: Endpoint
+    origin: Origin
+    service: str
+    method: str
+    request: Any = None
+    parent: "Call | None" = None
+    status: int = field(default=200)
+
+
+_call: ContextVar[Call | None] = ContextVar("evox_call", default=None)
+
+
+def current_call() -> Call | None:
+    """Return the call that the current task works for, or None."""
+    return _call.get()
+
+
+def enter_call(call: Call | None) -> Any:
+    """Make ``call`` the current one; returns the token for ``leave_call``."""
+    return _call.set(call)
+
+
+def leave_call(token: Any) -> None:
+    """Undo ``enter_call``."""
+    _call.reset(token)

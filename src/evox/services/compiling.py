@@ -1,0 +1,146 @@
+"""Compiling: records of either syntax -> frozen rows, with everything declared merged in.
+
+The merge is the same for all: service, then controller, then handler; the nearer one wins key by key, tags add up.
+"""
+
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from evox.data import Intent, intent_of
+from evox.errors import DuplicateEndpoint, InvalidDeclaration, UnbindableParameter, place_of
+from evox.marks import seal
+from evox.scheduling import Priority
+from evox.services.controllers import controller_of, routes_of
+from evox.services.endpoint import Endpoint, Options, Parameter, Route
+from evox.services.functions import Declared
+
+__all__ = ["compile_rows", "refuse_duplicates", "shape"]
+
+_PLACEHOLDER = re.compile(r"\{[^{}:]*(:[^{}]*)?\}")
+
+
+def compile_rows(declared: Declared, tags: tuple[str, ...]) -> Iterator[Endpoint]:
+    """Compile one record into its rows: one for a function, one for each route of a controller.
+
+    Args:
+        declared: What a decorator recorded.
+        tags: The service's own tags, put before the endpoint's.
+
+    Raises:
+        InvalidDeclaration: if options contradict each other.
+        UnbindableParameter: if a handler's parameters cannot be filled by name.
+    """
+    if declared.route is not None:
+        yield _row(declared.target, declared.route, {}, None, tags)
+        return
+    spec = controller_of(declared.target)
+    found = False
+    for function, route in routes_of(declared.target):
+        found = True
+        both = route.path == "/" and bool(spec.prefix)
+        path = spec.prefix if both else spec.prefix + route.path
+        yield _row(function, Route(route.methods, path, route.options), spec.options, declared.target, tags, both=both)
+    if not found:
+        why = "none of its methods has a route; put @GET(...) or the like on them"
+        raise InvalidDeclaration("controller", declared.target.__name__, on="register_controller", why=why, place=declared.place)
+
+
+def _row(
+    handler: Callable[..., Any],
+    route: Route,
+    defaults: Options,
+    controller: type | None,
+    tags: tuple[str, ...],
+    *,
+    both: bool = False,
+) -> Endpoint:
+    options: dict[str, Any] = {**defaults, **route.options}
+    options["tags"] = [*tags, *(defaults.get("tags") or ()), *(route.options.get("tags") or ())]
+    version = options.pop("version", None)
+    path = f"/{version.strip('/')}{route.path}" if version else route.path
+    signature = _signature(handler, method=controller is not None)
+    intent = _intent(handler, controller)
+    own = {
+        name: options.pop(name, None)
+        for name in ("cache", "fallback", "max_stale", "timeout", "idempotent", "on_disconnect")
+    }
+    priority = options.pop("priority", None)
+    row = Endpoint(
+        name=options.get("name") or getattr(handler, "__name__", repr(handler)),
+        path=path,
+        methods=route.methods,
+        priority=Priority.MEDIUM if priority is None else priority,
+        intent=intent,
+        private=bool(options.pop("private", None)),
+        both_slashes=both,
+        parameters=tuple(
+            Parameter(one.name, one.annotation, repr(one.default), one.kind is one.KEYWORD_ONLY)
+            for one in signature.parameters.values()
+        ),
+        returns=signature.return_annotation,
+        options=MappingProxyType({name: value for name, value in options.items() if value not in (None, [])}),
+        handler=handler,
+        controller=controller,
+        signature=signature,
+        place=place_of(handler),
+        **own,
+    )
+    _consistent(row)
+    seal(handler)
+    return row
+
+
+def _intent(handler: Callable[..., Any], controller: type | None) -> Intent | None:
+    own, outer = intent_of(handler), intent_of(controller) if controller is not None else None
+    return own if outer is None else outer.merged(own)
+
+
+def _consistent(row: Endpoint) -> None:
+    on = f"endpoint {row.name!r}"
+    if row.max_stale is not None and row.fallback is None:
+        why = 'it says how long a fallback may serve old answers; add fallback="aggressive"'
+        raise InvalidDeclaration("max_stale", row.max_stale, on=on, why=why, place=row.place)
+    if row.fallback is not None and row.cache is None and not (row.intent and row.intent.cacheable):
+        why = "without cache= there is nothing to fall back to"
+        raise InvalidDeclaration("fallback", row.fallback, on=on, why=why, place=row.place)
+
+
+def _signature(handler: Callable[..., Any], *, method: bool) -> inspect.Signature:
+    name, place = getattr(handler, "__name__", repr(handler)), place_of(handler)
+    try:
+        signature = inspect.signature(handler, eval_str=True)
+    except NameError:
+        signature = inspect.signature(handler)  # a name known to type checkers only: FastAPI will say which
+    parameters = list(signature.parameters.values())
+    if method and parameters and not isinstance(inspect.getattr_static(handler, "__wrapped__", None), staticmethod):
+        parameters = parameters[1:]
+    for parameter in parameters:
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise UnbindableParameter(name, f"{parameter} stands for any number of values; name each one", place)
+        if parameter.kind is parameter.POSITIONAL_ONLY:
+            raise UnbindableParameter(name, f"{parameter.name!r} is positional-only, and values are passed by name", place)
+    return signature.replace(parameters=parameters)
+
+
+def shape(path: str) -> str:
+    """Return a path with its placeholders' names taken out: two paths of one shape match the same requests."""
+    return _PLACEHOLDER.sub(lambda found: "{" + (found[1] or "") + "}", path)
+
+
+def refuse_duplicates(rows: Mapping[tuple[str, str], Endpoint], row: Endpoint) -> Iterator[tuple[str, str]]:
+    """Yield the (method, shape) keys of a new row.
+
+    Raises:
+        DuplicateEndpoint: if an earlier row answers one of them already.
+    """
+    shapes = [shape(row.path)] + ([shape(row.path) + "/"] if row.both_slashes else [])
+    for method in row.methods:
+        for one in shapes:
+            earlier = rows.get((method, one))
+            if earlier is not None:
+                names, places = [earlier.name, row.name], [earlier.place, row.place]
+                raise DuplicateEndpoint(method, row.path, names, places)
+            yield method, one

@@ -1,0 +1,222 @@
+"""HTTP: rows -> FastAPI routes.
+
+Each row becomes FastAPI routes whose endpoint runs the inner steps and whose request handler runs the outer steps before
+the body is read. Parsing, validation, serialisation and OpenAPI stay FastAPI's own.
+"""
+
+import inspect
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.dependencies.utils import get_dependant
+from fastapi.exceptions import FastAPIError
+from fastapi.routing import APIRoute
+from pydantic.errors import PydanticUserError
+
+from evox import context
+from evox.errors import AsyncioOnly, InvalidDeclaration, UnbindableParameter, place_of
+from evox.runtime import is_asyncio_only_error
+from evox.services import results
+from evox.services.call import Call, current_call
+from evox.services.endpoint import Endpoint
+from evox.services.injection import Injected, marker_of
+from evox.services.pipeline import Inner, Pipeline, compile_pipeline
+from evox.services.steps import STEPS
+
+__all__ = ["EvoxRoute", "add_routes"]
+
+_RESPONSE = "evox_response"
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class EvoxRoute(APIRoute):
+    """A FastAPI route that runs the outer steps of its row before the body is read."""
+
+    def get_route_handler(self) -> Handler:
+        """Wrap FastAPI's handler in the outer steps."""
+        answer = super().get_route_handler()
+        row: Endpoint = self.endpoint.__evox_row__  # type: ignore[attr-defined]
+        pipeline: Pipeline = self.endpoint.__evox_pipeline__  # type: ignore[attr-defined]
+
+        async def respond(call: Call) -> Response:
+            return await answer(call.request)
+
+        steps = pipeline.outer(respond)
+
+        async def handle(request: Request) -> Response:
+            scope = context.maybe_service()
+            name = scope.name if scope is not None else ""
+            response: Response = await steps(Call(row, "http", name, request.method, request, current_call()))
+            return response
+
+        return handle
+
+
+def add_routes(app: FastAPI, row: Endpoint) -> None:
+    """Add a row to an app: one route for each method, so that each has its own place in OpenAPI.
+
+    Raises:
+        UnbindableParameter: if nothing in a request can fill a parameter.
+        InvalidDeclaration: if FastAPI refuses an option or the return type.
+    """
+    options = dict(row.options)
+    options["include_in_schema"] = options.get("include_in_schema", True) and not row.private
+    endpoint = _endpoint(row)
+    for method in row.methods:
+        try:
+            _bindable(row)
+            app.router.add_api_route(
+                row.path or "/", endpoint, methods=[method], route_class_override=EvoxRoute, **options
+            )
+        except (FastAPIError, PydanticUserError, AssertionError) as error:
+            raise _explain(row, error) from error
+        if row.both_slashes:
+            hidden = options | {"include_in_schema": False}
+            app.router.add_api_route(
+                row.path + "/", endpoint, methods=[method], route_class_override=EvoxRoute, **hidden
+            )
+
+
+def _endpoint(row: Endpoint) -> Callable[..., Any]:
+    """Make the function that FastAPI calls with validated arguments."""
+    if inspect.isgeneratorfunction(row.handler) or inspect.isasyncgenfunction(row.handler):
+        endpoint, signature = _streaming(row), row.signature
+        pipeline = compile_pipeline(row, STEPS, _invoke(row))
+    else:
+        pipeline = compile_pipeline(row, STEPS, _invoke(row))
+        endpoint, signature = _returning(row, pipeline.inner)
+    endpoint.__name__ = row.name
+    endpoint.__doc__ = row.handler.__doc__
+    endpoint.__module__ = row.handler.__module__
+    endpoint.__signature__ = _injected(signature)  # type: ignore[attr-defined]
+    endpoint.__evox_row__ = row  # type: ignore[attr-defined]
+    endpoint.__evox_pipeline__ = pipeline  # type: ignore[attr-defined]
+    return endpoint
+
+
+def _returning(row: Endpoint, inner: Inner) -> tuple[Callable[..., Any], inspect.Signature]:
+    signature, name = row.signature, row.name
+    if not results.splits(row.returns):
+
+        async def plain(**arguments: Any) -> Any:
+            return await inner(current_call(), arguments)
+
+        return plain, signature
+
+    own = next((one.name for one in signature.parameters.values() if one.annotation is Response), None)
+    if own is None:
+        hidden = inspect.Parameter(_RESPONSE, inspect.Parameter.KEYWORD_ONLY, annotation=Response)
+        signature = signature.replace(parameters=[*signature.parameters.values(), hidden])
+    signature = signature.replace(return_annotation=results.declared_return(row.returns))
+
+    async def splitting(**arguments: Any) -> Any:
+        response = arguments.pop(_RESPONSE) if own is None else arguments[own]
+        return results.apply(await inner(current_call(), arguments), response, endpoint=name)
+
+    return splitting, signature
+
+
+def _streaming(row: Endpoint) -> Callable[..., Any]:
+    handler = _bound(row)
+    if inspect.isasyncgenfunction(row.handler):
+
+        async def stream(**arguments: Any) -> Any:
+            async for part in handler()(**arguments):
+                yield part
+
+        return stream
+
+    def stream_sync(**arguments: Any) -> Any:
+        yield from handler()(**arguments)
+
+    return stream_sync
+
+
+def _bound(row: Endpoint) -> Callable[[], Callable[..., Any]]:
+    """Return what gives the callable: the function itself, or the method of the running service's instance."""
+    handler, controller = row.handler, row.controller
+    if controller is None:
+        return lambda: handler
+    name = handler.__name__
+    if isinstance(inspect.getattr_static(controller, name, None), staticmethod | classmethod):
+        return lambda: getattr(controller, name)
+    wanted = f"controller {controller.__name__}"
+    return lambda: handler.__get__(context.current_service(wanted).resolve(controller))
+
+
+def _invoke(row: Endpoint) -> Inner:
+    handler = _bound(row)
+    is_async = inspect.iscoroutinefunction(inspect.unwrap(row.handler))
+
+    async def invoke(call: Call | None, arguments: dict[str, Any]) -> Any:
+        del call
+        try:
+            return await (handler()(**arguments) if is_async else run_in_threadpool(handler(), **arguments))
+        except (RuntimeError, TypeError, AttributeError) as error:
+            if _on_trio() and is_asyncio_only_error(error):
+                raise AsyncioOnly(f"endpoint {row.name!r}", error, row.place) from error
+            raise
+
+    return invoke
+
+
+def _on_trio() -> bool:
+    trio = sys.modules.get("trio")
+    return trio is not None and bool(trio.lowlevel.in_trio_run())
+
+
+def _injected(signature: inspect.Signature) -> inspect.Signature:
+    """Turn parameters that ask for injection into FastAPI dependencies."""
+    parameters = []
+    for parameter in signature.parameters.values():
+        marker = marker_of(parameter.default, parameter.annotation)
+        if marker is None:
+            parameters.append(parameter)
+            continue
+        kept = parameter.empty if parameter.default is marker else parameter.default
+        annotation = Annotated[Any, Depends(_resolver(marker))]
+        parameters.append(parameter.replace(annotation=annotation, default=kept))
+    return signature.replace(parameters=sorted(parameters, key=_order))
+
+
+def _order(parameter: inspect.Parameter) -> tuple[bool, bool]:
+    return parameter.kind is parameter.KEYWORD_ONLY, parameter.default is not parameter.empty
+
+
+def _resolver(marker: Injected[Any]) -> Callable[[], Coroutine[Any, Any, Any]]:
+    async def resolve() -> Any:
+        return context.current_service(repr(marker)).resolve(marker)
+
+    return resolve
+
+
+def _bindable(row: Endpoint) -> None:
+    """Refuse ``Param()`` for a name that the path does not hold: FastAPI would answer 422 to every request."""
+    for parameter in row.signature.parameters.values():
+        is_path = type(parameter.default).__module__ == "fastapi.params" and type(parameter.default).__name__ == "Path"
+        if is_path and f"{{{parameter.name}}}" not in row.path and f"{{{parameter.name}:" not in row.path:
+            alias = getattr(parameter.default, "alias", None)
+            if alias is None or f"{{{alias}" not in row.path:
+                why = f"{parameter.name!r} is a Param(), but the path {row.path!r} has no {{{parameter.name}}}"
+                raise UnbindableParameter(row.name, why, row.place)
+
+
+def _explain(row: Endpoint, error: Exception) -> UnbindableParameter | InvalidDeclaration:
+    text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    for parameter in row.signature.parameters.values():
+        if marker_of(parameter.default, parameter.annotation) is not None:
+            continue
+
+        async def alone() -> None: ...
+
+        kind = inspect.Parameter.KEYWORD_ONLY
+        alone.__signature__ = inspect.Signature([parameter.replace(kind=kind)])  # type: ignore[attr-defined]
+        try:
+            get_dependant(path=row.path, call=alone)
+        except (FastAPIError, PydanticUserError, AssertionError):
+            return UnbindableParameter(row.name, f"parameter {str(parameter)!r}: {text}", row.place)
+    on, place = f"endpoint {row.name!r}", row.place or place_of(row.handler)
+    return InvalidDeclaration("return type or option", row.returns, on=on, why=text, place=place)

@@ -1,0 +1,57 @@
+"""HTTP errors: the one place that knows how an error looks on the wire (RFC 9457, ``application/problem+json``).
+
+FastAPI's own errors (422, HTTPException) keep FastAPI's shape; this is for errors of Evox. Facts that help an attacker
+(file names, values, the user's frames) go to the log and never into the body.
+"""
+
+import json
+import logging
+import math
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from evox.errors import AsyncioOnly, EvoxError
+
+__all__ = ["evox_error_handler", "problem", "problem_of"]
+
+_log = logging.getLogger("evox.requests")
+
+
+def problem(
+    status: int, title: str, *, detail: str | None = None, type_: str = "about:blank", retry_after: float | None = None
+) -> Response:
+    """Make a problem response.
+
+    Args:
+        status: HTTP status.
+        title: The kind of problem, the same for each occurrence.
+        detail: What was the matter this time.
+        type_: URI of the kind; an error's id as ``urn:evox:error:EVX-602``.
+        retry_after: Seconds until a retry makes sense; sent rounded up.
+    """
+    body: dict[str, Any] = {"type": type_, "title": title, "status": status}
+    if detail is not None:
+        body["detail"] = detail
+    headers = {} if retry_after is None else {"retry-after": str(max(1, math.ceil(retry_after)))}
+    return Response(json.dumps(body), status, headers, media_type="application/problem+json")
+
+
+def problem_of(error: EvoxError, *, retry_after: float | None = None) -> Response:
+    """Make the problem response of an error of ours. Errors that are not the caller's concern show only their id."""
+    kind = f"urn:evox:error:{error.id}"
+    if isinstance(error, AsyncioOnly):
+        return problem(error.status, "Wrong event loop", detail=error.fix, type_=kind)
+    if error.status >= 500 and not error.retryable:
+        return problem(error.status, "Internal Server Error", type_=kind)
+    wait = 1.0 if retry_after is None and error.retryable else retry_after
+    return problem(error.status, type(error).__name__, detail=error.what, type_=kind, retry_after=wait)
+
+
+async def evox_error_handler(request: Request, error: Exception) -> Response:
+    """FastAPI exception handler for the whole tree of errors; logs once what is the service's own fault."""
+    assert isinstance(error, EvoxError)  # noqa: S101  registered for this tree only
+    if error.status >= 500 and not error.retryable:
+        _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return problem_of(error)

@@ -1,0 +1,277 @@
+"""Injection: ``inject(Type)``, ``inject.config(name)``, constructor injection, and overrides scoped to one runtime.
+
+Outside a running service ``inject(...)`` gives a marker, which may stand as a parameter's default, annotation or ``Annotated``
+metadata and is resolved for each call. Inside one it gives the value. A container belongs to one running service: an instance is
+made once for it, when it is first asked for.
+"""
+
+import inspect
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, TypeVar, cast, get_args, get_origin, get_type_hints, overload
+
+from pydantic import BaseModel, ValidationError
+
+from evox.context import current_service, maybe_service
+from evox.errors import InvalidOption, NotInjectable, OutsideRuntime, place_of
+
+__all__ = ["ConfigSection", "Container", "Inject", "Injected", "Key", "Overrides", "inject", "marker_of"]
+
+T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What is asked for: a type, or a named configuration section with or without a model."""
+
+    kind: str
+    name: Any
+    model: type[BaseModel] | None = None
+
+    def __str__(self) -> str:
+        if self.kind == "type":
+            return f"inject({getattr(self.name, '__name__', self.name)})"
+        return f"inject.{self.kind}({self.name!r})"
+
+
+class Injected(Generic[T]):
+    """A value that will be there when a call runs; made by ``inject(...)`` outside a running service."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, key: Key) -> None:
+        self._key = key
+
+    def __repr__(self) -> str:
+        return f"<{self._key}>"
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise OutsideRuntime(str(self._key))
+
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        """Refuse: there is nothing to call yet. (Being callable lets it stand as an annotation.)"""
+        raise OutsideRuntime(str(self._key))
+
+
+class ConfigSection(Mapping[str, Any]):
+    """One section of the user's configuration: a read-only mapping whose keys are attributes too. Values are never shown."""
+
+    def __init__(self, name: str, values: Mapping[str, Any]) -> None:
+        self._name = name
+        self._values = {key: ConfigSection(f"{name}.{key}", v) if isinstance(v, dict) else v for key, v in values.items()}
+
+    def __repr__(self) -> str:
+        return f"<ConfigSection {self._name!r}: {', '.join(self._values) or 'empty'}>"
+
+    def __getitem__(self, key: str) -> Any:
+        return self._values[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __getattr__(self, key: str) -> Any:
+        try:
+            return self._values[key]
+        except KeyError:
+            known = ", ".join(self._values) or "none"
+            raise AttributeError(f"configuration section {self._name!r} has no {key!r}; it has: {known}") from None
+
+
+class Overrides:
+    """What tests put in place of real things, for one runtime. The latest override of a thing stands."""
+
+    def __init__(self) -> None:
+        self._stacks: dict[Key, list[Any]] = {}
+
+    @contextmanager
+    def put(self, thing: Any, fake: Any) -> Iterator[None]:
+        """Replace ``thing`` (a type, or what ``inject.config(...)`` gave at import) for the time of a ``with`` block."""
+        key = _key_of(thing)
+        stack = self._stacks.setdefault(key, [])
+        entry = [fake]
+        stack.append(entry)
+        try:
+            yield
+        finally:
+            stack[:] = [one for one in stack if one is not entry]
+
+    def find(self, key: Key) -> tuple[bool, Any]:
+        """Return whether a thing is overridden, and by what."""
+        stack = self._stacks.get(key) or self._stacks.get(Key(key.kind, key.name))
+        return (True, stack[-1][0]) if stack else (False, None)
+
+
+class Container:
+    """Makes and keeps the instances of one running service.
+
+    Args:
+        providers: Declared factories and instances, by type.
+        overrides: The runtime's overrides; they win.
+        configuration: Returns the values of a named section.
+        models: Declared models of named sections.
+    """
+
+    def __init__(
+        self,
+        providers: Mapping[type, Any],
+        overrides: Overrides,
+        configuration: Callable[[str], Mapping[str, Any]],
+        models: Mapping[str, type[BaseModel]],
+    ) -> None:
+        self._providers = providers
+        self._overrides = overrides
+        self._configuration = configuration
+        self._models = models
+        self._made: dict[Key, Any] = {}
+        self._making: list[Key] = []
+        self._lock = threading.RLock()
+
+    def __repr__(self) -> str:
+        return f"<Container of {len(self._made)} instances>"
+
+    def resolve(self, thing: Any) -> Any:
+        """Return the value for a type, key or marker.
+
+        Raises:
+            NotInjectable: if it cannot be made.
+            InvalidOption: if a configuration section does not fit its model.
+        """
+        key = _key_of(thing)
+        overridden, fake = self._overrides.find(key)
+        if overridden:
+            return self.construct(fake) if inspect.isclass(fake) else fake
+        try:
+            return self._made[key]
+        except KeyError:
+            pass
+        with self._lock:
+            if key not in self._made:
+                self._made[key] = self._make(key)
+            return self._made[key]
+
+    def _make(self, key: Key) -> Any:
+        if key.kind == "config":
+            return self._section(key)
+        if key in self._making:
+            chain = " -> ".join(one.name.__name__ for one in [*self._making, key])
+            raise NotInjectable(str(key), f"the constructors need each other: {chain}", place_of(key.name))
+        self._making.append(key)
+        try:
+            if key.name in self._providers:
+                provider = self._providers[key.name]
+                made = inspect.isclass(provider) or inspect.isfunction(provider) or inspect.ismethod(provider)
+                return self.construct(provider) if made else provider
+            return self.construct(key.name)
+        finally:
+            self._making.pop()
+
+    def _section(self, key: Key) -> Any:
+        values = self._configuration(key.name)
+        model = key.model or self._models.get(key.name)
+        if model is None:
+            return ConfigSection(key.name, values)
+        try:
+            return model.model_validate(values)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            option = ".".join(["config", key.name, *map(str, first["loc"])])
+            raise InvalidOption(option, source="the configuration", why=first["msg"]) from None
+
+    def construct(self, factory: Callable[..., Any]) -> Any:
+        """Call a class or factory, filling its parameters.
+
+        Raises:
+            NotInjectable: if a parameter cannot be filled, or the class is abstract.
+        """
+        name = getattr(factory, "__name__", repr(factory))
+        if inspect.isabstract(factory) or getattr(factory, "_is_protocol", False):
+            raise NotInjectable(name, "it is abstract, so there is nothing to make", place_of(factory))
+        function = getattr(factory, "__init__") if inspect.isclass(factory) else factory  # noqa: B009
+        place = place_of(function)
+        try:
+            signature = inspect.signature(factory)
+            hints = get_type_hints(function, include_extras=True)
+        except (NameError, TypeError, ValueError) as error:
+            raise NotInjectable(name, f"its parameters cannot be read: {error}", place) from None
+        values: dict[str, Any] = {}
+        for parameter in signature.parameters.values():
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                continue
+            annotation = hints.get(parameter.name, parameter.annotation)
+            marker = marker_of(parameter.default, annotation)
+            if marker is not None:
+                values[parameter.name] = self.resolve(marker)
+            elif parameter.default is parameter.empty:
+                if not inspect.isclass(annotation) or annotation.__module__ == "builtins":
+                    why = f"parameter {parameter.name!r} of {name} has no injectable type and no default"
+                    raise NotInjectable(name, why, place)
+                values[parameter.name] = self.resolve(annotation)
+        return factory(**values)
+
+
+class Inject:
+    """The facade exported as ``inject``."""
+
+    def __repr__(self) -> str:
+        return "<inject>"
+
+    def __call__(self, kind: type[T]) -> T:
+        """Return the running service's instance of a type; outside one, a marker for a parameter."""
+        return cast(T, _give(Key("type", kind)))
+
+    @overload
+    def config(self, name: str) -> ConfigSection: ...
+    @overload
+    def config(self, name: str, model: type[M]) -> M: ...
+    def config(self, name: str, model: type[BaseModel] | None = None) -> Any:
+        """Return one of your own configuration sections, validated by ``model`` or by the one the service declared."""
+        return _give(Key("config", name, model))
+
+    def override(self, thing: Any, fake: Any) -> Any:
+        """Put ``fake`` in place of ``thing`` for the time of a ``with`` block, in the current runtime only.
+
+        Args:
+            thing: A type, or what ``inject.config(...)`` gave at import time.
+            fake: An instance, or a class to be made by injection.
+
+        Raises:
+            OutsideRuntime: if no runtime is current; in tests use ``env.override``.
+        """
+        return current_service("inject.override(...)").runtime.override(thing, fake)
+
+
+inject = Inject()
+
+
+def marker_of(default: Any, annotation: Any) -> Injected[Any] | None:
+    """Return the marker in a parameter's default, annotation or ``Annotated`` metadata, or None."""
+    if isinstance(default, Injected):
+        return default
+    if isinstance(annotation, Injected):
+        return annotation
+    if get_origin(annotation) is Annotated:
+        return next((one for one in get_args(annotation)[1:] if isinstance(one, Injected)), None)
+    return None
+
+
+def _give(key: Key) -> Any:
+    scope = maybe_service()
+    return Injected[Any](key) if scope is None else scope.resolve(key)
+
+
+def _key_of(thing: Any) -> Key:
+    if isinstance(thing, Key):
+        return thing
+    if isinstance(thing, Injected):
+        return thing._key  # noqa: SLF001  the marker hides its key from everyone but this module
+    if not inspect.isclass(thing):
+        raise NotInjectable(repr(thing), "it is not a type")
+    return Key("type", thing)

@@ -1,0 +1,87 @@
+"""Results: ``return body, status`` and ``return body, status, headers`` become that response.
+
+FastAPI alone would send a 200 with an array. A success keeps the declared response model; from 400 up the body is sent as it is,
+because an error does not look like what the endpoint returns when all is well.
+"""
+
+import inspect
+import logging
+import types
+from collections.abc import Mapping
+from typing import Any, Union, get_args, get_origin
+
+from fastapi.encoders import jsonable_encoder
+from fastapi.responses import JSONResponse
+from starlette.responses import Response
+
+__all__ = ["apply", "declared_return", "splits"]
+
+_log = logging.getLogger("evox.services")
+_warned: set[str] = set()
+
+
+def splits(returns: Any) -> bool:
+    """Whether a handler's tuples are split: unless its return annotation says that a tuple is what it returns."""
+    return not _is_tuple(returns)
+
+
+def declared_return(returns: Any) -> Any:
+    """Return the annotation without its status tuples: ``Item | tuple[dict, int]`` documents and validates ``Item``."""
+    if get_origin(returns) not in (Union, types.UnionType):
+        return returns
+    kept = [one for one in get_args(returns) if not _is_status_tuple(one)]
+    if len(kept) == len(get_args(returns)):
+        return returns
+    return Union[tuple(kept)] if kept else inspect.Signature.empty  # noqa: UP007  built at run time
+
+
+def apply(value: Any, response: Response, *, endpoint: str) -> Any:
+    """Split a ``(body, status[, headers])`` tuple.
+
+    Args:
+        value: What the handler returned.
+        response: FastAPI's injected response, which takes the status and headers of a success.
+        endpoint: The endpoint's name, for the one warning about tuples that are not results.
+
+    Returns:
+        The body for FastAPI to serialise, a finished response, or ``value`` itself when it is no such tuple.
+    """
+    if type(value) is not tuple:
+        return value
+    if not _is_result(value):
+        if endpoint not in _warned:
+            _warned.add(endpoint)
+            _log.warning("endpoint %s returned a tuple that is not (body, status): it is sent as an array", endpoint)
+        return value
+    body, status = value[0], int(value[1])
+    headers: Mapping[str, str] = value[2] if len(value) == 3 else {}
+    if isinstance(body, Response):
+        body.status_code = status
+        body.headers.update(headers)
+        return body
+    if status < 400:
+        response.status_code = status
+        response.headers.update(headers)
+        return body
+    answer = JSONResponse(jsonable_encoder(body), status, dict(headers))
+    answer.raw_headers.extend(pair for pair in response.raw_headers if pair[0] not in _OWN_HEADERS)
+    return answer
+
+
+_OWN_HEADERS = (b"content-length", b"content-type")
+
+
+def _is_result(value: tuple[Any, ...]) -> bool:
+    if len(value) not in (2, 3) or isinstance(value[1], bool) or not isinstance(value[1], int):
+        return False
+    return 100 <= value[1] <= 599 and (len(value) == 2 or isinstance(value[2], Mapping))
+
+
+def _is_tuple(annotation: Any) -> bool:
+    origin = get_origin(annotation) or annotation
+    return isinstance(origin, type) and issubclass(origin, tuple)
+
+
+def _is_status_tuple(annotation: Any) -> bool:
+    arguments = get_args(annotation)
+    return get_origin(annotation) is tuple and len(arguments) in (2, 3) and arguments[1] is int

@@ -1,0 +1,137 @@
+"""Running: one life of one service, and the registry of those that share a runtime.
+
+A ``Service`` only declares; everything that exists while it runs (instances, background tasks, jobs, lifespan state) is here, so
+that the same service can run several times in one process without the lives seeing each other.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from evox.config import Loaded, Settings, section
+from evox.errors import OutsideRuntime
+from evox.runtime import BackgroundStatistics, JobStatistics, Lifecycle, LifecycleStatistics, Nursery, Runner
+from evox.services.health import Checks
+from evox.services.injection import Container, Overrides
+
+if TYPE_CHECKING:
+    from evox.services.service import Service
+
+__all__ = ["Running", "Scope", "ServiceStatistics"]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStatistics:
+    """One running service from outside."""
+
+    name: str
+    lifecycle: LifecycleStatistics
+    background: tuple[BackgroundStatistics, ...]
+    jobs: JobStatistics
+
+
+class Scope:
+    """What the services of one runtime share: settings, overrides, and who runs.
+
+    Args:
+        loaded: The project's configuration; the defaults when None.
+        on_job_error: Called with the error of any job or background task that failed; what it raises ends the service.
+    """
+
+    def __init__(
+        self, loaded: Loaded | None = None, *, on_job_error: Callable[[Exception], None] | None = None
+    ) -> None:
+        self.loaded = loaded if loaded is not None else Loaded(Settings(), Path.cwd())
+        self.on_job_error = on_job_error
+        self.overrides = Overrides()
+        self._running: dict[int, Running] = {}
+
+    def __repr__(self) -> str:
+        return f"<Scope of {', '.join(one.name for one in self._running.values()) or 'no services'}>"
+
+    def enter(self, running: "Running") -> None:
+        """Register a life of a service; it takes the place of an earlier one."""
+        self._running[id(running.service)] = running
+
+    def find(self, service: object) -> "Running | None":
+        """Return the running instance of a declared service, or None."""
+        return self._running.get(id(service))
+
+    def running(self, service: object) -> "Running":
+        """Return the running instance of a declared service.
+
+        Raises:
+            OutsideRuntime: if it does not run here.
+        """
+        found = self.find(service)
+        if found is None:
+            raise OutsideRuntime(repr(service))
+        return found
+
+    def override(self, thing: object, fake: object) -> AbstractContextManager[None]:
+        """Replace what injection gives for ``thing``, in this runtime only."""
+        return self.overrides.put(thing, fake)
+
+
+class Running:
+    """One life of one service.
+
+    Args:
+        service: What was declared.
+        scope: The runtime it runs in.
+        lifecycle: Its state; lives longer than one life when the service is restarted.
+    """
+
+    def __init__(self, service: "Service", scope: Scope, lifecycle: Lifecycle | None = None) -> None:
+        self.service = service
+        self.runtime = scope
+        self.lifecycle = lifecycle or Lifecycle(service.name)
+        self.threads = anyio.CapacityLimiter(scope.loaded.settings.runtime.threads)
+        self.nursery: Nursery | None = None
+        self.runners = tuple(
+            Runner(task, service.name, threads=self.threads, on_error=scope.on_job_error) for task in service.background
+        )
+        self.draining = anyio.Event()
+        self.on_down: Callable[[], None] | None = None
+        self.state: dict[str, Any] = {}
+        beside = service.place.file if service.place is not None else ""
+        self._container = Container(
+            service.providers,
+            scope.overrides,
+            lambda name: section(scope.loaded, name, Path(beside).parent / "config.toml"),
+            service.config_models,
+        )
+        self.health = Checks(service.name, tuple(service.checks), self.lifecycle, self.runners, self.threads)
+        scope.enter(self)
+
+    def __repr__(self) -> str:
+        return f"<Running {self.name!r} {self.lifecycle.state}>"
+
+    @property
+    def name(self) -> str:
+        """The service's name."""
+        return self.service.name
+
+    def resolve(self, thing: Any) -> Any:
+        """Return what injection gives for a type or named value."""
+        return self._container.resolve(thing)
+
+    def start_soon(self, job: Callable[..., Any], *args: Any, name: str | None = None) -> None:
+        """Start a job in the service's nursery; see ``Nursery.start_soon``.
+
+        Raises:
+            OutsideRuntime: if the service is not started.
+        """
+        if self.nursery is None:
+            raise OutsideRuntime(f"start_soon of service {self.name!r}")
+        self.nursery.start_soon(job, *args, name=name)
+
+    def statistics(self) -> ServiceStatistics:
+        """Return state, background tasks and jobs."""
+        jobs = self.nursery.statistics() if self.nursery is not None else JobStatistics((), 0, 0)
+        background = tuple(runner.statistics() for runner in self.runners)
+        return ServiceStatistics(self.name, self.lifecycle.statistics(), background, jobs)

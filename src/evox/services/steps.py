@@ -1,0 +1,72 @@
+"""Steps: what a call goes through. Rooms above add theirs to ``STEPS`` at their position in ``pipeline``."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import anyio
+from fastapi import Response
+
+from evox import events
+from evox.services.call import Call, enter_call, leave_call
+from evox.services.endpoint import Endpoint
+from evox.services.http_errors import problem
+from evox.services.pipeline import Outer, Position, Step
+
+__all__ = ["STEPS", "ContextStep", "PrivateStep"]
+
+
+class ContextStep:
+    """Makes the call the current one, and reports its end once, whatever the outcome."""
+
+    position: Final = Position.CONTEXT
+
+    def applies(self, endpoint: Endpoint) -> bool:
+        """Every call has a context."""
+        del endpoint
+        return True
+
+    def compile(self, endpoint: Endpoint, then: Outer) -> Outer:
+        """Wrap ``then`` in the call's context."""
+        name, clock = endpoint.name, anyio.current_time
+
+        async def run(call: Call) -> Any:
+            began = clock()
+            token = enter_call(call)
+            call.status = 500
+            try:
+                answer = await then(call)
+                call.status = getattr(answer, "status_code", 200)
+            except Exception as error:
+                call.status = getattr(error, "status_code", getattr(error, "status", 500))
+                raise
+            finally:
+                leave_call(token)
+                events.notify(events.CallFinished(call.service, name, call.origin, call.status, clock() - began))
+            return answer
+
+        return run
+
+
+class PrivateStep:
+    """Refuses callers from outside where an endpoint is for internal callers only."""
+
+    position: Final = Position.GUARD
+
+    def applies(self, endpoint: Endpoint) -> bool:
+        """Only endpoints declared ``private=True``."""
+        return endpoint.private
+
+    def compile(self, endpoint: Endpoint, then: Callable[[Call], Any]) -> Outer:
+        """Answer 403 to whatever did not come from another service."""
+        del endpoint
+
+        async def run(call: Call) -> Any:
+            if call.origin == "internal":
+                return await then(call)
+            refusal: Response = problem(403, "Forbidden")
+            return refusal
+
+        return run
+
+
+STEPS: list[Step] = [ContextStep(), PrivateStep()]

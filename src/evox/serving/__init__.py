@@ -1,0 +1,8 @@
+"""Sockets <-> ASGI."""
+
+from evox.serving.hypercorn_adapter import HypercornProtocol
+from evox.serving.inflight import Inflight, InflightStatistics, Kind
+from evox.serving.lifespan import Lifespan
+from evox.serving.listener import Listener, bind
+
+__all__ = ["HypercornProtocol", "Inflight", "InflightStatistics", "Kind", "Lifespan", "Listener", "bind"]

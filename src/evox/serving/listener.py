@@ -1,0 +1,128 @@
+"""Listener: bound sockets and the accept loop.
+
+Sockets are bound before anything starts, so that the port is known and a busy one is an error on one screen; accepting starts after
+start-up. Closing takes what already waits in the kernel's queue, so that no connection made before the close is reset.
+"""
+
+import errno
+import logging
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+import anyio
+from anyio.abc import SocketStream, TaskGroup
+
+from evox.errors import CannotBind, PortInUse
+
+__all__ = ["Accept", "Listener", "bind"]
+
+Accept: TypeAlias = Callable[[SocketStream], Awaitable[None]]
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+PAUSE = 0.1
+_log = logging.getLogger("evox.serving")
+
+
+def bind(host: str, port: int, *, service: str, backlog: int = 2048) -> socket.socket:
+    """Bind and listen, without accepting.
+
+    Args:
+        host: Address or name of this machine; IPv4 or IPv6.
+        port: 0 takes a free one.
+        service: Whose socket it is, for the error.
+        backlog: Connections the kernel queues before they are accepted.
+
+    Raises:
+        PortInUse: if another process listens there.
+        CannotBind: if the operating system refuses the address.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = found[0]
+        bound = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise CannotBind(host, port, service, error) from error
+    try:
+        if os.name == "posix":
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+        bound.listen(backlog)
+        bound.setblocking(False)
+    except OSError as error:
+        bound.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUse(host, port, service) from error
+        raise CannotBind(host, port, service, error) from error
+    return bound
+
+
+class Listener:
+    """Accepts connections on one bound socket.
+
+    Args:
+        bound: From ``bind``; closed by ``close``.
+        accept: Serves one connection to its end. It must not raise.
+        service: Whose socket it is, for logs.
+    """
+
+    def __init__(self, bound: socket.socket, accept: Accept, *, service: str) -> None:
+        self._socket = bound
+        self._accept = accept
+        self.service = service
+        self._scope = anyio.CancelScope()
+        self._closed = False
+        self.address: tuple[str, int] = bound.getsockname()[:2]
+        self.accepted = 0
+
+    def __repr__(self) -> str:
+        return f"<Listener {self.url}{' closed' if self._closed else ''}>"
+
+    @property
+    def url(self) -> str:
+        """Where it listens, e.g. ``"http://127.0.0.1:8001"``."""
+        host, port = self.address
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    async def serve(self, connections: TaskGroup) -> None:
+        """Accept until ``close``; each connection becomes a child of ``connections``."""
+        with self._scope:
+            while not self._closed:
+                await anyio.wait_readable(self._socket)
+                try:
+                    self._take(connections)
+                except OSError as error:
+                    if error.errno not in _EXHAUSTED:
+                        _log.warning("accept for %s failed: %s", self.service, error)
+                    await anyio.sleep(PAUSE)
+
+    def close(self, connections: TaskGroup) -> None:
+        """Take what waits in the kernel's queue, then listen no more."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self._take(connections)
+        except OSError as error:
+            _log.warning("connections waiting for %s were lost: %s", self.service, error)
+        self._scope.cancel()
+        self._socket.close()
+
+    def _take(self, connections: TaskGroup) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            connection.setblocking(False)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.accepted += 1
+            connections.start_soon(self._serve_one, connection, name=f"svc:{self.service}/connection")
+
+    async def _serve_one(self, connection: socket.socket) -> None:
+        try:
+            stream = await SocketStream.from_socket(connection)
+        except (OSError, ValueError):
+            connection.close()  # the peer was gone before we looked
+            return
+        await self._accept(stream)

@@ -1,0 +1,156 @@
+"""Harness: run services inside a test, without sockets or with real ones.
+
+``running`` is a context manager used inside the test, not a fixture that outlives it, so that a background task's failure ends the
+test at once with its own error. Nothing is installed in the process: no signal handlers, no logging.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx2
+from anyio.abc import TaskGroup
+
+from evox import context
+from evox.config import Loaded, ServingSettings, Settings
+from evox.failures import causes
+from evox.orchestrator import Fleet, Host, validate
+from evox.services import Running, Scope, Service
+from evox.serving import HypercornProtocol, Listener, bind
+from evox.testing.clients import AppTransport, websocket_session
+
+__all__ = ["Env", "running"]
+
+
+class Env:
+    """Services running in a test. Made by ``running``."""
+
+    def __init__(self, fleet: Fleet, nursery: TaskGroup, stack: AsyncExitStack) -> None:
+        self._fleet = fleet
+        self._nursery = nursery
+        self._stack = stack
+        self._listeners: dict[str, Listener] = {}
+
+    def __repr__(self) -> str:
+        return f"<Env of {', '.join(host.service.name for host in self._fleet.hosts)}>"
+
+    def host(self, service: str | Service) -> Host:
+        """Return the host of a service: its lifecycle, statistics and open requests."""
+        return self._fleet.host(service if isinstance(service, str) else service.name)
+
+    def service(self, service: str | Service) -> Running:
+        """Return the running instance of a service: background tasks, jobs, injection."""
+        return self.host(service).running
+
+    def client(self, service: str | Service, *, raise_errors: bool = False, **options: Any) -> httpx2.AsyncClient:
+        """Return a client of one service; closed when the test ends, at the latest.
+
+        Args:
+            service: By name or itself.
+            raise_errors: Raise a handler's unhandled error here rather than answering 500. Without sockets only.
+            **options: Passed to ``httpx2.AsyncClient``, e.g. ``headers=``.
+        """
+        host = self.host(service)
+        name = host.service.name
+        if name in self._listeners:
+            client = httpx2.AsyncClient(**{"base_url": self.url(name)} | options)
+        else:
+            transport = AppTransport(host, self._nursery, raise_errors=raise_errors)
+            client = httpx2.AsyncClient(**{"base_url": f"http://{name}", "transport": transport} | options)
+        self._stack.push_async_callback(client.aclose)
+        return client
+
+    def websocket(self, service: str | Service, path: str, **headers: str) -> Any:
+        """Open a WebSocket without sockets, as an async context manager giving a ``WebSocketSession``."""
+        return websocket_session(self.host(service), self._nursery, path, headers)
+
+    def url(self, service: str | Service) -> str:
+        """Return where a service listens, e.g. ``"http://127.0.0.1:40001"``.
+
+        Raises:
+            RuntimeError: without ``sockets=True``.
+        """
+        name = self.host(service).service.name
+        if name not in self._listeners:
+            raise RuntimeError(f"{name} has no URL: write running(..., sockets=True)")
+        return self._listeners[name].url
+
+    def override(self, thing: Any, fake: Any) -> AbstractContextManager[None]:
+        """Replace what injection gives for ``thing``, for the time of a ``with`` block, in these services only."""
+        return self._fleet.scope.override(thing, fake)
+
+    async def listen(self, serving: ServingSettings, connections: TaskGroup) -> None:
+        """Give every service a real port on 127.0.0.1."""
+        for host in self._fleet.hosts:
+            name = host.service.name
+            protocol = HypercornProtocol(host, serving, service=name)
+            listener = Listener(bind("127.0.0.1", 0, service=name), protocol.serve, service=name)
+            self._listeners[name] = listener
+            self._nursery.start_soon(listener.serve, connections, name=f"listener:{name}")
+
+    def close_listeners(self, connections: TaskGroup) -> None:
+        """Stop accepting."""
+        for listener in self._listeners.values():
+            listener.close(connections)
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
+@asynccontextmanager
+async def running(
+    *services: Service,
+    sockets: bool = False,
+    raise_errors: bool = True,
+    settings: Mapping[str, Any] | None = None,
+    root: Path | None = None,
+) -> AsyncIterator[Env]:
+    """Run services for the time of an ``async with`` block.
+
+    Args:
+        *services: What to run, all in one runtime. They start in dependency order.
+        sockets: Whether each gets a real port; ``env.url(name)`` says where.
+        raise_errors: Whether the failure of a background task, a job or a service ends the test at once with the real
+            error. False supervises them as in production.
+        settings: ``[tool.evox]`` for this run; the files and environment of the project are not read.
+        root: The project's folder, for configuration that refers to it.
+
+    Yields:
+        The environment: clients, URLs, overrides, statistics.
+
+    Raises:
+        Exception: the real error of whatever failed, not a group of one.
+    """
+    validate(services)
+    loaded = Loaded(Settings(**(settings or {})), root or Path.cwd())
+    on_error = _raise if raise_errors else None
+    fleet = Fleet(services, Scope(loaded, on_job_error=on_error), on_failure=on_error)
+    quick = loaded.settings.serving.model_copy(update={"drain_delay": 0.0, "stream_grace": 0.0, "drain_timeout": 1.0})
+    token = None
+    try:
+        async with anyio.create_task_group() as connections, fleet.started() as nursery, AsyncExitStack() as stack:
+            env = Env(fleet, nursery, stack)
+            if sockets:
+                await env.listen(loaded.settings.serving, connections)
+            token = context.enter_service(fleet.hosts[0].running if fleet.hosts else None)
+            try:
+                yield env
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await stack.aclose()
+                    env.close_listeners(connections)
+                    await fleet.drain(quick)
+                connections.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        leaves = list(dict.fromkeys(causes(group)))
+        if len(leaves) == 1:
+            raise leaves[0] from leaves[0].__cause__
+        raise
+    finally:
+        if token is not None:
+            context.leave_service(token)
+
+
