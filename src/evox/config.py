@@ -1,7 +1,7 @@
 """Configuration: typed settings from ``[tool.evox]`` in pyproject.toml, ``evox.toml`` and ``EVOX_*``; later wins.
 
-Unknown names and values that do not fit are errors that name the file and the line. Nothing needs pyproject.toml at run time. Each
-value's source is kept, so that what is shown of a configuration says where it comes from.
+Unknown names and values that do not fit are errors that name the file and the line. Nothing needs pyproject.toml at
+run time. Each value's source is kept, so that what is shown of a configuration says where it comes from.
 """
 
 import os
@@ -14,7 +14,14 @@ from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict, SettingsError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from evox.durations import seconds
 from evox.errors import InvalidOption, Place, UnknownOption, UnreadableConfiguration
@@ -36,22 +43,24 @@ class _Table(BaseModel):
 class ServingSettings(_Table):
     """``[tool.evox.serving]``. Durations in seconds or as ``"30s"``."""
 
-    drain_delay: Seconds = Field(1.0, description="from the signal to the close of the listener; readiness says 503 meanwhile")
-    drain_timeout: Seconds = Field(30.0, description="hard deadline after the signal: what still runs is cut")
-    stream_grace: Seconds = Field(5.0, description="how long streams and WebSockets may go on after the signal")
-    keep_alive: Seconds = Field(75.0, description="how long an idle connection is kept")
-    backlog: int = Field(2048, ge=1, description="connections the kernel queues before they are accepted")
+    drain_delay: Seconds = Field(
+        default=1.0, description="from the signal to the close of the listener; readiness says 503 meanwhile"
+    )
+    drain_timeout: Seconds = Field(default=30.0, description="hard deadline after the signal: what still runs is cut")
+    stream_grace: Seconds = Field(default=5.0, description="how long streams and WebSockets may go on after the signal")
+    keep_alive: Seconds = Field(default=75.0, description="how long an idle connection is kept")
+    backlog: int = Field(default=2048, ge=1, description="connections the kernel queues before they are accepted")
 
 
 class RuntimeSettings(_Table):
     """``[tool.evox.runtime]``. Durations in seconds or as ``"30s"``."""
 
-    start_timeout: Seconds = Field(30.0, description="limit of each service's start-up")
-    shutdown_timeout: Seconds = Field(10.0, description="limit of each service's shutdown hooks")
-    max_restarts: int = Field(5, ge=0, description="crashes of a service tolerated within window")
-    window: Seconds = Field(60.0, description="seconds over which crashes are counted")
-    backoff: Seconds = Field(0.5, description="wait before the first restart; doubles")
-    threads: int = Field(40, ge=1, description="worker threads of a service's hooks and background tasks")
+    start_timeout: Seconds = Field(default=30.0, description="limit of each service's start-up")
+    shutdown_timeout: Seconds = Field(default=10.0, description="limit of each service's shutdown hooks")
+    max_restarts: int = Field(default=5, ge=0, description="crashes of a service tolerated within window")
+    window: Seconds = Field(default=60.0, description="seconds over which crashes are counted")
+    backoff: Seconds = Field(default=0.5, description="wait before the first restart; doubles")
+    threads: int = Field(default=40, ge=1, description="worker threads of a service's hooks and background tasks")
 
 
 class Settings(BaseSettings):
@@ -61,22 +70,31 @@ class Settings(BaseSettings):
         env_prefix="EVOX_", env_nested_delimiter="__", extra="forbid", frozen=True, validate_default=True
     )
 
-    backend: Literal["auto", "trio", "asyncio"] = Field("auto", description="the event loop")
+    backend: Literal["auto", "trio", "asyncio"] = Field(default="auto", description="the event loop")
     services: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
-        (), description="files, folders or modules to run; found by themselves when empty"
+        default=(), description="files, folders or modules to run; found by themselves when empty"
     )
-    host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
-    gateway: bool = Field(False, description="all services under one port")
-    port: Port = Field(8000, description="the gateway's port, and the first one given to services without one")
+    host: str = Field(default="127.0.0.1", min_length=1, description="address to listen on")
+    gateway: bool = Field(default=False, description="all services under one port")
+    port: Port = Field(default=8000, description="the gateway's port, and the first one given to services without one")
     serving: ServingSettings = ServingSettings()
     runtime: RuntimeSettings = RuntimeSettings()
-    config: dict[str, dict[str, Any]] = Field({}, description="your own sections, read with inject.config(name)")
+    config: dict[str, dict[str, Any]] = Field(
+        default={}, description="your own sections, read with inject.config(name)"
+    )
 
     @classmethod
-    def settings_customise_sources(cls, settings_cls: type[BaseSettings], **sources: Any) -> tuple[Any, ...]:
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Take only what ``load`` hands over: it has merged the sources, and knows each value's origin."""
-        del settings_cls
-        return (sources["init_settings"],)
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
 
 
 @dataclass(frozen=True)
@@ -97,7 +115,7 @@ class Loaded:
 
 
 def find_root(start: Path) -> Path:
-    """Return the nearest folder from ``start`` upwards with evox.toml, or pyproject.toml with [tool.evox]; else ``start``."""
+    """Return the nearest folder upwards with evox.toml, or pyproject.toml with [tool.evox]; else ``start``."""
     start = start.resolve()
     folder = start if start.is_dir() else start.parent
     for candidate in (folder, *folder.parents):
@@ -201,7 +219,9 @@ def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterable[str]:
             yield f"{prefix}{name}"
 
 
-def _explain(error: ValidationError, layers: list[tuple[str, Path | None, dict[str, Any]]]) -> UnknownOption | InvalidOption:
+def _explain(
+    error: ValidationError, layers: list[tuple[str, Path | None, dict[str, Any]]]
+) -> UnknownOption | InvalidOption:
     first = error.errors(include_url=False, include_input=False)[0]
     path = [str(part) for part in first["loc"]]
     source, place = _origin(path, layers)

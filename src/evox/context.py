@@ -1,8 +1,8 @@
 """Context: which runtime, which service and which call the current task belongs to.
 
-Context variables follow tasks and worker threads on both loops, so a handler never passes these along by hand. The facades
-(``inject``, later ``data_io`` and ``proxy``) resolve through here, which is what lets several runtimes live in one process.
-This floor knows only protocols; the rooms above fill them.
+Context variables follow tasks and worker threads on both loops, so a handler never passes these along by hand. The
+facades (``inject``, later ``data_io`` and ``proxy``) resolve through here, which is what lets several runtimes live
+in one process. This floor knows only protocols; the rooms above fill them.
 """
 
 from contextlib import AbstractContextManager
@@ -11,7 +11,14 @@ from typing import Any, Protocol
 
 from evox.errors import OutsideRuntime
 
-__all__ = ["RuntimeScope", "ServiceScope", "current_service", "enter_service", "leave_service", "maybe_service"]
+__all__ = [
+    "RuntimeScope",
+    "ServiceScope",
+    "current_service",
+    "enter_service",
+    "leave_service",
+    "maybe_service",
+]
 
 
 class RuntimeScope(Protocol):

@@ -21,13 +21,15 @@ def seconds(value: Duration) -> float:
     """Convert a duration to seconds.
 
     Args:
-        value: Seconds as a number, text such as ``"250ms"``, ``"90s"``, ``"15m"``, ``"1h30m"``, ``"7d"``, or a ``timedelta``.
+        value: Seconds as a number, text such as ``"250ms"``, ``"90s"``, ``"15m"``, ``"1h30m"``, ``"7d"``, or a
+            ``timedelta``.
 
     Returns:
         Seconds, finite and not negative.
 
     Raises:
-        ValueError: if the value is not a duration, is negative or is not finite. The message says which and what is accepted.
+        ValueError: if the value is not a duration, is negative or is not finite. The message says which and what is
+            accepted.
     """
     if isinstance(value, timedelta):
         result = value.total_seconds()
@@ -36,7 +38,7 @@ def seconds(value: Duration) -> float:
     elif isinstance(value, int | float) and not isinstance(value, bool):
         result = float(value)
     else:
-        raise ValueError(f"{value!r} is not a duration; {_ACCEPTED}")
+        raise ValueError(f"{value!r} is not a duration; {_ACCEPTED}")  # noqa: TRY004  one error for all bad values
     if not math.isfinite(result) or result < 0:
         raise ValueError(f"{value!r} is not a duration of zero or more seconds; {_ACCEPTED}")
     return result

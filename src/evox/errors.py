@@ -1,32 +1,32 @@
 """The one tree of errors. Each says what happened, why, and what to do; constructors take data and write the message.
 
-    EvoxError                      id, what, why, fix, place; status (HTTP), exit_code (process), retryable
-    |- ConfigurationError          exit 78
-    |  |- UnknownOption            EVX-101   a name in [tool.evox], evox.toml or a builder that means nothing
-    |  |- InvalidOption            EVX-102   a known option with a value that does not fit
-    |  `- UnreadableConfiguration  EVX-103   a file that is not TOML or cannot be opened
-    |- DeclarationError            exit 78
-    |  |- DuplicateService         EVX-201   two services of one name
-    |  |- DuplicatePort            EVX-202   two services on one port
-    |  |- NoService                EVX-203   a file, package or module without a service
-    |  |- AmbiguousEndpoint        EVX-204   a module-level @get with no or several services to belong to
-    |  |- UnbindableParameter      EVX-205   an endpoint parameter that nothing in a request can fill
-    |  |- DuplicateEndpoint        EVX-206   two handlers on one method and path
-    |  |- InvalidDeclaration       EVX-207   an option of a decorator that does not fit: interval=0, cache="soon"
-    |  |- LateDeclaration          EVX-208   declared after the service started, so it could have no effect
-    |  `- NotInjectable            EVX-209   a type that injection cannot make
-    |- TargetNotFound              EVX-301   exit 2: `evox run` was given something that is not there
-    |- ImportFailed                EVX-302   exit 78: user code raised while it was imported
-    |- StartupError                exit 1
-    |  |- StartupFailed            EVX-401   a start-up hook or lifespan raised
-    |  |- StartupTimeout           EVX-402   a start-up hook did not finish in time
-    |  |- AsyncioOnly              EVX-403   exit 78: an asyncio-only library was used under trio
-    |  `- ServiceGivenUp           EVX-404   crashed too often within its window
-    |- ServingError
-    |  |- PortInUse                EVX-501   exit 69
-    |  `- CannotBind               EVX-502   exit 78
-    |- OutsideRuntime              EVX-601   a facade was used where no service runs
-    `- ServiceUnavailable          EVX-602   503, retryable: starting, draining, restarting or failed
+EvoxError                      id, what, why, fix, place; status (HTTP), exit_code (process), retryable
+|- ConfigurationError          exit 78
+|  |- UnknownOption            EVX-101   a name in [tool.evox], evox.toml or a builder that means nothing
+|  |- InvalidOption            EVX-102   a known option with a value that does not fit
+|  `- UnreadableConfiguration  EVX-103   a file that is not TOML or cannot be opened
+|- DeclarationError            exit 78
+|  |- DuplicateService         EVX-201   two services of one name
+|  |- DuplicatePort            EVX-202   two services on one port
+|  |- NoService                EVX-203   a file, package or module without a service
+|  |- AmbiguousEndpoint        EVX-204   a module-level @get with no or several services to belong to
+|  |- UnbindableParameter      EVX-205   an endpoint parameter that nothing in a request can fill
+|  |- DuplicateEndpoint        EVX-206   two handlers on one method and path
+|  |- InvalidDeclaration       EVX-207   an option of a decorator that does not fit: interval=0, cache="soon"
+|  |- LateDeclaration          EVX-208   declared after the service started, so it could have no effect
+|  `- NotInjectable            EVX-209   a type that injection cannot make
+|- TargetNotFound              EVX-301   exit 2: `evox run` was given something that is not there
+|- ImportFailed                EVX-302   exit 78: user code raised while it was imported
+|- StartupError                exit 1
+|  |- StartupFailed            EVX-401   a start-up hook or lifespan raised
+|  |- StartupTimeout           EVX-402   a start-up hook did not finish in time
+|  |- AsyncioOnly              EVX-403   exit 78: an asyncio-only library was used under trio
+|  `- ServiceGivenUp           EVX-404   crashed too often within its window
+|- ServingError
+|  |- PortInUse                EVX-501   exit 69
+|  `- CannotBind               EVX-502   exit 78
+|- OutsideRuntime              EVX-601   a facade was used where no service runs
+`- ServiceUnavailable          EVX-602   503, retryable: starting, draining, restarting or failed
 """
 
 import difflib
@@ -140,7 +140,10 @@ class InvalidOption(ConfigurationError):
 
     def __init__(self, option: str, *, source: str, why: str, place: Place | None = None) -> None:
         super().__init__(
-            f"option {option!r} has a value that does not fit", why=why, fix=f"correct {option!r} in {source}", place=place
+            f"option {option!r} has a value that does not fit",
+            why=why,
+            fix=f"correct {option!r} in {source}",
+            place=place,
         )
 
 
@@ -151,7 +154,10 @@ class UnreadableConfiguration(ConfigurationError):
 
     def __init__(self, file: str, error: Exception) -> None:
         super().__init__(
-            f"cannot read {file}", why=str(error), fix="correct the file, or remove it to use the defaults", place=Place(file)
+            f"cannot read {file}",
+            why=str(error),
+            fix="correct the file, or remove it to use the defaults",
+            place=Place(file),
         )
 
 
@@ -279,7 +285,10 @@ class NotInjectable(DeclarationError):
 
     def __init__(self, thing: str, why: str, place: Place | None = None) -> None:
         super().__init__(
-            f"cannot inject {thing}", why=why, fix="provide it: svc.provide(Type, factory_or_instance)", place=place
+            f"cannot inject {thing}",
+            why=why,
+            fix="provide it: svc.provide(Type, factory_or_instance)",
+            place=place,
         )
 
 
@@ -289,8 +298,18 @@ class TargetNotFound(EvoxError):
     id = "EVX-301"
     exit_code = 2
 
-    def __init__(self, target: str, *, why: str = "it is neither a file, a folder nor an importable module", fix: str = "") -> None:
-        super().__init__(f"cannot find {target!r}", why=why, fix=fix or "name a .py file, a folder, a module or module:attribute")
+    def __init__(
+        self,
+        target: str,
+        *,
+        why: str = "it is neither a file, a folder nor an importable module",
+        fix: str = "",
+    ) -> None:
+        super().__init__(
+            f"cannot find {target!r}",
+            why=why,
+            fix=fix or "name a .py file, a folder, a module or module:attribute",
+        )
 
 
 class ImportFailed(EvoxError):
@@ -301,7 +320,10 @@ class ImportFailed(EvoxError):
 
     def __init__(self, module: str, error: BaseException, place: Place | None = None) -> None:
         super().__init__(
-            f"cannot import {module}", why=f"{type(error).__name__}: {error}", fix="correct the line below", place=place
+            f"cannot import {module}",
+            why=f"{type(error).__name__}: {error}",
+            fix="correct the line below",
+            place=place,
         )
 
 
@@ -383,7 +405,7 @@ class PortInUse(ServingError):
         super().__init__(
             f"port {port} on {host} is in use",
             why=f"service {service!r} is to listen there, and another process already does",
-            fix=f"stop that process (ss -ltnp 'sport = :{port}' names it), or choose another port with --port or .port(...)",
+            fix=f"stop it (ss -ltnp 'sport = :{port}' names it), or choose another with --port or .port(...)",
         )
 
 

@@ -1,8 +1,8 @@
 """Events: what happened, as frozen records that anyone may observe and nobody can change.
 
 Rooms call ``notify()``; they never know who listens. Observers are plain callables held in a context variable by the
-runtime, so two runtimes in one process do not see each other's events. An observer that raises is logged and skipped: looking
-must never change what is looked at.
+runtime, so two runtimes in one process do not see each other's events. An observer that raises is logged and
+skipped: looking must never change what is looked at.
 """
 
 import logging
@@ -51,7 +51,7 @@ class ServiceCrashed(Event):
 
 @dataclass(frozen=True, slots=True)
 class TaskFinished(Event):
-    """One run of a background task or of a ``start_soon`` job ended. ``duration`` is in seconds; ``error`` None is success."""
+    """One run of a background task or job ended. ``duration`` is in seconds; ``error`` None is success."""
 
     task: str
     duration: float
@@ -96,5 +96,5 @@ def notify(event: Event) -> None:
     for observer in _observers.get():
         try:
             observer(event)
-        except Exception:
+        except Exception:  # noqa: BLE001  logged; looking must not change what is looked at
             _log.exception("observer %r failed on %r", observer, type(event).__name__)

@@ -1,7 +1,9 @@
-"""The command group. Help comes from the table here, so that ``evox --help`` imports no command, no FastAPI and no user code.
+"""The command group.
 
-A command runs in asyncclick's small loop and returns what is to be done after it: ``evox run`` chooses its own event loop, which
-cannot be started inside another.
+Help comes from the table here, so that ``evox --help`` imports no command, no FastAPI and no user code.
+
+A command runs in asyncclick's small loop and returns what is to be done after it: ``evox run`` chooses its own
+event loop, which cannot be started inside another.
 """
 
 import importlib
@@ -55,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Without the program's name; the process's own by default.
 
     Returns:
-        The exit code: 0 ok, 1 failed, 2 usage, 69 port busy, 70 internal, 78 configuration, 124 drain deadline, 130 interrupt.
+        The exit code: 0 ok, 1 failed, 2 usage, 69 port busy, 70 internal, 78 configuration, 124 drain deadline, 130
+        interrupt.
     """
     try:
         given = None if arguments is None else list(arguments)
@@ -64,14 +67,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return then() if callable(then) else int(then or 0)
     except click.exceptions.Exit as error:
         return int(error.exit_code)
-    except click.Abort:
-        return 130
     except click.ClickException as error:
         _show(error)
         return error.exit_code
-    except KeyboardInterrupt:
+    except (click.exceptions.Abort, KeyboardInterrupt):
         return 130
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  the end of the line: every error is reported and becomes an exit code
         return _report(error, trace="--trace" in (arguments or sys.argv))
 
 

@@ -31,7 +31,7 @@ def command(
     as_json: bool,
     trace: bool,
 ) -> Callable[[], int]:
-    """Run services: in this project, or in the files, folders or modules named as TARGETS (module:attribute picks one)."""
+    """Run services: in this project, or in the files, folders or modules named (module:attribute picks one)."""
     if dev and "EVOX_HANDOVER" not in os.environ:
         return lambda: _develop(targets)
 

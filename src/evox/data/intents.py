@@ -1,7 +1,7 @@
 """Intents: what is declared about data, independent of where it is kept.
 
-``@Intent(...)`` stands on endpoints, controllers and functions. It is a frozen value: two intents that say the same are equal, and
-merging gives a third. What an intent leads to is decided elsewhere, from the merged value alone.
+``@Intent(...)`` stands on endpoints, controllers and functions. It is a frozen value: two intents that say the same
+are equal, and merging gives a third. What an intent leads to is decided elsewhere, from the merged value alone.
 """
 
 from collections.abc import Iterable

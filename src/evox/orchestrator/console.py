@@ -49,7 +49,14 @@ class Console:
         """Say what runs and where. Called when sockets are bound, services are ready and connections are accepted."""
         if self.as_json:
             services = [
-                {"name": r.name, "url": r.url, "docs": r.docs, "syntax": r.syntax, "endpoints": r.endpoints, "why": r.why}
+                {
+                    "name": r.name,
+                    "url": r.url,
+                    "docs": r.docs,
+                    "syntax": r.syntax,
+                    "endpoints": r.endpoints,
+                    "why": r.why,
+                }
                 for r in rows
             ]
             self._event("started", version=version, loop=loop, pid=os.getpid(), services=services, notes=list(notes))

@@ -1,7 +1,7 @@
 """Discovery: finds services in files, folders, modules and ``[tool.evox] services``, and says what it chose and why.
 
-A folder is searched without importing anything first: only files whose text creates a service at the top level are imported. Tests,
-hidden folders and virtual environments are left out.
+A folder is searched without importing anything first: only files whose text creates a service at the top level are
+imported. Tests, hidden folders and virtual environments are left out.
 """
 
 import ast
@@ -24,7 +24,18 @@ __all__ = ["Found", "discover"]
 
 _MAKERS: Final = frozenset({"service", "ServiceBuilder", "Service", "from_fastapi"})
 _SKIPPED: Final = frozenset(
-    {"tests", "test", "node_modules", "__pycache__", "build", "dist", "venv", "env", "site-packages", "benchmarks"}
+    {
+        "tests",
+        "test",
+        "node_modules",
+        "__pycache__",
+        "build",
+        "dist",
+        "venv",
+        "env",
+        "site-packages",
+        "benchmarks",
+    }
 )
 
 
@@ -102,7 +113,8 @@ def _fastapi_hint(module: ModuleType) -> str:
     apps = [name for name, value in vars(module).items() if isinstance(value, FastAPI)]
     if not apps:
         return ""
-    return f'it has a FastAPI app but no service; add: svc = Service.from_fastapi({apps[0]}, name="{module.__name__.rpartition(".")[2]}")'
+    name = module.__name__.rpartition(".")[2]
+    return f'it has a FastAPI app but no service; add: svc = Service.from_fastapi({apps[0]}, name="{name}")'
 
 
 def _candidates(folder: Path) -> Iterable[Path]:
@@ -121,8 +133,10 @@ def _is_test(path: Path) -> bool:
 
 
 def _creates_service(path: Path) -> bool:
-    """Whether a file's text calls ``service(...)`` or the like at its top level. A file that does not parse is imported,
-    so that its error is shown, if it mentions Evox at all."""
+    """Whether a file's text calls ``service(...)`` or the like at its top level.
+
+    A file that does not parse is imported, so that its error is shown, if it mentions Evox at all.
+    """
     text = path.read_text(encoding="utf-8", errors="replace")
     if "evox" not in text:
         return False

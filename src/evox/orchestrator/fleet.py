@@ -132,7 +132,8 @@ class Fleet:
 
     async def _stop(self, host: Host) -> None:
         host.stop()
-        # Shielded, so that hooks run to their end when we are being cancelled; a life bounds its own end well below this.
+        # Shielded, so that hooks run to their end when we are being cancelled; a life bounds its own end well
+        # below this.
         limit = 2 * self.scope.loaded.settings.runtime.shutdown_timeout + MARGIN
         with anyio.move_on_after(limit, shield=True):
             await host.lifecycle.wait_state(State.STOPPED)

@@ -1,7 +1,7 @@
 """Gateway: all services under one port, each below its name, with one joined OpenAPI document.
 
-A request for ``/user-service/users/1`` goes to ``user-service`` with ``/user-service`` as its root path, so each service's own
-links and docs stay right.
+A request for ``/user-service/users/1`` goes to ``user-service`` with ``/user-service`` as its root path, so each
+service's own links and docs stay right.
 """
 
 from collections.abc import Sequence
@@ -53,7 +53,9 @@ class Gateway:
             return get_swagger_ui_html(openapi_url="/openapi.json", title="evox")
         if path == "/health":
             return self._health()
-        return problem(404, "Not Found", detail=f"the services here are: {', '.join('/' + name for name in self._hosts)}")
+        return problem(
+            404, "Not Found", detail=f"the services here are: {', '.join('/' + name for name in self._hosts)}"
+        )
 
     def _health(self) -> Response:
         states = {name: host.lifecycle for name, host in self._hosts.items()}

@@ -1,7 +1,8 @@
 """Handover: listening sockets that outlive the process that bound them, so that a restart refuses no connection.
 
-Under ``evox run --dev`` a small parent keeps the sockets and gives them to each new child; the old child goes on serving until the
-new one is ready. The two talk over one inherited socket: the child sends its listening sockets up, then ``ready``.
+Under ``evox run --dev`` a small parent keeps the sockets and gives them to each new child; the old child goes on
+serving until the new one is ready. The two talk over one inherited socket: the child sends its listening sockets
+up, then ``ready``.
 """
 
 import json

@@ -1,7 +1,8 @@
 """Host: one service under supervision: started, restarted after crashes with backoff, stopped.
 
-The host is the service's place in the process's nursery. Its door (``inflight``) outlives the lives behind it, so that while
-a service is down its clients get a 503 with Retry-After rather than silence, and its siblings notice nothing.
+The host is the service's place in the process's nursery. Its door (``inflight``) outlives the lives behind it, so
+that while a service is down its clients get a 503 with Retry-After rather than silence, and its siblings notice
+nothing.
 """
 
 import logging

@@ -1,7 +1,7 @@
 """Reload: ``evox run --dev``. Watches the project, and puts a new process in place of the old one when a file is saved.
 
-The parent imports no user code, so broken code cannot end it. A new child is started first and the old one ends only when the
-new one answers requests; if the new one fails, its error is shown and the old one goes on serving.
+The parent imports no user code, so broken code cannot end it. A new child is started first and the old one ends
+only when the new one answers requests; if the new one fails, its error is shown and the old one goes on serving.
 """
 
 import signal
@@ -80,7 +80,11 @@ class _Developer:
 
     async def _watch(self, group: TaskGroup) -> None:
         changes = awatch(
-            *self._folders, watch_filter=_SourceFilter(), debounce=200, step=20, stop_event=self._stop_watching
+            *self._folders,
+            watch_filter=_SourceFilter(),
+            debounce=200,
+            step=20,
+            stop_event=self._stop_watching,
         )
         async for batch in changes:
             names = sorted({Path(path).name for _, path in batch})

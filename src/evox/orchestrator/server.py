@@ -1,7 +1,7 @@
 """Server: what ``evox run`` does in one process. Bind, start, accept, say so; at a signal drain, stop, report.
 
-The order is the promise: sockets are bound before anything starts, connections are accepted after everything has, and the banner is
-printed after that.
+The order is the promise: sockets are bound before anything starts, connections are accepted after everything has,
+and the banner is printed after that.
 """
 
 import logging
@@ -28,7 +28,16 @@ from evox.orchestrator.fleet import DrainReport, Fleet
 from evox.orchestrator.gateway import Gateway
 from evox.orchestrator.handover import Handover
 from evox.orchestrator.validate import assign_ports, validate
-from evox.runtime import Choice, SignalWatch, State, asyncio_only_imports, choose, end_if_stuck, run, watch_signals
+from evox.runtime import (
+    Choice,
+    SignalWatch,
+    State,
+    asyncio_only_imports,
+    choose,
+    end_if_stuck,
+    run,
+    watch_signals,
+)
 from evox.services import Scope, Service
 from evox.serving import HypercornProtocol, Listener, bind
 
@@ -70,7 +79,10 @@ def plan(options: RunOptions) -> Plan:
     Raises:
         EvoxError: naming what, why and the line to change.
     """
-    first = next((Path(one.partition(":")[0]) for one in options.targets if Path(one.partition(":")[0]).exists()), Path())
+    first = next(
+        (Path(one.partition(":")[0]) for one in options.targets if Path(one.partition(":")[0]).exists()),
+        Path(),
+    )
     root = find_root(first)
     loaded = load(root, host=options.host, backend=options.backend, gateway=options.gateway)
     found = discover(options.targets, root, configured=loaded.settings.services)
@@ -145,7 +157,9 @@ class _Server:
                     self._announce()
                     self._handover.ready()
                     given_up = await self._wait_end()
-                    self._report = await self._fleet.drain(self._drain_settings(), close_listeners=self._close(connections))
+                    self._report = await self._fleet.drain(
+                        self._drain_settings(), close_listeners=self._close(connections)
+                    )
                 connections.cancel_scope.cancel()
                 self._end_if_stuck()
         code = 1 if given_up else 0 if self._report.clean else DRAIN_EXCEEDED
@@ -232,7 +246,9 @@ class _Server:
             os._exit(self._stuck())
 
     def _stuck(self) -> int:
-        self._console.stopped(code=DRAIN_EXCEEDED, requests=self._report.requests or ["a thread that cannot be stopped"])
+        self._console.stopped(
+            code=DRAIN_EXCEEDED, requests=self._report.requests or ["a thread that cannot be stopped"]
+        )
         return DRAIN_EXCEEDED
 
     def _announce(self) -> None:
@@ -242,9 +258,7 @@ class _Server:
             service = one.service
             base = f"{urls['gateway']}/{service.name}" if self._settings.gateway else urls[service.name]
             rows.append(Row(service.name, base, f"{base}/docs", _syntax(service), len(service.endpoints), one.why))
-        self._console.started(
-            version=evox.__version__, loop=str(self._plan.loop), rows=rows, notes=self._plan.notes
-        )
+        self._console.started(version=evox.__version__, loop=str(self._plan.loop), rows=rows, notes=self._plan.notes)
 
 
 def _log_answer(label: str, status: int, took: float) -> None:

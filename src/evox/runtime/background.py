@@ -1,8 +1,8 @@
 """Background tasks: work that repeats or runs on beside the requests, as children of their service.
 
-An interval is measured from the end of one run to the start of the next, so a task never runs twice at once. A task that fails
-is restarted alone with backoff; only the policy ``"fail_service"`` lets its failure reach the service. Sync functions run in a
-worker thread under the service's own thread limiter.
+An interval is measured from the end of one run to the start of the next, so a task never runs twice at once. A task
+that fails is restarted alone with backoff; only the policy ``"fail_service"`` lets its failure reach the service.
+Sync functions run in a worker thread under the service's own thread limiter.
 """
 
 import inspect
@@ -64,7 +64,7 @@ class BackgroundTask:
     start_after: float = 0.0
     grace: float = 5.0
     on_error: FailurePolicy = "restart"
-    restart: RestartPolicy = RestartPolicy()
+    restart: RestartPolicy = field(default_factory=RestartPolicy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +214,7 @@ class Runner:
         failure: Exception | None = None
         try:
             await call(self.task.function, threads=self._threads)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  logged, counted, and answered by the policy
             failure = error
             self._failures += 1
             self._last_error = f"{type(error).__name__}: {error}"

@@ -1,7 +1,7 @@
 """Loop: which event loop to run on, and why.
 
-``auto`` means trio, unless something can only run on asyncio: a service made from an existing FastAPI app, or an import of a
-library known to be asyncio-only. uvloop is used under asyncio where it is installed.
+``auto`` means trio, unless something can only run on asyncio: a service made from an existing FastAPI app, or an
+import of a library known to be asyncio-only. uvloop is used under asyncio where it is installed.
 """
 
 import importlib.util
@@ -12,7 +12,15 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import anyio
 
-__all__ = ["ASYNCIO_ONLY", "Backend", "Choice", "asyncio_only_imports", "choose", "is_asyncio_only_error", "run"]
+__all__ = [
+    "ASYNCIO_ONLY",
+    "Backend",
+    "Choice",
+    "asyncio_only_imports",
+    "choose",
+    "is_asyncio_only_error",
+    "run",
+]
 
 Backend: TypeAlias = Literal["auto", "trio", "asyncio"]
 _T = TypeVar("_T")

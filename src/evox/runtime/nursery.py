@@ -1,7 +1,7 @@
 """Nursery: the children of one service that were started while it runs (``svc.start_soon``).
 
-The answer to ``asyncio.create_task``: a job outlives the request that started it, is drained when the service stops, and its
-error is seen. A failing job never ends its service or its siblings.
+The answer to ``asyncio.create_task``: a job outlives the request that started it, is drained when the service
+stops, and its error is seen. A failing job never ends its service or its siblings.
 """
 
 import logging
@@ -68,7 +68,7 @@ class Nursery:
             name: Shown in statistics and logs; the function's name by default.
         """
         self._serial += 1
-        label = name or getattr(job, "__qualname__", repr(job))
+        label = name or str(getattr(job, "__qualname__", job))
         self._running[self._serial] = label
         self._group.start_soon(self._run, self._serial, label, job, args, name=f"svc:{self._service}/job:{label}")
 
@@ -94,7 +94,7 @@ class Nursery:
         try:
             with anyio.CancelScope() as self._scopes[serial]:
                 await call(job, *args, threads=self._threads)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  logged, counted, and told to whoever asked
             failure = error
             _log.exception("job %s/%s failed", self._service, label)
         finally:

@@ -1,6 +1,7 @@
 """Signals: the first SIGTERM or SIGINT asks for a drain, the second ends the process at once with 130.
 
-Installed once, at the root, by ``evox run`` only; embedding installs none. The handler itself works even when the loop is
+Installed once, at the root, by ``evox run`` only; embedding installs none. The handler itself works even when the
+loop is
 blocked: it writes one byte to a socket pair, which wakes either loop, and the second signal needs no loop at all.
 """
 

@@ -22,6 +22,6 @@ class Priority(enum.IntEnum):
         if isinstance(value, cls):
             return value
         try:
-            return cls[value.upper()]
-        except (KeyError, AttributeError):
+            return cls[str(value).upper()]
+        except KeyError:
             raise ValueError('priorities are "high", "medium" and "low"') from None

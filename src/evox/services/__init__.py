@@ -4,13 +4,13 @@ from evox.services.app import health_paths
 from evox.services.builder import ServiceBuilder, service
 from evox.services.call import Call, current_call
 from evox.services.controllers import DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT, Controller
+from evox.services.definition import Service
 from evox.services.endpoint import Endpoint, Parameter
 from evox.services.functions import delete, get, head, options, patch, pending, post, put
 from evox.services.http_errors import problem, problem_of
 from evox.services.injection import ConfigSection, Inject, Injected, inject
 from evox.services.params import Body, Cookie, Depends, File, Form, Header, Method, Param, Query
 from evox.services.running import Running, Scope, ServiceStatistics
-from evox.services.service import Service
 
 __all__ = [
     "DELETE",

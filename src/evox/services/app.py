@@ -1,10 +1,12 @@
 """App: the FastAPI app of a service, and the one layer round it.
 
-The layer makes the service current for each ASGI call, so that the facades work under our server, under any other and under a
-TestClient. An existing app is adopted in place: it gets the same layer and lifespan, and nothing a client could see.
+The layer makes the service current for each ASGI call, so that the facades work under our server, under any other
+and under a TestClient. An existing app is adopted in place: it gets the same layer and lifespan, and nothing a
+client could see.
 """
 
 from collections.abc import Awaitable, Callable
+from inspect import Signature
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
@@ -20,7 +22,7 @@ from evox.services.http_errors import evox_error_handler
 from evox.services.life import lifespan_of
 
 if TYPE_CHECKING:
-    from evox.services.service import Service
+    from evox.services.definition import Service
 
 __all__ = ["EvoxApp", "adopt", "create_app", "health_paths"]
 
@@ -97,7 +99,12 @@ def adopt(app: FastAPI, service: "Service") -> None:
 def health_paths(base: str) -> list[tuple[str, Probe]]:
     """Return the paths of the four probes below a base path."""
     base = base.rstrip("/")
-    return [(base or "/", "overall"), (f"{base}/live", "live"), (f"{base}/ready", "ready"), (f"{base}/startup", "startup")]
+    return [
+        (base or "/", "overall"),
+        (f"{base}/live", "live"),
+        (f"{base}/ready", "ready"),
+        (f"{base}/startup", "startup"),
+    ]
 
 
 def _health(service: "Service", probe: Probe) -> Callable[[Request], Awaitable[Response]]:
@@ -109,8 +116,4 @@ def _health(service: "Service", probe: Probe) -> Callable[[Request], Awaitable[R
 
 
 def _builtin(path: str, handler: Callable[..., Any]) -> Endpoint:
-    from inspect import signature
-
-    return Endpoint("the built-in health", path, ("GET",), handler=handler, signature=signature(handler))
-
-
+    return Endpoint("the built-in health", path, ("GET",), handler=handler, signature=Signature())

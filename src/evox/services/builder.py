@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from evox.durations import Duration, seconds
 from evox.errors import InvalidDeclaration, LateDeclaration
 from evox.runtime import RestartPolicy
-from evox.services.service import Service
+from evox.services.definition import Service
 
 __all__ = ["ServiceBuilder", "service"]
 
@@ -20,14 +20,14 @@ class ServiceBuilder(Service):
 
     def port(self, number: int) -> Self:
         """Listen on this port; 0 takes a free one. Without it, ports are given in order from ``[tool.evox] port``."""
-        if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= 65535:
+        if type(number) is not int or not 0 <= number <= 65535:
             raise self._invalid("port", number, "a port is a number from 0 to 65535")
         self.settings.port = number
         return self
 
     def health(self, path: str) -> Self:
         """Move the health routes: ``path``, ``path/live``, ``path/ready``, ``path/startup``."""
-        if not isinstance(path, str) or not path.startswith("/") or "{" in path:
+        if not str(path).startswith("/") or "{" in path:
             raise self._invalid("health", path, 'it is a path such as "/health"')
         if self._app is not None:
             raise LateDeclaration(f"health path {path!r}", self.name, self.place)

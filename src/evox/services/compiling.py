@@ -42,10 +42,19 @@ def compile_rows(declared: Declared, tags: tuple[str, ...]) -> Iterator[Endpoint
         found = True
         both = route.path == "/" and bool(spec.prefix)
         path = spec.prefix if both else spec.prefix + route.path
-        yield _row(function, Route(route.methods, path, route.options), spec.options, declared.target, tags, both=both)
+        yield _row(
+            function,
+            Route(route.methods, path, route.options),
+            spec.options,
+            declared.target,
+            tags,
+            both=both,
+        )
     if not found:
         why = "none of its methods has a route; put @GET(...) or the like on them"
-        raise InvalidDeclaration("controller", declared.target.__name__, on="register_controller", why=why, place=declared.place)
+        raise InvalidDeclaration(
+            "controller", declared.target.__name__, on="register_controller", why=why, place=declared.place
+        )
 
 
 def _row(
@@ -68,8 +77,9 @@ def _row(
         for name in ("cache", "fallback", "max_stale", "timeout", "idempotent", "on_disconnect")
     }
     priority = options.pop("priority", None)
+    name: str = options.get("name") or str(getattr(handler, "__name__", handler))
     row = Endpoint(
-        name=options.get("name") or getattr(handler, "__name__", repr(handler)),
+        name=name,
         path=path,
         methods=route.methods,
         priority=Priority.MEDIUM if priority is None else priority,
@@ -121,7 +131,9 @@ def _signature(handler: Callable[..., Any], *, method: bool) -> inspect.Signatur
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise UnbindableParameter(name, f"{parameter} stands for any number of values; name each one", place)
         if parameter.kind is parameter.POSITIONAL_ONLY:
-            raise UnbindableParameter(name, f"{parameter.name!r} is positional-only, and values are passed by name", place)
+            raise UnbindableParameter(
+                name, f"{parameter.name!r} is positional-only, and values are passed by name", place
+            )
     return signature.replace(parameters=parameters)
 
 

@@ -1,7 +1,7 @@
 """Class syntax: ``@Controller`` on a class, ``@GET`` ... on its methods.
 
-The decorators leave marks; ``routes_of`` reads them, fills in the controller's defaults key by key, and gives the same records
-that the function syntax gives.
+The decorators leave marks; ``routes_of`` reads them, fills in the controller's defaults key by key, and gives the
+same records that the function syntax gives.
 """
 
 import inspect
@@ -46,8 +46,8 @@ class Controller:
 
     Args:
         prefix: Path before each method's own, e.g. ``"/items"``.
-        **options: Defaults for its methods: ``tags=``, ``version="v1"`` (mounts at ``/v1/items``), ``priority=``, ``cache=`` and
-            every other endpoint option. A method overrides them key by key; tags are added up.
+        **options: Defaults for its methods: ``tags=``, ``version="v1"`` (mounts at ``/v1/items``), ``priority=``,
+            ``cache=`` and every other endpoint option. A method overrides them key by key; tags are added up.
 
     Raises:
         UnknownOption: if neither Evox nor FastAPI knows an option.
@@ -69,7 +69,7 @@ class Controller:
 
 
 class Verb:
-    """Declare a method of a controller as an endpoint of one or several HTTP methods; ``GET`` and the like are shorter."""
+    """Declare a method of a controller for one or several HTTP methods; ``GET`` and the like are shorter."""
 
     methods: tuple[str, ...] = ()
 
@@ -137,7 +137,11 @@ def controller_of(target: Any) -> ControllerSpec:
     if spec is None:
         name = getattr(target, "__name__", repr(target))
         raise InvalidDeclaration(
-            "controller", name, on="register_controller", why='it has no @Controller("/prefix")', place=place_of(target)
+            "controller",
+            name,
+            on="register_controller",
+            why='it has no @Controller("/prefix")',
+            place=place_of(target),
         )
     return spec
 

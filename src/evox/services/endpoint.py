@@ -1,7 +1,7 @@
 """Endpoint: the one frozen row that every syntax compiles to, and the options that decorators accept.
 
-A row says what was declared and nothing about how it is served; the pipeline, the HTTP routes and (later) the proxy all read the
-same row. Two rows are equal when they declare the same, whatever syntax they were written in.
+A row says what was declared and nothing about how it is served; the pipeline, the HTTP routes and (later) the proxy
+all read the same row. Two rows are equal when they declare the same, whatever syntax they were written in.
 """
 
 import inspect
@@ -24,7 +24,17 @@ METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "T
 
 _DURATIONS: Final = ("cache", "max_stale", "timeout")
 _OWN: Final = frozenset(
-    {"priority", "cache", "fallback", "max_stale", "timeout", "idempotent", "on_disconnect", "private", "version"}
+    {
+        "priority",
+        "cache",
+        "fallback",
+        "max_stale",
+        "timeout",
+        "idempotent",
+        "on_disconnect",
+        "private",
+        "version",
+    }
 )
 _FASTAPI: Final = frozenset(inspect.signature(APIRouter.add_api_route).parameters) - {
     "self",

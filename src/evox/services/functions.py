@@ -1,7 +1,7 @@
 """Function syntax: ``@svc.endpoint``, ``@svc.get`` ... and the module-level ``@get`` ...
 
-Decorators only record. A row is compiled when the service's app is first needed, so decorators may stand in any order. A
-module-level endpoint belongs to the one service of its module, created before or after it.
+Decorators only record. A row is compiled when the service's app is first needed, so decorators may stand in any
+order. A module-level endpoint belongs to the one service of its module, created before or after it.
 """
 
 import sys
@@ -57,8 +57,8 @@ class Endpoints:
         Args:
             path: Path template below the service, e.g. ``"/{user_id}"``.
             methods: HTTP methods; a handler of several asks for ``method: Method`` to learn which was called.
-            **options: ``priority=``, ``cache=``, ``fallback=``, ``max_stale=``, ``timeout=``, ``idempotent=``, ``on_disconnect=``,
-                ``private=``, ``version=``, and all of FastAPI's.
+            **options: ``priority=``, ``cache=``, ``fallback=``, ``max_stale=``, ``timeout=``, ``idempotent=``,
+                ``on_disconnect=``, ``private=``, ``version=``, and all of FastAPI's.
 
         Raises:
             UnknownOption: if neither Evox nor FastAPI knows an option.
@@ -130,7 +130,9 @@ def _module_level(method: str) -> Callable[..., Callable[[F], F]]:
         return record
 
     decorator.__name__ = decorator.__qualname__ = method.lower()
-    decorator.__doc__ = f"Declare a {method} endpoint of the one service of this module; options as for ``Service.endpoint``."
+    decorator.__doc__ = (
+        f"Declare a {method} endpoint of the one service of this module; options as for ``Service.endpoint``."
+    )
     return decorator
 
 

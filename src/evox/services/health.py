@@ -1,7 +1,8 @@
 """Health: live, ready and startup, answered from the lifecycle, the service's own checks and its background tasks.
 
-Liveness never asks a dependency; readiness does. A check has a deadline and its result is kept for a second, so that a probe
-cannot become load. Bodies follow the health+json draft (draft-inadarei-api-health-check-06); what a check raised goes to the log.
+Liveness never asks a dependency; readiness does. A check has a deadline and its result is kept for a second, so
+that a probe cannot become load. Bodies follow the health+json draft (draft-inadarei-api-health-check-06); what a
+check raised goes to the log.
 """
 
 import logging
@@ -107,14 +108,14 @@ class Checks:
         except TimeoutError:
             _log.warning("health check %s/%s gave no answer within %g s", self._service, check.name, check.timeout)
             return "fail"
-        except Exception:
+        except Exception:  # noqa: BLE001  logged; a failing check is an answer
             _log.exception("health check %s/%s failed", self._service, check.name)
             return "fail"
         return "fail" if answer is False else "pass"
 
 
 def health_response(request: Request, service: str, version: str, report: HealthReport) -> Response:
-    """Write a report: plain text for a caller that accepts nothing in particular, else health+json. 503 when it fails."""
+    """Write a report: plain text for a caller without an Accept header, else health+json. 503 when it fails."""
     status = 503 if report.status == "fail" else 200
     headers = {"cache-control": "no-store"}
     if "accept" not in request.headers:

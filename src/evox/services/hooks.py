@@ -1,4 +1,4 @@
-"""Hooks: what a service declares about its own life: start-up, shutdown, lifespans, background tasks, health checks, providers.
+"""Hooks: what a service declares about its own life, from start-up hooks to health checks.
 
 A mixin of ``Service``. It only records; ``life`` runs the records.
 """
@@ -51,14 +51,14 @@ class Hooks:
     def on_shutdown(self, function: F) -> F:
         """Run a sync or async function after the last request was answered; last declared runs first.
 
-        The n-th shutdown hook belongs to the n-th start-up hook and runs only if that one succeeded; one without a partner
-        runs if all start-up hooks succeeded.
+        The n-th shutdown hook belongs to the n-th start-up hook and runs only if that one succeeded; one without a
+        partner runs if all start-up hooks succeeded.
         """
         self._hook("shutdown", function)
         return function
 
     def lifespan(self, function: T) -> T:
-        """Enter a context manager function round the service's life; it may take the FastAPI app as its one argument."""
+        """Enter a context manager function round the service's life; it may take the FastAPI app as its argument."""
         self._hook("lifespan", function)
         return function
 
@@ -66,7 +66,9 @@ class Hooks:
         name, place = getattr(function, "__qualname__", repr(function)), place_of(function)
         self._late(f"{kind} hook {name!r}", place)
         if not callable(function):
-            raise InvalidDeclaration(kind, function, on=f"service {self.name!r}", why="it cannot be called", place=place)
+            raise InvalidDeclaration(
+                kind, function, on=f"service {self.name!r}", why="it cannot be called", place=place
+            )
         self.hooks.append(Hook(kind, function, name, place))
 
     @overload
@@ -120,7 +122,7 @@ class Hooks:
         """
 
         def declare(target: F) -> F:
-            label = name or getattr(target, "__name__", repr(target))
+            label = name or str(getattr(target, "__name__", target))
             on, place = f"background task {label!r}", place_of(target)
             self._late(on, place)
 

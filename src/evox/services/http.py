@@ -1,7 +1,7 @@
 """HTTP: rows -> FastAPI routes.
 
-Each row becomes FastAPI routes whose endpoint runs the inner steps and whose request handler runs the outer steps before
-the body is read. Parsing, validation, serialisation and OpenAPI stay FastAPI's own.
+Each row becomes FastAPI routes whose endpoint runs the inner steps and whose request handler runs the outer steps
+before the body is read. Parsing, validation, serialisation and OpenAPI stay FastAPI's own.
 """
 
 import inspect

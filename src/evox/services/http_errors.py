@@ -20,7 +20,12 @@ _log = logging.getLogger("evox.requests")
 
 
 def problem(
-    status: int, title: str, *, detail: str | None = None, type_: str = "about:blank", retry_after: float | None = None
+    status: int,
+    title: str,
+    *,
+    detail: str | None = None,
+    type_: str = "about:blank",
+    retry_after: float | None = None,
 ) -> Response:
     """Make a problem response.
 

@@ -1,8 +1,8 @@
 """Injection: ``inject(Type)``, ``inject.config(name)``, constructor injection, and overrides scoped to one runtime.
 
-Outside a running service ``inject(...)`` gives a marker, which may stand as a parameter's default, annotation or ``Annotated``
-metadata and is resolved for each call. Inside one it gives the value. A container belongs to one running service: an instance is
-made once for it, when it is first asked for.
+Outside a running service ``inject(...)`` gives a marker, which may stand as a parameter's default, annotation or
+``Annotated`` metadata and is resolved for each call. Inside one it gives the value. A container belongs to one
+running service: an instance is made once for it, when it is first asked for.
 """
 
 import inspect
@@ -54,16 +54,18 @@ class Injected(Generic[T]):
         raise OutsideRuntime(str(self._key))
 
     def __call__(self, *_: Any, **__: Any) -> Any:
-        """Refuse: there is nothing to call yet. (Being callable lets it stand as an annotation.)"""
+        """Refuse: there is nothing to call yet. Being callable lets it stand as an annotation."""
         raise OutsideRuntime(str(self._key))
 
 
 class ConfigSection(Mapping[str, Any]):
-    """One section of the user's configuration: a read-only mapping whose keys are attributes too. Values are never shown."""
+    """One section of the user's configuration: a mapping whose keys are attributes too. Values are never shown."""
 
     def __init__(self, name: str, values: Mapping[str, Any]) -> None:
         self._name = name
-        self._values = {key: ConfigSection(f"{name}.{key}", v) if isinstance(v, dict) else v for key, v in values.items()}
+        self._values = {
+            key: ConfigSection(f"{name}.{key}", v) if isinstance(v, dict) else v for key, v in values.items()
+        }
 
     def __repr__(self) -> str:
         return f"<ConfigSection {self._name!r}: {', '.join(self._values) or 'empty'}>"
@@ -93,7 +95,7 @@ class Overrides:
 
     @contextmanager
     def put(self, thing: Any, fake: Any) -> Iterator[None]:
-        """Replace ``thing`` (a type, or what ``inject.config(...)`` gave at import) for the time of a ``with`` block."""
+        """Replace a type, or what ``inject.config(...)`` gave at import, for the time of a ``with`` block."""
         key = _key_of(thing)
         stack = self._stacks.setdefault(key, [])
         entry = [fake]

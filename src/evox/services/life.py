@@ -1,6 +1,6 @@
 """Life: starts a service and stops it again, as one context manager that FastAPI runs as its lifespan.
 
-Because it is the app's lifespan, the same happens under our own server, under any other ASGI server and under a TestClient:
+Because it is the app's lifespan, the same happens under our own server, under any other and under a TestClient:
 mounted apps' lifespans, the service's own, hooks, background tasks and jobs, all children of one task group.
 
     open the task group -> enter lifespans and start-up hooks in order -> start background tasks
@@ -9,32 +9,31 @@ mounted apps' lifespans, the service's own, hooks, background tasks and jobs, al
 """
 
 import logging
+import math
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from inspect import isasyncgenfunction, isgeneratorfunction, signature
 from typing import TYPE_CHECKING, Any
 
 import anyio
+from anyio.abc import TaskGroup
 from fastapi import FastAPI
-from fastapi.routing import iter_route_contexts
-from starlette.applications import Starlette
-from starlette.routing import Mount
 
 from evox import context
-from evox.errors import AsyncioOnly, EvoxError, Place, StartupFailed, StartupTimeout
+from evox.errors import AsyncioOnly, EvoxError, Place, StartupFailed, StartupTimeout, place_of
 from evox.failures import root_cause
-from evox.runtime import Nursery, State, call, is_asyncio_only_error
+from evox.runtime import Nursery, Runner, State, call, is_asyncio_only_error
 from evox.services.hooks import Hook
+from evox.services.mounted import Lifespan, Mounted
 from evox.services.running import Running, Scope
 
 if TYPE_CHECKING:
-    from evox.services.service import Service
+    from evox.services.definition import Service
 
 __all__ = ["lifespan_of"]
 
 _log = logging.getLogger("evox.lifecycle")
-Lifespan = Callable[[Any], AbstractAsyncContextManager[Mapping[str, Any] | None]]
 
 
 def lifespan_of(service: "Service", original: Lifespan | None) -> Lifespan:
@@ -42,7 +41,7 @@ def lifespan_of(service: "Service", original: Lifespan | None) -> Lifespan:
 
     Args:
         service: What was declared.
-        original: The lifespan that an existing app came with, entered first; None for an app of our own.
+        original: The lifespan that the app came with, entered first; None when there is none.
     """
 
     @asynccontextmanager
@@ -53,7 +52,7 @@ def lifespan_of(service: "Service", original: Lifespan | None) -> Lifespan:
         service.started_by(running, hosted=hosted)
         token = context.enter_service(running)
         try:
-            async with _life(running, app, original, hosted=hosted):
+            async with _Life(running, app, original).lived() if hosted else _unhosted(running, app, original):
                 yield running.state
         finally:
             service.stopped(running)
@@ -63,140 +62,167 @@ def lifespan_of(service: "Service", original: Lifespan | None) -> Lifespan:
 
 
 @asynccontextmanager
-async def _life(running: Running, app: Any, original: Lifespan | None, *, hosted: bool) -> AsyncIterator[None]:
-    settings, service = running.runtime.loaded.settings.runtime, running.service
-    limit = service.settings.start_timeout or settings.start_timeout
-    starting = _Step("start-up", None)
-    if not hosted:
-        running.lifecycle.move(State.STARTING)
-    # The scope stays open for the whole life: contexts entered within it may hold scopes of their own. Its deadline
-    # bounds the start, and later the shutdown.
-    with anyio.CancelScope(deadline=anyio.current_time() + limit) as bound:
-        try:
-            async with anyio.create_task_group() as group:
-                on_error = running.runtime.on_job_error
-                running.nursery = Nursery(group, service.name, threads=running.threads, on_error=on_error)
-                async with AsyncExitStack() as stack:
-                    stack.push_async_callback(_end_jobs, running, settings.shutdown_timeout)
-                    try:
-                        await _start(running, app, original, stack, starting)
-                    except Exception as error:
-                        raise _explain(service.name, starting, error) from root_cause(error)
-                    bound.deadline = float("inf")
-                    for runner in running.runners:
-                        group.start_soon(_watch, runner, running, name=f"svc:{service.name}/bg:{runner.task.name}")
-                    stack.push_async_callback(_end_work, running, bound, settings.shutdown_timeout)
-                    if not hosted:
-                        running.lifecycle.move(State.READY)
-                    try:
-                        yield
-                    except BaseException:
-                        if running.on_down is not None:
-                            running.on_down()
-                        raise
-                    finally:
-                        running.draining.set()
-                        if not hosted and running.lifecycle.state is State.READY:
-                            running.lifecycle.move(State.DRAINING)
-                        # What follows runs to its end even when this task is being cancelled, but within bounds.
-                        bound.shield = True
-                        bound.deadline = anyio.current_time() + 2 * settings.shutdown_timeout
-                group.cancel_scope.cancel()
-        finally:
-            running.nursery = None
-            if not hosted and running.lifecycle.state is not State.STOPPED:
-                running.lifecycle.move(State.STOPPED)
-    if bound.cancelled_caught:
-        if not running.draining.is_set():
-            raise StartupTimeout(service.name, starting.name, limit, starting.place)
-        _log.warning("shutdown of %s did not finish within %g s", service.name, settings.shutdown_timeout)
-
-
-class _Step:
-    """Which hook is being run, for the error."""
-
-    def __init__(self, name: str, place: Place | None) -> None:
-        self.name, self.place = name, place
-
-
-async def _start(running: Running, app: Any, original: Lifespan | None, stack: AsyncExitStack, step: _Step) -> None:
-    service = running.service
-    for name in service.config_models:
-        running.resolve(service.config_key(name))
-    if original is not None:
-        step.name = "lifespan of the app"
-    entered = _Mounted(app)
-    if original is not None:
-        running.state.update(await stack.enter_async_context(original(app)) or {})
-    async for name, state in entered.rest(stack, original):
-        step.name = name
-        running.state.update({key: value for key, value in state.items() if key not in running.state})
-    shutdown = [hook for hook in service.hooks if hook.kind == "shutdown"]
-    for hook in service.hooks:
-        step.name, step.place = f"{hook.kind} hook {hook.name!r}", hook.place
-        if hook.kind == "lifespan":
-            state = await stack.enter_async_context(_as_lifespan(hook.function)(app))
-            running.state.update(state if isinstance(state, Mapping) else {})
-        elif hook.kind == "startup":
-            await call(hook.function, threads=running.threads, abandon=True)
-            if shutdown:
-                stack.push_async_callback(_stop, running, shutdown.pop(0))
-    for hook in shutdown:
-        stack.push_async_callback(_stop, running, hook)
-    if isinstance(app, FastAPI) and original is None:
-        for function in app.router.on_startup:
-            step.name = f"startup handler {getattr(function, '__qualname__', function)!r}"
-            await call(function, threads=running.threads, abandon=True)
-        for function in app.router.on_shutdown:
-            stack.push_async_callback(_stop, running, Hook("shutdown", function, repr(function), None))
-
-
-async def _stop(running: Running, hook: Hook) -> None:
-    """Run one shutdown hook. Its error is logged and does not keep the others from running."""
+async def _unhosted(running: Running, app: Any, original: Lifespan | None) -> AsyncIterator[None]:
+    """Move the lifecycle ourselves: under another server no host does."""
+    running.lifecycle.move(State.STARTING)
     try:
-        await call(hook.function, threads=running.threads, abandon=True)
-    except Exception:
-        _log.exception("shutdown hook %r of %s failed", hook.name, running.name)
-
-
-async def _watch(runner: Any, running: Running) -> None:
-    token = context.enter_service(running)
-    try:
-        await runner.run()
+        async with _Life(running, app, original).lived():
+            running.lifecycle.move(State.READY)
+            try:
+                yield
+            finally:
+                running.lifecycle.move(State.DRAINING)
     finally:
-        context.leave_service(token)
+        running.lifecycle.move(State.STOPPED)
 
 
-async def _end_work(running: Running, bound: anyio.CancelScope, limit: float) -> None:
-    """Stop background tasks, then wait for jobs; what goes on past the limit is cancelled. Hooks have their own time."""
-    for runner in running.runners:
-        runner.stop()
-    with anyio.move_on_after(limit):
-        for runner in running.runners:
-            await runner.ended.wait()
-    await _end_jobs(running, limit)
-    bound.deadline = anyio.current_time() + limit
+class _Life:
+    """One start and stop of a service."""
 
+    def __init__(self, running: Running, app: Any, original: Lifespan | None) -> None:
+        self._running, self._app, self._original = running, app, original
+        limits = running.runtime.loaded.settings.runtime
+        self._start_limit = running.service.settings.start_timeout or limits.start_timeout
+        self._stop_limit = limits.shutdown_timeout
+        # Open for the whole life: contexts entered within it may hold scopes of their own. Its deadline bounds the
+        # start, and later the shutdown.
+        self._bound = anyio.CancelScope()
+        self._step = "start-up"
+        self._place: Place | None = None
 
-async def _end_jobs(running: Running, limit: float) -> None:
-    """Wait for jobs. Called again last of all, for those that shutdown hooks started."""
-    if running.nursery is None:
-        return
-    with anyio.move_on_after(limit) as waiting:
-        await running.nursery.wait_idle()
-    if waiting.cancelled_caught:
-        for name in running.nursery.cancel():
-            _log.warning("cut job %s of %s: it did not end within %g s", name, running.name, limit)
+    @asynccontextmanager
+    async def lived(self) -> AsyncIterator[None]:
+        """Start, hold, stop."""
+        running, name = self._running, self._running.name
+        self._bound.deadline = anyio.current_time() + self._start_limit
+        with self._bound:
+            try:
+                async with anyio.create_task_group() as group:
+                    running.nursery = Nursery(
+                        group, name, threads=running.threads, on_error=running.runtime.on_job_error
+                    )
+                    async with AsyncExitStack() as stack:
+                        stack.push_async_callback(self._end_jobs)
+                        await self._start(stack, group)
+                        try:
+                            yield
+                        except BaseException:
+                            if running.on_down is not None:
+                                running.on_down()
+                            raise
+                        finally:
+                            self._begin_end()
+                    group.cancel_scope.cancel()
+            finally:
+                running.nursery = None
+        if self._bound.cancelled_caught:
+            if not running.draining.is_set():
+                raise StartupTimeout(name, self._step, self._start_limit, self._place)
+            _log.warning("shutdown of %s did not finish within %g s", name, self._stop_limit)
 
+    async def _start(self, stack: AsyncExitStack, group: TaskGroup) -> None:
+        try:
+            await self._enter_app(stack)
+            await self._run_hooks(stack)
+            await self._run_handlers(stack)
+        except Exception as error:  # noqa: BLE001  raised again, with the hook's name
+            raise self._explain(error) from root_cause(error)
+        self._bound.deadline = math.inf
+        for runner in self._running.runners:
+            group.start_soon(self._watch, runner, name=f"svc:{self._running.name}/bg:{runner.task.name}")
+        stack.push_async_callback(self._end_work)
 
-def _explain(service: str, step: _Step, error: Exception) -> EvoxError:
-    cause = root_cause(error)
-    if isinstance(cause, EvoxError):
-        return cause
-    trio = sys.modules.get("trio")
-    if trio is not None and trio.lowlevel.in_trio_run() and is_asyncio_only_error(cause):
-        return AsyncioOnly(f"{step.name} of service {service!r}", cause, step.place)
-    return StartupFailed(service, step.name, cause, step.place)
+    async def _enter_app(self, stack: AsyncExitStack) -> None:
+        """Check configuration, then enter the app's own lifespan and those of mounted apps."""
+        running = self._running
+        self._step = "configuration"
+        for name in running.service.config_models:
+            running.resolve(running.service.config_key(name))
+        mounted = Mounted(self._app)
+        try:
+            if self._original is not None:
+                self._step = "lifespan of the app"
+                running.state.update(await stack.enter_async_context(self._original(self._app)) or {})
+        finally:
+            mounted.unwatch()
+        async for path, state in mounted.enter_rest(stack, self._original):
+            self._step = f"lifespan of the app mounted at {path!r}"
+            running.state.update({key: value for key, value in state.items() if key not in running.state})
+
+    async def _run_hooks(self, stack: AsyncExitStack) -> None:
+        """Run start-up hooks and enter lifespans in order; each start-up hook brings its shutdown hook with it."""
+        service = self._running.service
+        shutdown = [hook for hook in service.hooks if hook.kind == "shutdown"]
+        for hook in service.hooks:
+            self._step, self._place = f"{hook.kind} hook {hook.name!r}", hook.place
+            if hook.kind == "lifespan":
+                state = await stack.enter_async_context(_as_lifespan(hook.function)(self._app))
+                self._running.state.update(state if isinstance(state, Mapping) else {})
+            elif hook.kind == "startup":
+                await call(hook.function, threads=self._running.threads, abandon=True)
+                if shutdown:
+                    stack.push_async_callback(self._stop_hook, shutdown.pop(0))
+        for hook in shutdown:
+            stack.push_async_callback(self._stop_hook, hook)
+
+    async def _run_handlers(self, stack: AsyncExitStack) -> None:
+        """Run FastAPI's own event handlers, which a lifespan would otherwise switch off without a word."""
+        if not isinstance(self._app, FastAPI) or self._running.service.adopted:
+            return
+        for function in self._app.router.on_startup:
+            self._step, self._place = f"startup handler {function.__qualname__!r}", place_of(function)
+            await call(function, threads=self._running.threads, abandon=True)
+        for function in self._app.router.on_shutdown:
+            stack.push_async_callback(self._stop_hook, Hook("shutdown", function, function.__qualname__, None))
+
+    def _begin_end(self) -> None:
+        """What follows runs to its end even when this task is being cancelled, but within bounds."""
+        self._running.draining.set()
+        self._bound.shield = True
+        self._bound.deadline = anyio.current_time() + 2 * self._stop_limit
+
+    async def _end_work(self) -> None:
+        """Stop background tasks, wait for jobs, and cancel what goes on past the limit. Hooks have their own time."""
+        for runner in self._running.runners:
+            runner.stop()
+        with anyio.move_on_after(self._stop_limit):
+            for runner in self._running.runners:
+                await runner.ended.wait()
+        for runner in self._running.runners:
+            runner.cancel()
+        await self._end_jobs()
+        self._bound.deadline = anyio.current_time() + self._stop_limit
+
+    async def _end_jobs(self) -> None:
+        """Wait for jobs. Called again last of all, for those that shutdown hooks started."""
+        nursery = self._running.nursery
+        if nursery is None:
+            return
+        with anyio.move_on_after(self._stop_limit) as waiting:
+            await nursery.wait_idle()
+        if waiting.cancelled_caught:
+            for name in nursery.cancel():
+                _log.warning("cut job %s of %s: not done within %g s", name, self._running.name, self._stop_limit)
+
+    async def _stop_hook(self, hook: Hook) -> None:
+        """Run one shutdown hook. Its error is logged and does not keep the others from running."""
+        try:
+            await call(hook.function, threads=self._running.threads, abandon=True)
+        except Exception:  # noqa: BLE001  logged; the other hooks must run
+            _log.exception("shutdown hook %r of %s failed", hook.name, self._running.name)
+
+    async def _watch(self, runner: Runner) -> None:
+        context.enter_service(self._running)
+        await runner.run()
+
+    def _explain(self, error: Exception) -> EvoxError:
+        cause, name = root_cause(error), self._running.name
+        if isinstance(cause, EvoxError):
+            return cause
+        trio = sys.modules.get("trio")
+        if trio is not None and trio.lowlevel.in_trio_run() and is_asyncio_only_error(cause):
+            return AsyncioOnly(f"{self._step} of service {name!r}", cause, self._place)
+        return StartupFailed(name, self._step, cause, self._place)
 
 
 def _as_lifespan(function: Callable[..., Any]) -> Lifespan:
@@ -204,9 +230,9 @@ def _as_lifespan(function: Callable[..., Any]) -> Lifespan:
 
     @asynccontextmanager
     async def enter(app: Any) -> AsyncIterator[Any]:
-        target = asynccontextmanager(function) if isasyncgenfunction(function) else function
         if isgeneratorfunction(function):
             raise TypeError(f"lifespan {function.__qualname__} is a plain generator: put @asynccontextmanager on it")
+        target: Any = asynccontextmanager(function) if isasyncgenfunction(function) else function
         manager = target(app) if signature(target).parameters else target()
         if hasattr(manager, "__aenter__"):
             async with manager as state:
@@ -216,50 +242,3 @@ def _as_lifespan(function: Callable[..., Any]) -> Lifespan:
                 yield state
 
     return enter
-
-
-class _Mounted:
-    """Enters the lifespans of mounted apps that nobody else enters.
-
-    Parents often run a mounted app's lifespan by hand, because servers do not; running it twice would break apps that can
-    start only once. So each is watched while the parent's own lifespan starts, and only those left over are entered.
-    """
-
-    def __init__(self, app: Any) -> None:
-        self._seen: set[int] = set()
-        self._apps = list(_mounts(app, set()))
-        self._originals = {id(sub): sub.router.lifespan_context for _, sub in self._apps}
-        for _, sub in self._apps:
-            sub.router.lifespan_context = self._watched(sub)
-
-    def _watched(self, sub: Starlette) -> Lifespan:
-        original = self._originals[id(sub)]
-
-        def enter(app: Any) -> AbstractAsyncContextManager[Mapping[str, Any] | None]:
-            self._seen.add(id(sub))
-            return original(app)
-
-        return enter
-
-    async def rest(self, stack: AsyncExitStack, parent: Lifespan | None) -> AsyncIterator[tuple[str, Mapping[str, Any]]]:
-        """Enter the lifespans that were not entered yet, yielding each one's name and state."""
-        for path, sub in self._apps:
-            original = sub.router.lifespan_context = self._originals[id(sub)]
-            if id(sub) in self._seen or original is parent:
-                continue
-            yield f"lifespan of the app mounted at {path!r}", {}
-            state = await stack.enter_async_context(original(sub))
-            yield f"lifespan of the app mounted at {path!r}", state or {}
-
-
-def _mounts(app: Any, seen: set[int]) -> Iterator[tuple[str, Starlette]]:
-    routes = app.router.routes if isinstance(app, Starlette) else []
-    for route in iter_route_contexts(routes):
-        mount = route.original_route
-        if isinstance(mount, Mount):
-            sub = getattr(mount, "_base_app", mount.app)
-            if isinstance(sub, Starlette) and id(sub) not in seen:
-                seen.add(id(sub))
-                yield mount.path, sub
-                if not hasattr(sub, "evox_service"):
-                    yield from _mounts(sub, seen)

@@ -1,6 +1,7 @@
 """Parameters: thin aliases of FastAPI's, so that OpenAPI and validation errors are FastAPI's own.
 
-``Param`` is FastAPI's ``Path`` under the name our users know; ``Method`` tells a handler of several methods which one was called.
+``Param`` is FastAPI's ``Path`` under the name our users know; ``Method`` tells a handler of several methods which
+one was called.
 """
 
 from typing import Annotated, TypeAlias

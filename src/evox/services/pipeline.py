@@ -4,8 +4,8 @@
     between                            the body is read, arguments are parsed and validated
     inner, with arguments              FILL  DEADLINE  INVOKE
 
-A step is compiled once for each endpoint and may decline, so a request pays only for what its endpoint declares. The order
-stands here and nowhere else; rooms add steps to ``STEPS``, each at its position.
+A step is compiled once for each endpoint and may decline, so a request pays only for what its endpoint declares.
+The order stands here and nowhere else; rooms add steps to ``STEPS``, each at its position.
 """
 
 import enum

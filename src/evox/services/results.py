@@ -1,7 +1,7 @@
 """Results: ``return body, status`` and ``return body, status, headers`` become that response.
 
-FastAPI alone would send a 200 with an array. A success keeps the declared response model; from 400 up the body is sent as it is,
-because an error does not look like what the endpoint returns when all is well.
+FastAPI alone would send a 200 with an array. A success keeps the declared response model; from 400 up the body is
+sent as it is, because an error does not look like what the endpoint returns when all is well.
 """
 
 import inspect

@@ -1,7 +1,7 @@
 """Running: one life of one service, and the registry of those that share a runtime.
 
-A ``Service`` only declares; everything that exists while it runs (instances, background tasks, jobs, lifespan state) is here, so
-that the same service can run several times in one process without the lives seeing each other.
+A ``Service`` only declares; everything that exists while it runs (instances, background tasks, jobs, lifespan
+state) is here, so that the same service can run several times in one process without the lives seeing each other.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from evox.services.health import Checks
 from evox.services.injection import Container, Overrides
 
 if TYPE_CHECKING:
-    from evox.services.service import Service
+    from evox.services.definition import Service
 
 __all__ = ["Running", "Scope", "ServiceStatistics"]
 

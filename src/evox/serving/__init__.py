@@ -1,8 +1,9 @@
 """Sockets <-> ASGI."""
 
 from evox.serving.hypercorn_adapter import HypercornProtocol
-from evox.serving.inflight import Inflight, InflightStatistics, Kind
+from evox.serving.inflight import Inflight, InflightStatistics
 from evox.serving.lifespan import Lifespan
 from evox.serving.listener import Listener, bind
+from evox.serving.opened import Kind
 
 __all__ = ["HypercornProtocol", "Inflight", "InflightStatistics", "Kind", "Lifespan", "Listener", "bind"]

@@ -1,12 +1,13 @@
 """Hypercorn adapter: hypercorn's HTTP/1.1, HTTP/2 and WebSocket protocols on anyio streams.
 
-The only importer of hypercorn. Its protocol classes are used as they are, with small implementations of the interfaces they ask for
-(task group, event, context) on anyio, so one file serves both loops. Its servers are not used: under trio they end the process
-when one connection fails, and on both loops a client that stops reading makes them hang at shutdown.
+The only importer of hypercorn. Its protocol classes are used as they are, with small implementations of the
+interfaces they ask for (task group, event, context) on anyio, so one file serves both loops. Its servers are not
+used: under trio they end the process when one connection fails, and on both loops a client that stops reading makes
+them hang at shutdown.
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import anyio
@@ -25,7 +26,8 @@ __all__ = ["HypercornProtocol"]
 
 _log = logging.getLogger("evox.serving")
 _READ = 65536
-# After our last byte the client may still be sending: reading on for a moment keeps its kernel from dropping our answer.
+# After our last byte the client may still be sending: reading on for a moment keeps its kernel from dropping our
+# answer.
 LINGER = 1.0
 # At the end of a drain an idle connection is read for this long, because a request may be on its way.
 LAST_CALL = 0.25
@@ -106,16 +108,17 @@ class _Connection:
         self.peer = "unknown"
 
     async def run(self) -> None:
-        raw = self._stream.extra(SocketAttribute.raw_socket)
+        raw = self._stream.extra(SocketAttribute.raw_socket)  # noqa: S610  anyio's, not Django's
         client = parse_socket_addr(raw.family, raw.getpeername())
         server = parse_socket_addr(raw.family, raw.getsockname())
         self.peer = f"{client[0]}:{client[1]}" if client else "unix"
         async with anyio.create_task_group() as group:
-            self._protocol = ProtocolWrapper(
+            make: Callable[..., ProtocolWrapper] = ProtocolWrapper  # its interfaces ask for more than it uses
+            self._protocol = make(
                 self._app,
                 self._config,
-                self._context,  # type: ignore[arg-type]  the interface asks for more than the protocols use
-                _Tasks(group),  # type: ignore[arg-type]
+                self._context,
+                _Tasks(group),
                 ConnectionState({}),
                 ssl=False,
                 client=client,
@@ -251,5 +254,5 @@ class _Tasks:
         self._group.start_soon(run)
         return put
 
-    def spawn(self, function: Callable[..., Awaitable[None]], *args: Any) -> None:
+    def spawn(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
         self._group.start_soon(function, *args)

@@ -1,7 +1,7 @@
 """Lifespan: runs the ASGI lifespan protocol of an app in a task of its own.
 
-The app's start-up and shutdown happen in one task, as its context managers demand; a failure of either is the real error, not
-the text that the protocol carries.
+The app's start-up and shutdown happen in one task, as its context managers demand; a failure of either is the real
+error, not the text that the protocol carries.
 """
 
 from collections.abc import MutableMapping
@@ -56,7 +56,11 @@ class Lifespan:
                 self._failure = message.get("message", "") or "the app gave no reason"
 
         try:
-            scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self._state}
+            scope = {
+                "type": "lifespan",
+                "asgi": {"version": "3.0", "spec_version": "2.0"},
+                "state": self._state,
+            }
             await self._app(scope, receive, send)
         finally:
             self.finished.set()

@@ -1,7 +1,8 @@
 """Listener: bound sockets and the accept loop.
 
-Sockets are bound before anything starts, so that the port is known and a busy one is an error on one screen; accepting starts after
-start-up. Closing takes what already waits in the kernel's queue, so that no connection made before the close is reset.
+Sockets are bound before anything starts, so that the port is known and a busy one is an error on one screen;
+accepting starts after start-up. Closing takes what already waits in the kernel's queue, so that no connection made
+before the close is reset.
 """
 
 import errno

@@ -1,7 +1,7 @@
 """Clients: HTTP and WebSocket straight into an ASGI app, with streaming, and without sockets.
 
-The app runs in a task of the environment's nursery, so a response can be read while it is being written, and leaving early is seen by
-the app as its client going away.
+The app runs in a task of the environment's nursery, so a response can be read while it is being written, and
+leaving early is seen by the app as its client going away.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -124,7 +124,7 @@ class _Exchange(httpx2.AsyncByteStream):
                 self._sender.close()
 
 
-class WebSocketClosed(Exception):  # noqa: N818  it is the end of a conversation, not a mistake
+class WebSocketClosed(Exception):
     """The app closed the WebSocket, or refused it.
 
     Attributes:
@@ -230,5 +230,3 @@ async def websocket_session(
             await session.close()
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
             return
-
-

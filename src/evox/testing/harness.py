@@ -1,7 +1,8 @@
 """Harness: run services inside a test, without sockets or with real ones.
 
-``running`` is a context manager used inside the test, not a fixture that outlives it, so that a background task's failure ends the
-test at once with its own error. Nothing is installed in the process: no signal handlers, no logging.
+``running`` is a context manager used inside the test, not a fixture that outlives it, so that a background task's
+failure ends the test at once with its own error. Nothing is installed in the process: no signal handlers, no
+logging.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -55,10 +56,11 @@ class Env:
         host = self.host(service)
         name = host.service.name
         if name in self._listeners:
-            client = httpx2.AsyncClient(**{"base_url": self.url(name)} | options)
+            options = {"base_url": self.url(name)} | options
         else:
             transport = AppTransport(host, self._nursery, raise_errors=raise_errors)
-            client = httpx2.AsyncClient(**{"base_url": f"http://{name}", "transport": transport} | options)
+            options = {"base_url": f"http://{name}", "transport": transport} | options
+        client = httpx2.AsyncClient(**options)
         self._stack.push_async_callback(client.aclose)
         return client
 
@@ -131,7 +133,11 @@ async def running(
     quick = loaded.settings.serving.model_copy(update={"drain_delay": 0.0, "stream_grace": 0.0, "drain_timeout": 1.0})
     token = None
     try:
-        async with anyio.create_task_group() as connections, fleet.started() as nursery, AsyncExitStack() as stack:
+        async with (
+            anyio.create_task_group() as connections,
+            fleet.started() as nursery,
+            AsyncExitStack() as stack,
+        ):
             env = Env(fleet, nursery, stack)
             if sockets:
                 await env.listen(loaded.settings.serving, connections)
@@ -152,5 +158,3 @@ async def running(
     finally:
         if token is not None:
             context.leave_service(token)
-
-

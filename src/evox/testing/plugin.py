@@ -14,7 +14,9 @@ __all__ = ["evox_running"]
 
 @pytest.fixture
 def evox_running() -> "Callable[..., AbstractAsyncContextManager[Env]]":
-    """``async with evox_running(svc_a, svc_b) as env``: see ``evox.testing.running``."""
-    from evox.testing.harness import running  # imported when asked for: the plugin is loaded into every pytest run
+    """Give ``evox.testing.running`` to a test, which enters it itself."""
+    from evox.testing.harness import (
+        running,
+    )  # imported when asked for: the plugin is loaded into every pytest run
 
     return running

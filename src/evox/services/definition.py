@@ -1,7 +1,8 @@
 """Service: what one service declares, and the real FastAPI app that it becomes.
 
-Nothing here runs anything: a service is a declaration that ``life`` starts and a host serves. ``service.app`` is compiled as
-far as declarations have come whenever it is touched, so routes keep the order in which they were written.
+Nothing here runs anything: a service is a declaration that ``life`` starts and a host serves. ``service.app`` is
+compiled as far as declarations have come whenever it is touched, so routes keep the order in which they were
+written.
 """
 
 import re
@@ -57,10 +58,12 @@ class Service(Hooks, Endpoints):
         InvalidDeclaration: if the name does not fit.
     """
 
-    def __init__(self, name: str, *, version: str = "0.1.0", tags: tuple[str, ...] | list[str] = (), **fastapi: Any) -> None:
+    def __init__(
+        self, name: str, *, version: str = "0.1.0", tags: tuple[str, ...] | list[str] = (), **fastapi: Any
+    ) -> None:
         frame = caller()
         self.place: Place | None = Place(frame.f_code.co_filename, frame.f_lineno)
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
+        if not _NAME.fullmatch(str(name)):
             why = "a name has letters, digits, dashes and underscores, and starts with a letter"
             raise InvalidDeclaration("name", name, on="service", why=why, place=self.place)
         self.name = name
@@ -138,7 +141,9 @@ class Service(Hooks, Endpoints):
         waiting = pending(self._module)
         if not waiting:
             return
-        own = {id(one): one for one in self._module.values() if isinstance(one, Service) and one._module is self._module}
+        own = {
+            id(one): one for one in self._module.values() if isinstance(one, Service) and one.belongs_to(self._module)
+        }
         if id(self) not in own:
             return
         if len(own) > 1:
