@@ -17,7 +17,7 @@ def users() -> Service:
         if method == "PUT":
             db[uid] = body
             return body, 201
-        return db[uid] if uid in db else ({"error": "not found"}, 404)
+        return db.get(uid, ({"error": "not found"}, 404))
 
     @svc.websocket("/ws/echo")
     async def ws(socket: WebSocket) -> None:

@@ -8,7 +8,7 @@ event loop, which cannot be started inside another.
 
 import importlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         given = None if arguments is None else list(arguments)
-        parse = partial(group.main, args=given, prog_name="evox", standalone_mode=False)
+        parse: Callable[[], Awaitable[Any]] = partial(group.main, args=given, prog_name="evox", standalone_mode=False)
         then: Callable[[], int] | int | None = anyio.run(parse)
         return then() if callable(then) else int(then or 0)
     except click.exceptions.Exit as error:

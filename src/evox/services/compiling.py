@@ -69,7 +69,7 @@ def _row(
     options: dict[str, Any] = {**defaults, **route.options}
     options["tags"] = [*tags, *(defaults.get("tags") or ()), *(route.options.get("tags") or ())]
     version = options.pop("version", None)
-    path = f"/{version.strip('/')}{route.path}" if version else route.path
+    path = (f"/{version.strip('/')}{route.path}" if version else route.path) or "/"
     signature = _signature(handler, method=controller is not None)
     intent = _intent(handler, controller)
     own = {

@@ -103,7 +103,7 @@ class Endpoint:
     idempotent: bool | None = None
     on_disconnect: OnDisconnect | None = None
     private: bool = False
-    both_slashes: bool = False
+    both_slashes: bool = field(default=False, compare=False)
     parameters: tuple[Parameter, ...] = ()
     returns: Any = inspect.Signature.empty
     options: Options = field(default_factory=lambda: MappingProxyType({}))

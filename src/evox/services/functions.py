@@ -39,7 +39,7 @@ def make_route(target: Any, methods: Sequence[str], path: str, given: dict[str, 
 
 
 def _path(path: str) -> str:
-    return path if path.startswith("/") else f"/{path}"
+    return path if path.startswith("/") or not path else f"/{path}"
 
 
 class Endpoints:

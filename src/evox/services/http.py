@@ -69,7 +69,7 @@ def add_routes(app: FastAPI, row: Endpoint) -> None:
         try:
             _bindable(row)
             app.router.add_api_route(
-                row.path or "/", endpoint, methods=[method], route_class_override=EvoxRoute, **options
+                row.path, endpoint, methods=[method], route_class_override=EvoxRoute, **options
             )
         except (FastAPIError, PydanticUserError, AssertionError) as error:
             raise _explain(row, error) from error
