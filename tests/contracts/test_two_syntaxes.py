@@ -177,7 +177,7 @@ def test_two_handlers_on_one_method_and_path_are_refused_whatever_their_paramete
     @svc.get("/users/{name}")
     async def other(name: str) -> None: ...
 
-    with pytest.raises(DuplicateEndpoint, match="one .* and other"):
+    with pytest.raises(DuplicateEndpoint, match=r"one .* and other"):
         svc.compile()
 
 

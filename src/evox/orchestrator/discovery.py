@@ -62,6 +62,8 @@ def discover(targets: Sequence[str], root: Path, *, configured: Sequence[str] = 
         ImportFailed: if user code raises while it is imported.
         AmbiguousEndpoint: if a module-level endpoint has no service to belong to.
     """
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
     wanted = [(one, "named on the command line") for one in targets]
     wanted = wanted or [(one, "listed in [tool.evox] services") for one in configured]
     wanted = wanted or [(str(root), "found in the project")]
@@ -86,7 +88,7 @@ def _in_target(target: str, why: str, root: Path) -> Iterator[Found]:
         for file in _candidates(path):
             yield from _in_module(_import_file(file), f"{why}: creates a service at its top level", "")
     else:
-        yield from _in_module(_import_module(name, target, root), why, attribute)
+        yield from _in_module(_import_module(name, target), why, attribute)
 
 
 def _in_module(module: ModuleType, why: str, attribute: str) -> Iterator[Found]:
@@ -194,9 +196,7 @@ def _load_apart(path: Path) -> ModuleType:
     return module
 
 
-def _import_module(name: str, target: str, root: Path) -> ModuleType:
-    if str(root) not in sys.path:
-        sys.path.insert(0, str(root))
+def _import_module(name: str, target: str) -> ModuleType:
     try:
         known = importlib.util.find_spec(name) is not None
     except (ImportError, ValueError):

@@ -17,7 +17,7 @@ from evox import context, events
 from evox.errors import EvoxError, ServiceGivenUp
 from evox.failures import describe, root_cause
 from evox.runtime import Lifecycle, RestartPolicy, State, supervise
-from evox.services import Running, Scope, Service, health_paths
+from evox.services import Running, Scope, Service, adopted_health, health_paths
 from evox.serving import Inflight, Lifespan
 
 __all__ = ["Host"]
@@ -45,8 +45,12 @@ class Host:
     ) -> None:
         self.service = service
         self.lifecycle = Lifecycle(service.name)
-        paths = [] if service.adopted else [path for path, _ in health_paths(service.settings.health_path)]
-        self.inflight = Inflight(service.app, service=service.name, exempt=paths, on_error=on_request_error)
+        paths = [path for path, _ in health_paths(service.settings.health_path)]
+        self._health = adopted_health(service) if service.adopted else {}
+        self._app = service.app
+        self.inflight = Inflight(
+            self._answer if self._health else self._app, service=service.name, exempt=paths, on_error=on_request_error
+        )
         self._scope = scope
         self._on_failure = on_failure
         self._stop = anyio.Event()
@@ -70,6 +74,12 @@ class Host:
             await self.inflight(scope, receive, send)
         finally:
             context.leave_service(token)
+
+    async def _answer(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        """Answer health for an app that has no routes of ours; everything else is the app's."""
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        health = self._health.get(path) if scope.get("method") in ("GET", "HEAD") else None
+        await (health or self._app)(scope, receive, send)
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Run lives of the service until ``stop``; reports that it started when the first one is ready.
@@ -116,7 +126,7 @@ class Host:
         running.on_down = self._down
         self.lifecycle.move(State.STARTING)
         context.enter_service(running)
-        lifespan = Lifespan(self.service.app, {})
+        lifespan = Lifespan(self._app, {})
         async with anyio.create_task_group() as group:
             await group.start(lifespan.run, name=f"svc:{self.service.name}/lifespan")
             if self.lifecycle.state is State.STARTING:

@@ -1,6 +1,6 @@
 """What a service is."""
 
-from evox.services.app import health_paths
+from evox.services.app import adopted_health, health_paths
 from evox.services.builder import ServiceBuilder, service
 from evox.services.call import Call, current_call
 from evox.services.controllers import DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT, Controller
@@ -41,6 +41,7 @@ __all__ = [
     "Service",
     "ServiceBuilder",
     "ServiceStatistics",
+    "adopted_health",
     "current_call",
     "delete",
     "get",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route, request_response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from evox import context
@@ -24,7 +24,7 @@ from evox.services.life import lifespan_of
 if TYPE_CHECKING:
     from evox.services.definition import Service
 
-__all__ = ["EvoxApp", "adopt", "create_app", "health_paths"]
+__all__ = ["EvoxApp", "adopt", "adopted_health", "create_app", "health_paths"]
 
 
 class EvoxApp(FastAPI):
@@ -94,6 +94,13 @@ def adopt(app: FastAPI, service: "Service") -> None:
     app.build_middleware_stack = build_with_layer  # type: ignore[method-assign]
     if app.middleware_stack is not None:
         app.middleware_stack = _Layer(app.middleware_stack, service)
+
+
+def adopted_health(service: "Service") -> dict[str, ASGIApp]:
+    """Return what answers the health paths of an existing app. It gets no routes of ours, and its own win."""
+    own = {route.path for route in service.app.routes if isinstance(route, Route)}
+    paths = health_paths(service.settings.health_path)
+    return {path: request_response(_health(service, probe)) for path, probe in paths if path not in own}
 
 
 def health_paths(base: str) -> list[tuple[str, Probe]]:

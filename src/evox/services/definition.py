@@ -240,7 +240,7 @@ class Service(Hooks, Endpoints):
             if found is not None:
                 return found
         if self._foreign is None:
-            self._foreign = Running(self, Scope())
+            self._foreign = Running(self, Scope.of_project(self))
         return self._foreign
 
     def started_by(self, running: Running, *, hosted: bool) -> None:

@@ -68,9 +68,7 @@ def add_routes(app: FastAPI, row: Endpoint) -> None:
     for method in row.methods:
         try:
             _bindable(row)
-            app.router.add_api_route(
-                row.path, endpoint, methods=[method], route_class_override=EvoxRoute, **options
-            )
+            app.router.add_api_route(row.path, endpoint, methods=[method], route_class_override=EvoxRoute, **options)
         except (FastAPIError, PydanticUserError, AssertionError) as error:
             raise _explain(row, error) from error
         if row.both_slashes:

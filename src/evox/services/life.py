@@ -48,7 +48,7 @@ def lifespan_of(service: "Service", original: Lifespan | None) -> Lifespan:
     async def lifespan(app: Any) -> AsyncIterator[Mapping[str, Any]]:
         scope = context.maybe_service()
         hosted = isinstance(scope, Running) and scope.service is service and scope.nursery is None
-        running = scope if hosted and isinstance(scope, Running) else Running(service, Scope())
+        running = scope if hosted and isinstance(scope, Running) else Running(service, Scope.of_project(service))
         service.started_by(running, hosted=hosted)
         token = context.enter_service(running)
         try:
@@ -65,6 +65,7 @@ def lifespan_of(service: "Service", original: Lifespan | None) -> Lifespan:
 async def _unhosted(running: Running, app: Any, original: Lifespan | None) -> AsyncIterator[None]:
     """Move the lifecycle ourselves: under another server no host does."""
     running.lifecycle.move(State.STARTING)
+    _log.info("%s runs under another server: no priority, no cancellation on disconnect, no drain", running.name)
     try:
         async with _Life(running, app, original).lived():
             running.lifecycle.move(State.READY)

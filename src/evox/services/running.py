@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from evox.config import Loaded, Settings, section
+from evox.config import Loaded, Settings, find_root, load, section
 from evox.errors import OutsideRuntime
 from evox.runtime import BackgroundStatistics, JobStatistics, Lifecycle, LifecycleStatistics, Nursery, Runner
 from evox.services.health import Checks
@@ -49,6 +49,11 @@ class Scope:
         self.on_job_error = on_job_error
         self.overrides = Overrides()
         self._running: dict[int, Running] = {}
+
+    @classmethod
+    def of_project(cls, service: "Service") -> "Scope":
+        """Make the scope of a service that runs under another server: with the configuration of its own project."""
+        return cls(load(find_root(Path(service.place.file)))) if service.place is not None else cls()
 
     def __repr__(self) -> str:
         return f"<Scope of {', '.join(one.name for one in self._running.values()) or 'no services'}>"

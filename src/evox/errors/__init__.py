@@ -1,0 +1,100 @@
+"""The one tree of errors. Each says what happened, why, and what to do; constructors take data and write the message.
+
+EvoxError                      id, what, why, fix, place; status (HTTP), exit_code (process), retryable
+|- ConfigurationError          exit 78
+|  |- UnknownOption            EVX-101   a name in [tool.evox], evox.toml or a builder that means nothing
+|  |- InvalidOption            EVX-102   a known option with a value that does not fit
+|  `- UnreadableConfiguration  EVX-103   a file that is not TOML or cannot be opened
+|- DeclarationError            exit 78
+|  |- DuplicateService         EVX-201   two services of one name
+|  |- DuplicatePort            EVX-202   two services on one port
+|  |- NoService                EVX-203   a file, package or module without a service
+|  |- AmbiguousEndpoint        EVX-204   a module-level @get with no or several services to belong to
+|  |- UnbindableParameter      EVX-205   an endpoint parameter that nothing in a request can fill
+|  |- DuplicateEndpoint        EVX-206   two handlers on one method and path
+|  |- InvalidDeclaration       EVX-207   an option of a decorator that does not fit: interval=0, cache="soon"
+|  |- LateDeclaration          EVX-208   declared after the service started, so it could have no effect
+|  `- NotInjectable            EVX-209   a type that injection cannot make
+|- TargetNotFound              EVX-301   exit 2: `evox run` was given something that is not there
+|- ImportFailed                EVX-302   exit 78: user code raised while it was imported
+|- StartupError                exit 1
+|  |- StartupFailed            EVX-401   a start-up hook or lifespan raised
+|  |- StartupTimeout           EVX-402   a start-up hook did not finish in time
+|  |- AsyncioOnly              EVX-403   exit 78: an asyncio-only library was used under trio
+|  `- ServiceGivenUp           EVX-404   crashed too often within its window
+|- ServingError
+|  |- PortInUse                EVX-501   exit 69
+|  `- CannotBind               EVX-502   exit 78
+|- OutsideRuntime              EVX-601   a facade was used where no service runs
+`- ServiceUnavailable          EVX-602   503, retryable: starting, draining, restarting or failed
+"""
+
+from evox.errors.base import (
+    EvoxError,
+    Place,
+    place_of,
+)
+from evox.errors.configuration import (
+    ConfigurationError,
+    InvalidOption,
+    UnknownOption,
+    UnreadableConfiguration,
+)
+from evox.errors.declaration import (
+    AmbiguousEndpoint,
+    DeclarationError,
+    DuplicateEndpoint,
+    DuplicatePort,
+    DuplicateService,
+    InvalidDeclaration,
+    LateDeclaration,
+    NoService,
+    NotInjectable,
+    UnbindableParameter,
+)
+from evox.errors.running import (
+    AsyncioOnly,
+    CannotBind,
+    ImportFailed,
+    OutsideRuntime,
+    PortInUse,
+    ServiceGivenUp,
+    ServiceUnavailable,
+    ServingError,
+    StartupError,
+    StartupFailed,
+    StartupTimeout,
+    TargetNotFound,
+)
+
+__all__ = [
+    "AmbiguousEndpoint",
+    "AsyncioOnly",
+    "CannotBind",
+    "ConfigurationError",
+    "DeclarationError",
+    "DuplicateEndpoint",
+    "DuplicatePort",
+    "DuplicateService",
+    "EvoxError",
+    "ImportFailed",
+    "InvalidDeclaration",
+    "InvalidOption",
+    "LateDeclaration",
+    "NoService",
+    "NotInjectable",
+    "OutsideRuntime",
+    "Place",
+    "PortInUse",
+    "ServiceGivenUp",
+    "ServiceUnavailable",
+    "ServingError",
+    "StartupError",
+    "StartupFailed",
+    "StartupTimeout",
+    "TargetNotFound",
+    "UnbindableParameter",
+    "UnknownOption",
+    "UnreadableConfiguration",
+    "place_of",
+]
