@@ -9,6 +9,7 @@ __all__ = [
 ]
 
 
+@dataclass(frozen=True, slots=True)
 class Place:
     """A line of the user's: ``file`` as given by Python, ``line`` from 1 (0: unknown)."""
 

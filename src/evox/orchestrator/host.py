@@ -48,7 +48,8 @@ class Host:
         paths = [path for path, _ in health_paths(service.settings.health_path)]
         self._health = adopted_health(service) if service.adopted else {}
         self._app = service.app
-        self.inflight = Inflight(
+        served = self._answer if self._health else self._app
+        self.inflight = Inflight(served, service=service.name, exempt=paths, on_error=on_request_error)
             self._answer if self._health else self._app, service=service.name, exempt=paths, on_error=on_request_error
         )
         self._scope = scope
