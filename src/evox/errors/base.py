@@ -1,5 +1,6 @@
 """Base: what every error of Evox has, and places in the user's code."""
 
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 __all__ = [

@@ -50,8 +50,6 @@ class Host:
         self._app = service.app
         served = self._answer if self._health else self._app
         self.inflight = Inflight(served, service=service.name, exempt=paths, on_error=on_request_error)
-            self._answer if self._health else self._app, service=service.name, exempt=paths, on_error=on_request_error
-        )
         self._scope = scope
         self._on_failure = on_failure
         self._stop = anyio.Event()
