@@ -29,6 +29,7 @@ from evox.services.steps import STEPS
 __all__ = ["EvoxRoute", "add_routes"]
 
 _RESPONSE = "evox_response"
+_NO_FIELD = "Invalid args for response field"  # how FastAPI's message begins, for parameters too
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
@@ -215,6 +216,9 @@ def _explain(row: Endpoint, error: Exception) -> UnbindableParameter | InvalidDe
         try:
             get_dependant(path=row.path, call=alone)
         except (FastAPIError, PydanticUserError, AssertionError):
-            return UnbindableParameter(row.name, f"parameter {str(parameter)!r}: {text}", row.place)
+            shown = getattr(parameter.annotation, "__name__", parameter.annotation)
+            reason = f"{shown} is no type that pydantic can validate" if text.startswith(_NO_FIELD) else text
+            return UnbindableParameter(row.name, f"parameter {parameter.name!r}: {reason}", row.place)
+    reason = "it is no type that pydantic can validate" if text.startswith(_NO_FIELD) else text
     on, place = f"endpoint {row.name!r}", row.place or place_of(row.handler)
-    return InvalidDeclaration("return type or option", row.returns, on=on, why=text, place=place)
+    return InvalidDeclaration("return type or option", row.returns, on=on, why=reason, place=place)

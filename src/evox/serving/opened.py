@@ -77,10 +77,9 @@ class Http(Opened):
             if self._closes:
                 message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
         elif message["type"] == "http.response.body":
-            if message.get("more_body", False):
-                self.kind = Kind.STREAM
-            else:
-                self.finished = True
+            # Once complete it is an ordinary request again: what still runs are FastAPI's background tasks.
+            self.finished = not message.get("more_body", False)
+            self.kind = Kind.REQUEST if self.finished else Kind.STREAM
         await self._send(message)
 
 
