@@ -39,7 +39,7 @@ from evox.runtime import (
     watch_signals,
 )
 from evox.services import Scope, Service
-from evox.serving import HypercornProtocol, Listener, bind
+from evox.serving import ConnectionProtocol, HypercornProtocol, Listener, bind
 
 __all__ = ["Plan", "RunOptions", "plan", "serve"]
 
@@ -136,7 +136,7 @@ class _Server:
         self._settings = what.loaded.settings
         self._fleet: Fleet
         self._report = DrainReport()
-        self._protocols: list[HypercornProtocol] = []
+        self._protocols: list[ConnectionProtocol] = []
         self._listeners: list[Listener] = []
 
     async def main(self) -> int:
@@ -187,7 +187,7 @@ class _Server:
 
     def _listener(self, name: str, bound: socket.socket) -> Listener:
         app: ASGIApp = Gateway(self._fleet.hosts) if self._settings.gateway else self._fleet.host(name)
-        protocol = HypercornProtocol(app, self._settings.serving, service=name)
+        protocol: ConnectionProtocol = HypercornProtocol(app, self._settings.serving, service=name)
         listener = Listener(bound, protocol.serve, service=name)
         self._protocols.append(protocol)
         self._listeners.append(listener)
