@@ -122,12 +122,22 @@ class Service(Hooks, Endpoints):
             self._app = create_app(self)
         self._take_module_endpoints()
         while self.declared:
-            declared = self.declared.pop(0)
+            self._compile_next(self._app, self.declared[0])
+            self.declared.pop(0)
+
+    def _compile_next(self, app: FastAPI, declared: Declared) -> None:
+        """Compile one record, wholly or not at all: one that cannot be is refused again the next time, never lost."""
+        keys, rows, routes = dict(self._keys), len(self._rows), len(app.router.routes)
+        try:
             for row in compile_rows(declared, self.settings.tags):
                 for key in refuse_duplicates(self._keys, row):
                     self._keys[key] = row
-                add_routes(self._app, row)
+                add_routes(app, row)
                 self._rows.append(row)
+        except BaseException:
+            self._keys = keys
+            del self._rows[rows:], app.router.routes[routes:]
+            raise
 
     def belongs_to(self, namespace: dict[str, Any]) -> bool:
         """Whether the service was made in the module with this namespace."""

@@ -6,6 +6,7 @@ running service: an instance is made once for it, when it is first asked for.
 """
 
 import inspect
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -265,8 +266,15 @@ def marker_of(default: Any, annotation: Any) -> Injected[Any] | None:
 
 
 def _give(key: Key) -> Any:
+    """Return the value inside a running service, else a marker.
+
+    The body of a module or class is where parameters are declared, so there it is a marker even while a service runs, as
+    when one service's module is imported by another's handler.
+    """
     scope = maybe_service()
-    return Injected[Any](key) if scope is None else scope.resolve(key)
+    if scope is None or not sys._getframe(2).f_code.co_flags & inspect.CO_OPTIMIZED:  # noqa: SLF001  only functions have it
+        return Injected[Any](key)
+    return scope.resolve(key)
 
 
 def _key_of(thing: Any) -> Key:

@@ -12,6 +12,7 @@ from typing import Any, Union, get_args, get_origin
 
 from fastapi.encoders import jsonable_encoder
 from fastapi.responses import JSONResponse
+from fastapi.utils import is_body_allowed_for_status_code
 from starlette.responses import Response
 
 __all__ = ["apply", "declared_return", "splits"]
@@ -32,6 +33,8 @@ def declared_return(returns: Any) -> Any:
     kept = [one for one in get_args(returns) if not _is_status_tuple(one)]
     if len(kept) == len(get_args(returns)):
         return returns
+    if kept == [type(None)]:
+        return None  # as `-> None` alone would be: FastAPI then documents no body
     return Union[tuple(kept)] if kept else inspect.Signature.empty  # noqa: UP007  built at run time
 
 
@@ -59,16 +62,22 @@ def apply(value: Any, response: Response, *, endpoint: str) -> Any:
         body.status_code = status
         body.headers.update(headers)
         return body
+    if not is_body_allowed_for_status_code(status):
+        return _finished(Response(status_code=status, headers=dict(headers)), response)
     if status < 400:
         response.status_code = status
         response.headers.update(headers)
         return body
-    answer = JSONResponse(jsonable_encoder(body), status, dict(headers))
-    answer.raw_headers.extend(pair for pair in response.raw_headers if pair[0] not in _OWN_HEADERS)
-    return answer
+    return _finished(JSONResponse(jsonable_encoder(body), status, dict(headers)), response)
 
 
 _OWN_HEADERS = (b"content-length", b"content-type")
+
+
+def _finished(answer: Response, injected: Response) -> Response:
+    """Give a response of our own the headers and cookies that the handler set on the injected one."""
+    answer.raw_headers.extend(pair for pair in injected.raw_headers if pair[0] not in _OWN_HEADERS)
+    return answer
 
 
 def _is_result(value: tuple[Any, ...]) -> bool:
