@@ -268,8 +268,8 @@ def marker_of(default: Any, annotation: Any) -> Injected[Any] | None:
 def _give(key: Key) -> Any:
     """Return the value inside a running service, else a marker.
 
-    The body of a module or class is where parameters are declared, so there it is a marker even while a service runs, as
-    when one service's module is imported by another's handler.
+    Parameters are declared in the body of a module or class, so there it is a marker even while a service runs, as when
+    a handler imports the module of another service.
     """
     scope = maybe_service()
     if scope is None or not sys._getframe(2).f_code.co_flags & inspect.CO_OPTIMIZED:  # noqa: SLF001  only functions have it
