@@ -106,7 +106,7 @@ def _duration(name: str, value: Duration | None) -> float | None:
 
 
 def _names(name: str, value: Iterable[str]) -> tuple[str, ...]:
-    names = (value,) if isinstance(value, str) else tuple(value)
+    names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else (None,)
     if not all(isinstance(one, str) and one for one in names):
         raise _invalid(name, value, "it is a list of names")
     return names

@@ -14,7 +14,6 @@ from anyio.abc import TaskGroup
 from evox.config import ServingSettings
 from evox.orchestrator.host import Host
 from evox.orchestrator.validate import start_order
-from evox.runtime import State
 from evox.services import Scope, Service
 from evox.serving import Kind
 
@@ -85,11 +84,9 @@ class Fleet:
         """
         async with anyio.create_task_group() as nursery, AsyncExitStack() as stack:
             for host in self.hosts:
-                name = f"svc:{host.service.name}"
-                await nursery.start(host.run, name=name)
+                await nursery.start(host.run, name=f"svc:{host.service.name}")
                 stack.push_async_callback(self._stop, host)
             yield nursery
-        # The nursery closes only when every host has ended.
 
     async def drain(
         self,
@@ -130,13 +127,14 @@ class Fleet:
         for host in self.hosts:
             await host.inflight.wait_idle()
 
-    async def _stop(self, host: Host) -> None:
+    async def stop(self) -> bool:
+        """Stop all services in reverse order; return whether all ended, False when a thread still holds one."""
+        return all([await self._stop(host) for host in reversed(self.hosts)])
+
+    async def _stop(self, host: Host) -> bool:
         host.stop()
-        # Shielded, so that hooks run to their end when we are being cancelled; a life bounds its own end well
-        # below this.
-        limit = 2 * self.scope.loaded.settings.runtime.shutdown_timeout + MARGIN
-        with anyio.move_on_after(limit, shield=True):
-            await host.lifecycle.wait_state(State.STOPPED)
+        # A life bounds its own end below this.
+        return await host.wait_stopped(2 * self.scope.loaded.settings.runtime.shutdown_timeout + MARGIN)
 
     async def wait_all_given_up(self) -> None:
         """Wait until every service has crashed too often to be restarted."""

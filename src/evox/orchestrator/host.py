@@ -22,6 +22,7 @@ from evox.serving import Inflight, Lifespan
 
 __all__ = ["Host"]
 
+THREADS = 0.5  # seconds that threads may still take after the hooks have ended
 _log = logging.getLogger("evox.lifecycle")
 
 
@@ -53,6 +54,8 @@ class Host:
         self._scope = scope
         self._on_failure = on_failure
         self._stop = anyio.Event()
+        self._supervision = anyio.CancelScope()
+        self.stop_error: Exception | None = None
         self._running = Running(service, scope, self.lifecycle)
         self._policy = service.settings.restart or _policy(scope)
         self._given_up = anyio.Event()
@@ -92,8 +95,9 @@ class Host:
             await self._life(first.pop() if first else anyio.TASK_STATUS_IGNORED)
 
         try:
-            if not await supervise(life, self._policy, on_failure=self._failed):
-                await self._stop.wait()
+            with self._supervision:
+                if not await supervise(life, self._policy, on_failure=self._failed):
+                    await self._stop.wait()
         finally:
             self.inflight.refuse("stopped")
             self.lifecycle.move(State.STOPPED)
@@ -109,8 +113,24 @@ class Host:
 
     def stop(self) -> None:
         """End the present life: background tasks, jobs, hooks, lifespans; no restart follows."""
+        down = self.lifecycle.state in (State.STARTING, State.RESTARTING)
         self.drain()
         self._stop.set()
+        if down:
+            self._supervision.cancel()
+
+    async def wait_stopped(self, limit: float) -> bool:
+        """Wait for the end of the life after ``stop``, shielded, for at most ``limit`` seconds.
+
+        Returns:
+            Whether it ended; False when a thread still holds it, which nothing can stop.
+        """
+        with anyio.move_on_after(limit, shield=True):
+            if self._running.nursery is not None:
+                await self._running.settled.wait()
+        with anyio.move_on_after(THREADS, shield=True):
+            await self.lifecycle.wait_state(State.STOPPED)
+        return self.lifecycle.state is State.STOPPED
 
     async def wait_given_up(self) -> None:
         """Wait until the service has crashed too often to be restarted."""
@@ -143,11 +163,14 @@ class Host:
     def _failed(self, error: Exception, failures: int, delay: float | None) -> None:
         cause = root_cause(error)
         name = self.service.name
-        if not self.lifecycle.started or self._stop.is_set():
-            if not self._stop.is_set():
-                raise cause if isinstance(cause, EvoxError) else error
+        if self._stop.is_set():
+            self.stop_error = error
             _log.error("shutdown of %s failed\n%s", name, describe(error), exc_info=error)
-            raise error
+            if self._on_failure is not None:
+                self._on_failure(error)
+            return
+        if not self.lifecycle.started:
+            raise cause if isinstance(cause, EvoxError) else error
         self.inflight.refuse("restarting" if delay is not None else "failed", retry_after=delay or 30)
         events.notify(events.ServiceCrashed(name, error, failures, delay))
         if self._on_failure is not None:

@@ -31,10 +31,10 @@ from evox.orchestrator.validate import assign_ports, validate
 from evox.runtime import (
     Choice,
     SignalWatch,
-    State,
     asyncio_only_imports,
     choose,
     end_if_stuck,
+    in_threads,
     run,
     watch_signals,
 )
@@ -138,6 +138,7 @@ class _Server:
         self._report = DrainReport()
         self._protocols: list[ConnectionProtocol] = []
         self._listeners: list[Listener] = []
+        self._started = self._given_up = False
 
     async def main(self) -> int:
         services = [one.service for one in self._plan.found]
@@ -149,22 +150,34 @@ class _Server:
             if self._plan.options.dev:
                 for host in self._fleet.hosts:
                     host.inflight.on_answer = _log_answer
-            async with anyio.create_task_group() as connections:
-                async with self._fleet.started() as nursery:
-                    for name, bound in sockets.items():
-                        listener = self._listener(name, bound)
-                        nursery.start_soon(listener.serve, connections, name=f"listener:{name}")
-                    self._announce()
-                    self._handover.ready()
-                    given_up = await self._wait_end()
-                    self._report = await self._fleet.drain(
-                        self._drain_settings(), close_listeners=self._close(connections)
-                    )
-                connections.cancel_scope.cancel()
-                self._end_if_stuck()
-        code = 1 if given_up else 0 if self._report.clean else DRAIN_EXCEEDED
+            with anyio.CancelScope() as starting:
+                async with anyio.create_task_group() as connections:
+                    connections.start_soon(self._interrupt, starting)
+                    async with self._fleet.started() as nursery:
+                        await self._serve(sockets, nursery, connections)
+                    connections.cancel_scope.cancel()
+            self._end_if_stuck(stopped=True)
+        failed = self._given_up or any(host.stop_error is not None for host in self._fleet.hosts)
+        code = int(failed) if self._report.clean else DRAIN_EXCEEDED
         self._console.stopped(code=code, requests=self._report.requests, streams=self._report.streams)
         return code
+
+    async def _interrupt(self, starting: anyio.CancelScope) -> None:
+        """End the start at a signal that comes before everything has started: there is nothing to drain yet."""
+        await self._signals.wait()
+        if not self._started:
+            starting.cancel()
+
+    async def _serve(self, sockets: Mapping[str, socket.socket], nursery: TaskGroup, connections: TaskGroup) -> None:
+        for name, bound in sockets.items():
+            listener = self._listener(name, bound)
+            nursery.start_soon(listener.serve, connections, name=f"listener:{name}")
+        self._started = True
+        self._announce()
+        self._handover.ready()
+        self._given_up = await self._wait_end()
+        self._report = await self._fleet.drain(self._drain_settings(), close_listeners=self._close(connections))
+        self._end_if_stuck(stopped=await self._fleet.stop())
 
     def _bind(self) -> Mapping[str, socket.socket]:
         settings, options = self._settings, self._plan.options
@@ -238,17 +251,16 @@ class _Server:
         serving, limits = self._settings.serving, self._settings.runtime
         end_if_stuck(serving.drain_timeout + 2 * limits.shutdown_timeout + 1, self._stuck)
 
-    def _end_if_stuck(self) -> None:
+    def _end_if_stuck(self, *, stopped: bool) -> None:
         """Threads cannot be cancelled: if one still holds a request or a service, only ending the process is left."""
-        stuck = any(host.lifecycle.state is not State.STOPPED for host in self._fleet.hosts)
         held = any(host.inflight.statistics().requests for host in self._fleet.hosts)
-        if stuck or held:
+        if held or not stopped or in_threads():
             os._exit(self._stuck())
 
     def _stuck(self) -> int:
-        self._console.stopped(
-            code=DRAIN_EXCEEDED, requests=self._report.requests or ["a thread that cannot be stopped"]
-        )
+        threads = [f"a thread of {name}" for name in in_threads()]
+        cut = [*self._report.requests, *threads] or ["a thread that cannot be stopped"]
+        self._console.stopped(code=DRAIN_EXCEEDED, requests=cut, streams=self._report.streams)
         return DRAIN_EXCEEDED
 
     def _announce(self) -> None:

@@ -1,6 +1,6 @@
 """Structured concurrency; knows nothing of HTTP or services."""
 
-from evox.runtime.background import BackgroundStatistics, BackgroundTask, FailurePolicy, Runner, call
+from evox.runtime.background import BackgroundStatistics, BackgroundTask, FailurePolicy, Runner, call, in_threads
 from evox.runtime.lifecycle import Lifecycle, LifecycleStatistics, State
 from evox.runtime.loop import Backend, Choice, asyncio_only_imports, choose, is_asyncio_only_error, run
 from evox.runtime.nursery import JobStatistics, Nursery
@@ -26,6 +26,7 @@ __all__ = [
     "call",
     "choose",
     "end_if_stuck",
+    "in_threads",
     "is_asyncio_only_error",
     "run",
     "supervise",

@@ -19,7 +19,7 @@ import anyio.to_thread
 from evox import events
 from evox.runtime.supervisor import Intensity, RestartPolicy
 
-__all__ = ["BackgroundStatistics", "BackgroundTask", "FailurePolicy", "Runner", "call"]
+__all__ = ["BackgroundStatistics", "BackgroundTask", "FailurePolicy", "Runner", "call", "in_threads"]
 
 FailurePolicy: TypeAlias = Literal["restart", "fail_service", "log"]
 TaskState: TypeAlias = Literal["waiting", "running", "backing off", "finished", "failed", "stopped"]
@@ -38,8 +38,25 @@ async def call(function: Callable[..., Any], *args: Any, threads: anyio.Capacity
     target = inspect.unwrap(function)
     if inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(getattr(target, "__call__", None)):  # noqa: B004
         return await function(*args)
-    value = await anyio.to_thread.run_sync(lambda: function(*args), limiter=threads, abandon_on_cancel=abandon)
+
+    def in_thread() -> tuple[Any]:
+        _in_threads[key] = str(getattr(target, "__qualname__", target))
+        try:
+            return (function(*args),)  # wrapped: a loop refuses an awaitable as a thread's result
+        finally:
+            del _in_threads[key]
+
+    key = object()
+    (value,) = await anyio.to_thread.run_sync(in_thread, limiter=threads, abandon_on_cancel=abandon)
     return await value if inspect.isawaitable(value) else value
+
+
+_in_threads: dict[object, str] = {}
+
+
+def in_threads() -> list[str]:
+    """Return the hooks, tasks and jobs of this process that are in a worker thread now. Nothing can stop those."""
+    return list(_in_threads.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +67,7 @@ class BackgroundTask:
         name: Its name within the service.
         function: Sync or async, without required parameters.
         interval: Seconds from the end of a run to the start of the next; None runs it once, for as long as it likes.
-        jitter: Seconds of random extra wait, at most, before each run of an interval task.
+        jitter: Seconds of random extra wait, at most, before each run.
         start_after: Seconds before the first run.
         grace: Seconds a run may go on when the service drains, before it is cancelled.
         on_error: ``"restart"`` with backoff, ``"fail_service"``, or ``"log"`` and go on at the interval.
@@ -171,7 +188,7 @@ class Runner:
 
     async def _loop(self) -> None:
         intensity = Intensity(self.task.restart)
-        wait = self.task.start_after
+        wait = self.task.start_after + self._jitter()
         while True:
             await self._wait(wait)
             error = await self._once()
@@ -180,12 +197,12 @@ class Runner:
             if error is None and self.task.interval is None:
                 self._state = "finished"
                 return
-            wait = self.task.interval or 0.0
+            wait = (self.task.interval or 0.0) + self._jitter()
             if error is None:
-                wait += self.task.jitter * self._rand()
-            elif self.task.on_error == "fail_service":
+                continue
+            if self.task.on_error == "fail_service":
                 raise error
-            elif self.task.on_error == "log":
+            if self.task.on_error == "log":
                 if self.task.interval is None:
                     self._state = "failed"
                     return
@@ -200,6 +217,9 @@ class Runner:
                     return
                 wait = self.task.restart.delay(failures, rand=self._rand)
                 self._state = "backing off"
+
+    def _jitter(self) -> float:
+        return self.task.jitter * self._rand()
 
     async def _wait(self, wait: float) -> None:
         self._next_run = self._wall() + wait

@@ -53,6 +53,7 @@ class Nursery:
         self._on_error = on_error
         self._running: dict[int, str] = {}
         self._scopes: dict[int, anyio.CancelScope] = {}
+        self._cancelled: set[int] = set()
         self._serial = self._finished = self._failed = 0
         self._idle = anyio.Event()
 
@@ -73,15 +74,17 @@ class Nursery:
         self._group.start_soon(self._run, self._serial, label, job, args, name=f"svc:{self._service}/job:{label}")
 
     async def wait_idle(self) -> None:
-        """Wait until no job runs."""
-        while self._running:
-            self._idle = anyio.Event()
+        """Wait until no job runs, but for those that were cancelled: one in a thread may never end."""
+        while self._running.keys() - self._cancelled:
+            if self._idle.is_set():
+                self._idle = anyio.Event()
             await self._idle.wait()
 
     def cancel(self) -> list[str]:
         """Cancel the jobs that still run; return their names."""
         for scope in self._scopes.values():
             scope.cancel()
+        self._cancelled |= self._running.keys()
         return list(self._running.values())
 
     def statistics(self) -> JobStatistics:
@@ -93,12 +96,15 @@ class Nursery:
         failure: Exception | None = None
         try:
             with anyio.CancelScope() as self._scopes[serial]:
+                if serial in self._cancelled:
+                    self._scopes[serial].cancel()
                 await call(job, *args, threads=self._threads)
         except Exception as error:  # noqa: BLE001  logged, counted, and told to whoever asked
             failure = error
             _log.exception("job %s/%s failed", self._service, label)
         finally:
-            del self._running[serial], self._scopes[serial]
+            del self._running[serial]
+            self._scopes.pop(serial, None)
             self._finished += failure is None
             self._failed += failure is not None
             if not self._running:

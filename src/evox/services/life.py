@@ -85,9 +85,11 @@ class _Life:
         limits = running.runtime.loaded.settings.runtime
         self._start_limit = running.service.settings.start_timeout or limits.start_timeout
         self._stop_limit = limits.shutdown_timeout
-        # Open for the whole life: contexts entered within it may hold scopes of their own. Its deadline bounds the
-        # start, and later the shutdown.
-        self._bound = anyio.CancelScope()
+        # Both are open for the whole life, because contexts entered within them may hold scopes of their own. The
+        # inner one is shielded when the end begins, so that hooks run however it came to that: a stop, a crash of a
+        # task in the group, a start that took too long, a cancellation from outside.
+        self._starting = anyio.CancelScope()
+        self._ending = anyio.CancelScope()
         self._step = "start-up"
         self._place: Place | None = None
 
@@ -95,30 +97,33 @@ class _Life:
     async def lived(self) -> AsyncIterator[None]:
         """Start, hold, stop."""
         running, name = self._running, self._running.name
-        self._bound.deadline = anyio.current_time() + self._start_limit
-        with self._bound:
+        self._starting.deadline = anyio.current_time() + self._start_limit
+        with self._starting:
             try:
                 async with anyio.create_task_group() as group:
                     running.nursery = Nursery(
                         group, name, threads=running.threads, on_error=running.runtime.on_job_error
                     )
-                    async with AsyncExitStack() as stack:
-                        stack.push_async_callback(self._end_jobs)
-                        await self._start(stack, group)
-                        try:
-                            yield
-                        except BaseException:
-                            if running.on_down is not None:
-                                running.on_down()
-                            raise
-                        finally:
-                            self._begin_end()
+                    with self._ending:
+                        async with AsyncExitStack() as stack:
+                            stack.push_async_callback(self._end_jobs)
+                            try:
+                                await self._start(stack, group)
+                                yield
+                            except BaseException:
+                                if running.on_down is not None:
+                                    running.on_down()
+                                raise
+                            finally:
+                                self._begin_end()
+                    running.settled.set()
                     group.cancel_scope.cancel()
             finally:
                 running.nursery = None
-        if self._bound.cancelled_caught:
-            if not running.draining.is_set():
-                raise StartupTimeout(name, self._step, self._start_limit, self._place)
+                running.settled.set()
+        if self._starting.cancelled_caught:
+            raise StartupTimeout(name, self._step, self._start_limit, self._place)
+        if self._ending.cancelled_caught:
             _log.warning("shutdown of %s did not finish within %g s", name, self._stop_limit)
 
     async def _start(self, stack: AsyncExitStack, group: TaskGroup) -> None:
@@ -128,7 +133,7 @@ class _Life:
             await self._run_handlers(stack)
         except Exception as error:  # noqa: BLE001  raised again, with the hook's name
             raise self._explain(error) from root_cause(error)
-        self._bound.deadline = math.inf
+        self._starting.deadline = math.inf
         for runner in self._running.runners:
             group.start_soon(self._watch, runner, name=f"svc:{self._running.name}/bg:{runner.task.name}")
         stack.push_async_callback(self._end_work)
@@ -179,8 +184,8 @@ class _Life:
     def _begin_end(self) -> None:
         """What follows runs to its end even when this task is being cancelled, but within bounds."""
         self._running.draining.set()
-        self._bound.shield = True
-        self._bound.deadline = anyio.current_time() + 2 * self._stop_limit
+        self._ending.shield = True
+        self._ending.deadline = anyio.current_time() + 2 * self._stop_limit
 
     async def _end_work(self) -> None:
         """Stop background tasks, wait for jobs, and cancel what goes on past the limit. Hooks have their own time."""
@@ -192,7 +197,7 @@ class _Life:
         for runner in self._running.runners:
             runner.cancel()
         await self._end_jobs()
-        self._bound.deadline = anyio.current_time() + self._stop_limit
+        self._ending.deadline = anyio.current_time() + self._stop_limit
 
     async def _end_jobs(self) -> None:
         """Wait for jobs. Called again last of all, for those that shutdown hooks started."""

@@ -101,6 +101,7 @@ class Running:
             Runner(task, service.name, threads=self.threads, on_error=scope.on_job_error) for task in service.background
         )
         self.draining = anyio.Event()
+        self.settled = anyio.Event()  # hooks and lifespans have ended; only threads may still run
         self.on_down: Callable[[], None] | None = None
         self.state: dict[str, Any] = {}
         beside = service.place.file if service.place is not None else ""

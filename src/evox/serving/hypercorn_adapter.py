@@ -127,13 +127,13 @@ class _Connection:
                 alpn_protocol="http/1.1",
             )
             await self._protocol.initiate()
-            gone = await self._read()
+            await self._read()
             await self._protocol.handle(Closed())
-        if not gone:
+        if self._closing:
             await self._linger()
 
-    async def _read(self) -> bool:
-        """Feed the protocol until either side is done; return whether the client is the one who left."""
+    async def _read(self) -> None:
+        """Feed the protocol until either side is done, or nothing comes for too long."""
         self._reading.deadline = anyio.current_time() + self._keep_alive
         while not self._closing:
             data = None
@@ -141,13 +141,13 @@ class _Connection:
                 try:
                     data = await self._stream.receive(_READ)
                 except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
-                    return True
+                    self._closing = False  # the client left first: there is nobody to wait for
+                    return
             deadline, self._reading = self._reading.deadline, anyio.CancelScope()
             self._reading.deadline = deadline
             if data is None:
-                return False
+                return
             await self._protocol.handle(RawData(data))
-        return False
 
     def finish(self) -> None:
         """Close as soon as nothing is being answered. A request already sent is still answered."""

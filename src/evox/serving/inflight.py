@@ -115,7 +115,8 @@ class Inflight:
     async def wait_idle(self) -> None:
         """Wait until nothing is open."""
         while self._open:
-            self._idle = anyio.Event()
+            if self._idle.is_set():
+                self._idle = anyio.Event()
             await self._idle.wait()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

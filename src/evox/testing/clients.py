@@ -45,8 +45,11 @@ class AppTransport(httpx2.AsyncBaseTransport):
         except BaseException:
             exchange.leave()
             raise
-        if self._raise and exchange.errors:
-            raise exchange.errors[0]
+        if self._raise and exchange.status >= 500:
+            await exchange.ended.wait()  # an error is known only after the answer that was made of it
+            if exchange.errors:
+                exchange.leave()
+                raise exchange.errors[0]
         return httpx2.Response(exchange.status, headers=exchange.headers, stream=exchange)
 
 
@@ -77,6 +80,7 @@ class _Exchange(httpx2.AsyncByteStream):
         self._gone = anyio.Event()
         self._sent = False
         self.began = anyio.Event()
+        self.ended = anyio.Event()
         self.status = 500
         self.headers: list[tuple[bytes, bytes]] = []
         self.errors: list[Exception] = []
@@ -90,6 +94,7 @@ class _Exchange(httpx2.AsyncByteStream):
         finally:
             self._sender.close()
             self.began.set()
+            self.ended.set()
 
     def leave(self) -> None:
         self._gone.set()

@@ -24,6 +24,8 @@ from evox.testing.clients import AppTransport, websocket_session
 
 __all__ = ["Env", "running"]
 
+END = 5.0
+
 
 class Env:
     """Services running in a test. Made by ``running``."""
@@ -133,23 +135,20 @@ async def running(
     quick = loaded.settings.serving.model_copy(update={"drain_delay": 0.0, "stream_grace": 0.0, "drain_timeout": 1.0})
     token = None
     try:
-        async with (
-            anyio.create_task_group() as connections,
-            fleet.started() as nursery,
-            AsyncExitStack() as stack,
-        ):
-            env = Env(fleet, nursery, stack)
-            if sockets:
-                await env.listen(loaded.settings.serving, connections)
-            token = context.enter_service(fleet.hosts[0].running if fleet.hosts else None)
-            try:
-                yield env
-            finally:
-                with anyio.CancelScope(shield=True):
-                    await stack.aclose()
-                    env.close_listeners(connections)
-                    await fleet.drain(quick)
-                connections.cancel_scope.cancel()
+        async with anyio.create_task_group() as connections:
+            async with fleet.started() as nursery, AsyncExitStack() as stack:
+                env = Env(fleet, nursery, stack)
+                if sockets:
+                    await env.listen(loaded.settings.serving, connections)
+                token = context.enter_service(fleet.hosts[0].running if fleet.hosts else None)
+                try:
+                    yield env
+                finally:
+                    with anyio.move_on_after(END, shield=True):
+                        await stack.aclose()
+                        env.close_listeners(connections)
+                        await fleet.drain(quick)
+            connections.cancel_scope.cancel()  # every request has been answered or cut
     except BaseExceptionGroup as group:
         leaves = list(dict.fromkeys(causes(group)))
         if len(leaves) == 1:
