@@ -54,6 +54,8 @@ class Host:
         self._scope = scope
         self._on_failure = on_failure
         self._stop = anyio.Event()
+        self._up = False
+        self._reporting: list[TaskStatus[None]] = []
         self._supervision = anyio.CancelScope()
         self.stop_error: Exception | None = None
         self._running = Running(service, scope, self.lifecycle)
@@ -89,14 +91,10 @@ class Host:
         Raises:
             EvoxError: if the first start fails.
         """
-        first = [task_status]
-
-        async def life() -> None:
-            await self._life(first.pop() if first else anyio.TASK_STATUS_IGNORED)
-
+        self._reporting = [task_status]
         try:
             with self._supervision:
-                if not await supervise(life, self._policy, on_failure=self._failed):
+                if not await supervise(self._life, self._policy, on_failure=self._failed):
                     await self._stop.wait()
         finally:
             self.inflight.refuse("stopped")
@@ -113,11 +111,10 @@ class Host:
 
     def stop(self) -> None:
         """End the present life: background tasks, jobs, hooks, lifespans; no restart follows."""
-        down = self.lifecycle.state in (State.STARTING, State.RESTARTING)
         self.drain()
         self._stop.set()
-        if down:
-            self._supervision.cancel()
+        if not self._up:
+            self._supervision.cancel()  # starting, or waiting to
 
     async def wait_stopped(self, limit: float) -> bool:
         """Wait for the end of the life after ``stop``, shielded, for at most ``limit`` seconds.
@@ -136,27 +133,35 @@ class Host:
         """Wait until the service has crashed too often to be restarted."""
         await self._given_up.wait()
 
-    async def _life(self, task_status: TaskStatus[None]) -> None:
+    async def _life(self) -> None:
         if self._stop.is_set():
             return
         if self._running.nursery is not None or self.lifecycle.started:
             self._running = Running(self.service, self._scope, self.lifecycle)
         running = self._running
-        running.on_down = self._down
+        running.on_ready, running.on_down = self._ready, self._down
         self.lifecycle.move(State.STARTING)
         context.enter_service(running)
         lifespan = Lifespan(self._app, {})
         async with anyio.create_task_group() as group:
             await group.start(lifespan.run, name=f"svc:{self.service.name}/lifespan")
-            if self.lifecycle.state is State.STARTING:
-                self.lifecycle.move(State.READY)
-            self.inflight.admit()
-            task_status.started()
+            self._report_started()
             await self._stop.wait()
             await lifespan.shutdown()
 
+    def _report_started(self) -> None:
+        while self._reporting:
+            self._reporting.pop().started()
+
+    def _ready(self) -> None:
+        """Hooks have run; background tasks start next, and one of them may fail at once."""
+        self.lifecycle.move(State.READY)
+        self._up = True
+        self.inflight.admit()
+
     def _down(self) -> None:
         """The life is ending by itself: refuse requests before its hooks take their resources away."""
+        self._up = False
         if not self._stop.is_set():
             self.inflight.refuse("restarting")
 
@@ -171,6 +176,7 @@ class Host:
             return
         if not self.lifecycle.started:
             raise cause if isinstance(cause, EvoxError) else error
+        self._report_started()  # it did, before it crashed
         self.inflight.refuse("restarting" if delay is not None else "failed", retry_after=delay or 30)
         events.notify(events.ServiceCrashed(name, error, failures, delay))
         if self._on_failure is not None:

@@ -139,6 +139,7 @@ class _Server:
         self._protocols: list[ConnectionProtocol] = []
         self._listeners: list[Listener] = []
         self._started = self._given_up = False
+        self._ending = anyio.Event()
 
     async def main(self) -> int:
         services = [one.service for one in self._plan.found]
@@ -164,7 +165,9 @@ class _Server:
 
     async def _interrupt(self, starting: anyio.CancelScope) -> None:
         """End the start at a signal that comes before everything has started: there is nothing to drain yet."""
-        await self._signals.wait()
+        received = await self._signals.wait()
+        self._console.draining(signal.Signals(received).name)
+        self._ending.set()
         if not self._started:
             starting.cancel()
 
@@ -212,8 +215,7 @@ class _Server:
         async with anyio.create_task_group() as group:
 
             async def signalled() -> None:
-                received = await self._signals.wait()
-                self._console.draining(signal.Signals(received).name)
+                await self._ending.wait()
                 ended.append(False)
                 group.cancel_scope.cancel()
 

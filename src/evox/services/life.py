@@ -65,10 +65,10 @@ def lifespan_of(service: "Service", original: Lifespan | None) -> Lifespan:
 async def _unhosted(running: Running, app: Any, original: Lifespan | None) -> AsyncIterator[None]:
     """Move the lifecycle ourselves: under another server no host does."""
     running.lifecycle.move(State.STARTING)
+    running.on_ready = lambda: running.lifecycle.move(State.READY)
     _log.info("%s runs under another server: no priority, no cancellation on disconnect, no drain", running.name)
     try:
         async with _Life(running, app, original).lived():
-            running.lifecycle.move(State.READY)
             try:
                 yield
             finally:
@@ -90,6 +90,7 @@ class _Life:
         # task in the group, a start that took too long, a cancellation from outside.
         self._starting = anyio.CancelScope()
         self._ending = anyio.CancelScope()
+        self._failure: EvoxError | None = None
         self._step = "start-up"
         self._place: Place | None = None
 
@@ -121,9 +122,11 @@ class _Life:
             finally:
                 running.nursery = None
                 running.settled.set()
+        if self._failure is not None:
+            raise self._failure  # a cleanup that hung and was cut must not hide it
         if self._starting.cancelled_caught:
             raise StartupTimeout(name, self._step, self._start_limit, self._place)
-        if self._ending.cancelled_caught:
+        if anyio.current_time() >= self._ending.deadline:
             _log.warning("shutdown of %s did not finish within %g s", name, self._stop_limit)
 
     async def _start(self, stack: AsyncExitStack, group: TaskGroup) -> None:
@@ -132,8 +135,11 @@ class _Life:
             await self._run_hooks(stack)
             await self._run_handlers(stack)
         except Exception as error:  # noqa: BLE001  raised again, with the hook's name
-            raise self._explain(error) from root_cause(error)
+            self._failure = self._explain(error)
+            raise self._failure from root_cause(error)
         self._starting.deadline = math.inf
+        if self._running.on_ready is not None:
+            self._running.on_ready()
         for runner in self._running.runners:
             group.start_soon(self._watch, runner, name=f"svc:{self._running.name}/bg:{runner.task.name}")
         stack.push_async_callback(self._end_work)
@@ -213,7 +219,9 @@ class _Life:
     async def _stop_hook(self, hook: Hook) -> None:
         """Run one shutdown hook. Its error is logged and does not keep the others from running."""
         try:
-            await call(hook.function, threads=self._running.threads, abandon=True)
+            # Shielded by itself too: the task group of a user's lifespan may have failed and cancel what came after it.
+            with anyio.CancelScope(shield=True, deadline=self._ending.deadline):
+                await call(hook.function, threads=self._running.threads, abandon=True)
         except Exception:  # noqa: BLE001  logged; the other hooks must run
             _log.exception("shutdown hook %r of %s failed", hook.name, self._running.name)
 

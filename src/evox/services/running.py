@@ -102,6 +102,7 @@ class Running:
         )
         self.draining = anyio.Event()
         self.settled = anyio.Event()  # hooks and lifespans have ended; only threads may still run
+        self.on_ready: Callable[[], None] | None = None
         self.on_down: Callable[[], None] | None = None
         self.state: dict[str, Any] = {}
         beside = service.place.file if service.place is not None else ""
