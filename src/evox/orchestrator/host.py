@@ -54,7 +54,7 @@ class Host:
         self._scope = scope
         self._on_failure = on_failure
         self._stop = anyio.Event()
-        self._up = False
+        self._interruptible = True  # starting, or waiting to: nothing is there that a stop would have to end in order
         self._reporting: list[TaskStatus[None]] = []
         self._supervision = anyio.CancelScope()
         self.stop_error: Exception | None = None
@@ -94,8 +94,11 @@ class Host:
         self._reporting = [task_status]
         try:
             with self._supervision:
-                if not await supervise(self._life, self._policy, on_failure=self._failed):
-                    await self._stop.wait()
+                try:
+                    if not await supervise(self._life, self._policy, on_failure=self._failed):
+                        await self._stop.wait()
+                except _Stopping:
+                    return
         finally:
             self.inflight.refuse("stopped")
             self.lifecycle.move(State.STOPPED)
@@ -113,8 +116,8 @@ class Host:
         """End the present life: background tasks, jobs, hooks, lifespans; no restart follows."""
         self.drain()
         self._stop.set()
-        if not self._up:
-            self._supervision.cancel()  # starting, or waiting to
+        if self._interruptible:
+            self._supervision.cancel()
 
     async def wait_stopped(self, limit: float) -> bool:
         """Wait for the end of the life after ``stop``, shielded, for at most ``limit`` seconds.
@@ -155,25 +158,26 @@ class Host:
 
     def _ready(self) -> None:
         """Hooks have run; background tasks start next, and one of them may fail at once."""
-        self.lifecycle.move(State.READY)
-        self._up = True
+        if self.lifecycle.state is State.STARTING:
+            self.lifecycle.move(State.READY)
+        self._interruptible = False
         self.inflight.admit()
 
     def _down(self) -> None:
         """The life is ending by itself: refuse requests before its hooks take their resources away."""
-        self._up = False
         if not self._stop.is_set():
             self.inflight.refuse("restarting")
 
     def _failed(self, error: Exception, failures: int, delay: float | None) -> None:
         cause = root_cause(error)
         name = self.service.name
-        if self._stop.is_set():
+        if self._stop.is_set() or self.lifecycle.state is State.DRAINING:  # too late for a restart
             self.stop_error = error
             _log.error("shutdown of %s failed\n%s", name, describe(error), exc_info=error)
             if self._on_failure is not None:
                 self._on_failure(error)
-            return
+            raise _Stopping
+        self._interruptible = True
         if not self.lifecycle.started:
             raise cause if isinstance(cause, EvoxError) else error
         self._report_started()  # it did, before it crashed
@@ -190,6 +194,10 @@ class Host:
         else:
             _log.error("service %s crashed, restart in %.2f s\n%s", name, delay, describe(error), exc_info=error)
             self.lifecycle.move(State.RESTARTING, reason=type(cause).__name__)
+
+
+class _Stopping(Exception):
+    pass
 
 
 def _policy(scope: Scope) -> RestartPolicy:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import anyio
 from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
 
 from evox.errors import ServiceUnavailable
 from evox.failures import describe
@@ -145,6 +146,8 @@ class Inflight:
     async def _run(self, one: Opened, scope: Scope) -> None:
         try:
             await self._app(scope, one.receive, one.send)
+        except WebSocketDisconnect as error:
+            _log.debug("%s: left by its client with %d", one.label, error.code)
         except Exception as error:  # noqa: BLE001  the boundary: logged once, answered, and told to whoever asked
             self._failed += 1
             _log.error("%s failed\n%s", one.label, describe(error), exc_info=error)

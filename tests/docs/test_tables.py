@@ -1,0 +1,153 @@
+"""What the pages list is complete and true: options, errors, exit codes, dependencies, decisions, links and names."""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import unquote
+
+import pytest
+from pydantic import BaseModel
+from tests.docs.pages import PAGES, ROOT, blocks, headings, markdown, name_of, prose
+
+from evox import EvoxError, config, errors
+from evox.config import Settings
+from evox.orchestrator.server import DRAIN_EXCEEDED
+from evox.runtime.signals import SECOND_SIGNAL
+
+QUICKSTART: Final = ROOT / "docs" / "quickstart.md"
+DECISIONS: Final = ROOT / "docs" / "decisions"
+SECTIONS: Final = ["Context", "Decision", "Consequences", "What would change our mind"]
+LONGEST_DECISION: Final = 45
+EACH_FILE = pytest.mark.parametrize("page", markdown(), ids=name_of)
+
+
+def rows(page: Path, heading: str) -> list[str]:
+    """Return the rows of the table under a heading, without its head."""
+    text = page.read_text(encoding="utf-8")
+    found = re.search(rf"^#+ {re.escape(heading)}$(.*?)(?=^#|\Z)", text, re.MULTILINE | re.DOTALL)
+    assert found is not None, f"{name_of(page)} has no heading {heading!r}"
+    return [line for line in found[1].splitlines() if line.startswith("|")][2:]
+
+
+def options(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Yield one row for each option of the configuration."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from options(field.annotation, f"{prefix}{name}.")
+        else:
+            yield f"| `{prefix}{name}` | {default(field.default)} | {field.description} |"
+
+
+def default(value: Any) -> str:
+    """Return a default as it is written in TOML; durations are numbers of seconds."""
+    if value in ((), {}):
+        return "none"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f'`"{value}"`' if isinstance(value, str) else f"`{value:g}`"
+
+
+def declared_errors(base: type[EvoxError] = EvoxError) -> Iterator[type[EvoxError]]:
+    """Yield every error of our own that has an id."""
+    for kind in base.__subclasses__():
+        if kind.__module__.startswith("evox."):
+            if "id" in vars(kind):
+                yield kind
+            yield from declared_errors(kind)
+
+
+def test_the_quickstart_lists_every_option_with_its_default() -> None:
+    assert rows(QUICKSTART, "Configuration") == list(options(Settings))
+
+
+def test_the_quickstart_lists_every_error() -> None:
+    expected = [
+        f"| {one.id} | `{one.__name__}` | {one.exit_code} | {(one.__doc__ or '').splitlines()[0]} |"
+        for one in sorted(declared_errors(), key=lambda one: one.id)
+    ]
+    assert rows(QUICKSTART, "Errors") == expected
+
+
+def test_one_error_is_a_503_as_the_quickstart_says() -> None:
+    assert {one.id: one.status for one in declared_errors() if one.status != 500} == {"EVX-602": 503}
+
+
+def test_the_tree_that_the_errors_draw_holds_every_error() -> None:
+    drawn = dict(re.findall(r"[|`]- (\w+) +(EVX-\d{3})", errors.__doc__ or ""))
+    assert drawn == {one.__name__: one.id for one in declared_errors()}
+
+
+def test_no_two_errors_share_an_id() -> None:
+    ids = [one.id for one in declared_errors()]
+    assert len(ids) == len(set(ids))
+
+
+def test_the_quickstart_lists_every_exit_code() -> None:
+    plain = {0, 1, 2, DRAIN_EXCEEDED, SECOND_SIGNAL, EvoxError.exit_code}
+    expected = sorted(plain | {one.exit_code for one in declared_errors()})
+    assert [int(row.split("|")[1]) for row in rows(QUICKSTART, "Exit codes")] == expected
+
+
+def test_every_dependency_has_one_line_that_says_why() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    extras = project["project"]["optional-dependencies"].values()
+    groups = project["dependency-groups"].values()
+    lists = [project["build-system"]["requires"], project["project"]["dependencies"], *extras, *groups]
+    declared = {re.match(r"[\w.-]+", one)[0] for names in lists for one in names}  # type: ignore[index]
+    page = (DECISIONS / "0005-dependencies.md").read_text(encoding="utf-8")
+    explained = re.findall(r"^- `([\w.-]+)`: \S", page, re.MULTILINE)
+    assert sorted(explained) == sorted(declared)
+
+
+def test_every_decision_is_listed_under_its_own_title() -> None:
+    listed = dict(re.findall(r"^\| \[(.+?)\]\((\d{4}-[\w-]+\.md)\)", prose(DECISIONS / "README.md"), re.MULTILINE))
+    pages = {headings(page)[0].text: page.name for page in sorted(DECISIONS.glob("[0-9]*.md"))}
+    assert listed == pages
+    assert len(pages) >= 8
+
+
+@pytest.mark.parametrize("page", sorted(DECISIONS.glob("[0-9]*.md")), ids=name_of)
+def test_a_decision_has_the_four_sections_and_is_one_page(page: Path) -> None:
+    assert [heading.text for heading in headings(page)[1:]] == SECTIONS
+    assert len(page.read_text(encoding="utf-8").splitlines()) <= LONGEST_DECISION
+
+
+@EACH_FILE
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    broken = []
+    for target in re.findall(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)", prose(page)):
+        link = target[0] or target[1]
+        if re.match(r"[a-z][a-z0-9+.-]*:", link):
+            continue
+        path, _, anchor = unquote(link).partition("#")
+        file = (page.parent / path).resolve() if path else page
+        if not file.exists() or not file.is_relative_to(ROOT):
+            broken.append(f"{link}: there is no such file")
+        elif anchor and file.suffix == ".md" and anchor not in [heading.anchor for heading in headings(file)]:
+            broken.append(f"{link}: there is no such heading")
+    assert broken == []
+
+
+@EACH_FILE
+def test_no_page_says_to_install_the_other_evox(page: Path) -> None:
+    wrong = re.compile(r"(?:pip3? +install|(?:uv|rye|poetry|pdm) +add) +(?:-\S+ +)*[\"'`]?evox\b(?!-framework)")
+    assert wrong.findall(page.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_environment_variable_that_a_page_names_exists(page: Path) -> None:
+    named = set(re.findall(r"\bEVOX_[A-Z][A-Z_]*[A-Z]", page.read_text(encoding="utf-8")))
+    assert list(config._unknown(dict.fromkeys(named, ""))) == []
+    nested = {option.split("`")[1].replace(".", "__").upper() for option in options(Settings)}
+    sections = ("EVOX_CONFIG__",)
+    assert [
+        name
+        for name in sorted(named)
+        if "__" in name and not name.startswith(sections) and name.removeprefix("EVOX_") not in nested
+    ] == []
+
+
+def test_every_code_block_says_its_language() -> None:
+    assert [block.where for page in PAGES for block in blocks(page) if not block.info] == []

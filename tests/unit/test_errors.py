@@ -1,0 +1,179 @@
+"""Errors: the tree drawn in the docstring is the tree of classes, and each error says what, why and what to do."""
+
+import inspect
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from evox import errors
+from evox.errors import EvoxError, Place, UnknownOption, place_of
+
+HERE = Place("services.py", 12)
+BAD = ValueError("the real error")
+SAMPLES: list[EvoxError] = [
+    errors.UnknownOption("drain_dely", source="evox.toml", known=["drain_delay"], place=HERE),
+    errors.InvalidOption("port", source="evox.toml", why="too large", place=HERE),
+    errors.UnreadableConfiguration("evox.toml", BAD),
+    errors.DuplicateService("users", [HERE, Place("other.py", 3)]),
+    errors.DuplicatePort(8001, ["users", "items"], HERE),
+    errors.NoService("app.py", place=HERE),
+    errors.AmbiguousEndpoint("read", "app", ["users", "items"], HERE),
+    errors.UnbindableParameter("read", "no field", HERE),
+    errors.DuplicateEndpoint("GET", "/", ["read", "other"], [HERE, None]),
+    errors.InvalidDeclaration("interval", 0, on="background task 'sweep'", why="no pause", place=HERE),
+    errors.LateDeclaration("startup hook 'connect'", "users", HERE),
+    errors.NotInjectable("Repository", "no provider", HERE),
+    errors.TargetNotFound("ap.py"),
+    errors.ImportFailed("app", BAD, HERE),
+    errors.StartupFailed("users", "startup hook 'connect'", BAD, HERE),
+    errors.StartupTimeout("users", "startup hook 'connect'", 30.0, HERE),
+    errors.AsyncioOnly("startup hook 'connect'", BAD, HERE),
+    errors.ServiceGivenUp("users", 6, 60.0, BAD),
+    errors.PortInUse("127.0.0.1", 8001, "users"),
+    errors.CannotBind("10.0.0.1", 8001, "users", OSError(99, "Cannot assign requested address")),
+    errors.OutsideRuntime("inject(Repository)"),
+    errors.ServiceUnavailable("users", "DRAINING"),
+]
+every_sample = pytest.mark.parametrize("error", SAMPLES, ids=lambda error: type(error).__name__)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One line of the drawing."""
+
+    name: str
+    parent: str | None
+    text: str
+
+    @property
+    def id(self) -> str | None:
+        found = re.search(r"EVX-\d{3}", self.text)
+        return found[0] if found else None
+
+    @property
+    def exit_code(self) -> int | None:
+        found = re.search(r"exit (\d+)", self.text)
+        return int(found[1]) if found else None
+
+
+def drawing() -> dict[str, Drawn]:
+    lines: dict[str, Drawn] = {}
+    above: list[str] = []
+    for line in inspect.getdoc(errors).splitlines():  # type: ignore[union-attr]
+        found = re.fullmatch(r"((?:\|  |   )*)(\|- |`- )?([A-Z]\w+)  +(.*)|((?:\|  |   )*)(\|- |`- )([A-Z]\w+)", line)
+        if found is None:
+            continue
+        indent, branch, name = (found[1], found[2], found[3]) if found[3] else (found[5], found[6], found[7])
+        depth = len(indent) // 3 + (1 if branch else 0)
+        del above[depth:]
+        lines[name] = Drawn(name, above[-1] if above else None, found[4] or "")
+        above.append(name)
+    return lines
+
+
+def classes() -> dict[str, type[EvoxError]]:
+    return {name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, EvoxError)}
+
+
+def test_the_drawing_holds_every_error_and_no_other() -> None:
+    assert set(drawing()) == set(classes())
+
+
+@pytest.mark.parametrize("name", sorted(classes()))
+def test_an_error_hangs_where_the_drawing_shows_it(name: str) -> None:
+    bases = [base.__name__ for base in classes()[name].__bases__ if issubclass(base, EvoxError)]
+    assert bases == ([drawing()[name].parent] if name != "EvoxError" else [])
+
+
+@pytest.mark.parametrize("name", sorted(classes()))
+def test_an_error_has_the_id_and_the_exit_code_that_are_drawn(name: str) -> None:
+    kind, drawn = classes()[name], drawing()[name]
+    inherited = drawn
+    while inherited.exit_code is None and inherited.parent is not None:
+        inherited = drawing()[inherited.parent]
+    if drawn.id is not None:
+        assert kind.id == drawn.id
+    if inherited.exit_code is not None:
+        assert kind.exit_code == inherited.exit_code
+
+
+def test_ids_are_unique_and_only_branches_of_the_tree_have_none() -> None:
+    own = [kind.id for kind in classes().values() if "id" in vars(kind)]
+    leaves = {kind for kind in classes().values() if not kind.__subclasses__()}
+    assert len(own) == len(set(own))
+    assert all("id" in vars(kind) for kind in leaves)
+
+
+def test_all_is_sorted_and_names_every_error() -> None:
+    assert sorted(errors.__all__) == list(errors.__all__)
+    assert set(errors.__all__) == {*classes(), "Place", "place_of"}
+
+
+@pytest.mark.parametrize("kind", list(classes().values()), ids=lambda kind: kind.__name__)
+def test_exit_codes_are_those_that_are_published(kind: type[EvoxError]) -> None:
+    assert kind.exit_code in {1, 2, 69, 70, 78}
+
+
+def test_every_error_that_can_be_raised_has_a_sample_here() -> None:
+    leaves = {kind for kind in classes().values() if not kind.__subclasses__()}
+    assert {type(sample) for sample in SAMPLES} == leaves
+
+
+@every_sample
+def test_an_error_says_what_why_and_what_to_do(error: EvoxError) -> None:
+    assert all((error.what, error.why, error.fix))
+    assert not error.what.endswith(".")
+    assert "\n" not in error.what
+
+
+@every_sample
+def test_an_error_as_text_begins_with_its_id_and_holds_all_it_says(error: EvoxError) -> None:
+    first, *rest = str(error).splitlines()
+    assert first == f"{error.id}: {error.what}"
+    assert rest[:2] == [f"  why: {error.why}", f"  fix: {error.fix}"]
+    assert rest[2:] == ([f"  at:  {error.place}"] if error.place else [])
+
+
+def test_only_unavailability_invites_a_retry_and_is_a_503() -> None:
+    assert [type(e).__name__ for e in SAMPLES if e.retryable or e.status != 500] == ["ServiceUnavailable"]
+    assert errors.ServiceUnavailable.status == 503
+
+
+@pytest.mark.parametrize(
+    ("kind", "builtin"), [(errors.InvalidDeclaration, ValueError), (errors.OutsideRuntime, RuntimeError)]
+)
+def test_errors_that_python_has_a_word_for_are_that_too(kind: type, builtin: type) -> None:
+    assert issubclass(kind, builtin)
+
+
+@pytest.mark.parametrize("option", ["drain_dely", "serving.drain_dely"])
+def test_an_unknown_option_close_to_a_known_one_is_corrected(option: str) -> None:
+    assert UnknownOption(option, source="x", known=["backlog", "drain_delay"]).fix == "write 'drain_delay' instead"
+
+
+def test_an_unknown_option_like_nothing_known_lists_what_there_is() -> None:
+    assert UnknownOption("zzz", source="x", known=["b", "a"]).fix == "remove it, or use one of: a, b"
+
+
+@pytest.mark.parametrize(("place", "text"), [(Place("a.py", 3), "a.py:3"), (Place("a.py"), "a.py")])
+def test_a_place_reads_as_file_and_line(place: Place, text: str) -> None:
+    assert str(place) == text
+
+
+def test_a_function_is_placed_where_it_is_written_even_behind_a_decorator() -> None:
+    import functools
+
+    def function() -> None: ...
+
+    @functools.wraps(function)
+    def wrapper() -> None: ...
+
+    expected = Place(__file__, function.__code__.co_firstlineno)
+    assert (place_of(function), place_of(wrapper)) == (expected, expected)
+
+
+@pytest.mark.parametrize("target", [len, 5, None])
+def test_what_python_cannot_place_has_no_place(target: Any) -> None:
+    assert place_of(target) is None
