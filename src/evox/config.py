@@ -105,7 +105,7 @@ class Loaded:
         settings: The validated settings.
         root: The project's folder.
         sources: For each option set anywhere, dotted, the source that won.
-        unknown_environment: ``EVOX_*`` variables that mean nothing, each with the likely meant one or an empty text.
+        unknown_environment: ``EVOX_*`` variables that mean nothing.
     """
 
     settings: Settings
@@ -119,7 +119,7 @@ def find_root(start: Path) -> Path:
     start = start.resolve()
     folder = start if start.is_dir() else start.parent
     for candidate in (folder, *folder.parents):
-        if (candidate / "evox.toml").is_file() or "evox" in _read(candidate / "pyproject.toml").get("tool", {}):
+        if (candidate / "evox.toml").is_file() or "evox" in _tool(candidate / "pyproject.toml"):
             return candidate
     return folder
 
@@ -140,7 +140,7 @@ def load(root: Path, *, environ: Mapping[str, str] | None = None, **given: Any) 
     environ = os.environ if environ is None else environ
     pyproject, toml = root / "pyproject.toml", root / "evox.toml"
     layers: list[tuple[str, Path | None, dict[str, Any]]] = [
-        (f"[tool.evox] in {pyproject.name}", pyproject, _read(pyproject).get("tool", {}).get("evox", {})),
+        (f"[tool.evox] in {pyproject.name}", pyproject, _own_table(pyproject)),
         (toml.name, toml, _read(toml)),
         ("the environment", None, _environment(environ)),
         ("the command line", None, {name: value for name, value in given.items() if value is not None}),
@@ -194,6 +194,24 @@ def _unknown(environ: Mapping[str, str]) -> Iterable[str]:
             yield name
 
 
+def _tool(pyproject: Path) -> dict[str, Any]:
+    tool = _read(pyproject).get("tool", {})
+    if not isinstance(tool, dict):
+        raise InvalidOption(
+            "tool", source=pyproject.name, why="it is a table: [tool.evox]", place=Place(str(pyproject))
+        )
+    return tool
+
+
+def _own_table(pyproject: Path) -> dict[str, Any]:
+    table = _tool(pyproject).get("evox", {})
+    if not isinstance(table, dict):
+        raise InvalidOption(
+            "tool.evox", source=pyproject.name, why="it is a table: [tool.evox]", place=_line(pyproject, [])
+        )
+    return table
+
+
 def _read(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
@@ -237,19 +255,37 @@ def _origin(path: list[str], layers: list[tuple[str, Path | None, dict[str, Any]
         for key in keys:
             found = found.get(key, _MISSING) if isinstance(found, Mapping) else _MISSING
         if found is not _MISSING:
-            return name, _line(file, keys[-1]) if file is not None else None
+            return name, _line(file, keys) if file is not None else None
     return "the configuration", None
 
 
 _MISSING: Final = object()
 
 
-def _line(file: Path, key: str) -> Place:
-    pattern = re.compile(rf"^\s*(\[.*\b)?\"?{re.escape(key)}\"?\s*(=|\.|\])")
+def _line(file: Path, keys: list[str]) -> Place:
+    """Find the line that sets an option, in whatever way TOML lets it be written; else the nearest table around it."""
+    target = ["tool", "evox", *keys] if file.name == "pyproject.toml" else keys
+    table: list[str] = []
+    best, nearest = 0, 0
     for number, text in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-        if pattern.match(text):
-            return Place(str(file), number)
-    return Place(str(file))
+        header, entry = _HEADER.match(text), _ENTRY.match(text)
+        if header:
+            table = _parts(header[1])
+        elif not entry:
+            continue
+        here = table + (_parts(entry[1]) if entry else [])
+        if here == target[: len(here)] and len(here) > nearest:
+            best, nearest = number, len(here)
+    return Place(str(file), best)
+
+
+_KEY = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')"""
+_HEADER = re.compile(rf"\s*\[\[?\s*({_KEY}(?:\s*\.\s*{_KEY})*)\s*\]")
+_ENTRY = re.compile(rf"\s*({_KEY}(?:\s*\.\s*{_KEY})*)\s*=")
+
+
+def _parts(dotted: str) -> list[str]:
+    return [part.strip("\"'") for part in re.findall(_KEY, dotted)]
 
 
 def _fields(path: list[str]) -> Iterable[str]:

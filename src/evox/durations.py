@@ -36,7 +36,7 @@ def seconds(value: Duration) -> float:
     elif isinstance(value, str):
         result = _parse(value)
     elif isinstance(value, int | float) and not isinstance(value, bool):
-        result = float(value)
+        result = _finite(value)
     else:
         raise ValueError(f"{value!r} is not a duration; {_ACCEPTED}")  # noqa: TRY004  one error for all bad values
     if not math.isfinite(result) or result < 0:
@@ -45,6 +45,13 @@ def seconds(value: Duration) -> float:
 
 
 _ACCEPTED = 'write seconds (90, 0.5), "250ms", "90s", "15m", "1h", "7d", or a timedelta'
+
+
+def _finite(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # an int beyond any float
+        return math.inf
 
 
 def _parse(text: str) -> float:

@@ -5,12 +5,12 @@ happens after an error.
 """
 
 import linecache
+import os
 import site
 import sysconfig
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Final
 
 from evox.errors import EvoxError, Place
@@ -18,12 +18,13 @@ from evox.errors import EvoxError, Place
 __all__ = ["causes", "describe", "root_cause", "user_frames"]
 
 MAX_LINES: Final = 25
+MAX_MESSAGE: Final = 8
 _PACKAGE = str(Path(__file__).parent)
 _FOREIGN = tuple(
     {
-        *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
-        *site.getsitepackages(),
-        _PACKAGE,
+        *(sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+        *(folder + os.sep for folder in site.getsitepackages()),
+        _PACKAGE + os.sep,
         "<frozen",
     }
 )
@@ -46,14 +47,10 @@ def root_cause(error: BaseException) -> BaseException:
 
 def user_frames(error: BaseException) -> list[Place]:
     """Return the user's own lines in an error's traceback, outermost first; libraries and Evox itself are left out."""
-    frames = [Place(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(_deepest(error))]
+    frames = [Place(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
     if isinstance(error, SyntaxError) and error.filename:
         frames.append(Place(error.filename, error.lineno or 0))
     return [place for place in frames if not place.file.startswith(_FOREIGN)]
-
-
-def _deepest(error: BaseException) -> TracebackType | None:
-    return error.__traceback__
 
 
 def describe(error: BaseException, *, trace: bool = False) -> str:
@@ -67,7 +64,7 @@ def describe(error: BaseException, *, trace: bool = False) -> str:
         At most 25 lines without ``trace``: id, what, why, fix, and the user's own lines.
     """
     blocks = [_block(leaf) for leaf in _distinct(error)]
-    lines = [line for block in blocks for line in (*block, "")][:-1]
+    lines = [line for block in blocks for text in (*block, "") for line in (text.splitlines() or [""])][:-1]
     if len(lines) > MAX_LINES:
         lines = [*lines[: MAX_LINES - 1], f"... {len(lines) - MAX_LINES + 1} more lines, shown with --trace"]
     if trace:
@@ -85,17 +82,26 @@ def _distinct(error: BaseException) -> list[BaseException]:
 def _block(error: BaseException) -> list[str]:
     if isinstance(error, EvoxError):
         lines = [f"error {error.id}: {error.what}"]
-        lines += [f"  why  {error.why}"] if error.why else []
+        lines += [f"  why  {_short_text(error.why)}"] if error.why else []
         lines += [f"  fix  {error.fix}"] if error.fix else []
         frames = user_frames(error.__cause__) if error.__cause__ is not None else []
         frames = frames or ([error.place] if error.place else [])
     else:
-        lines = [f"error: {type(error).__name__}: {error}"]
+        lines = [f"error: {type(error).__name__}: {_short_text(str(error))}"]
         frames = user_frames(error)
     for place in frames[-4:]:
         source = linecache.getline(place.file, place.line).strip()
         lines.append(f"  at   {_short(place)}" + (f"    {source}" if source else ""))
     return lines
+
+
+def _short_text(text: str) -> str:
+    """Keep a message to a few lines: what matters stands first, and the fix below it must stay in sight."""
+    lines = text.strip().splitlines()
+    more = len(lines) - MAX_MESSAGE
+    return "\n       ".join(
+        [*lines[:MAX_MESSAGE], *([f"... {more} more lines, shown with --trace"] if more > 0 else [])]
+    )
 
 
 def _short(place: Place) -> str:

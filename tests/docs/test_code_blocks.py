@@ -28,7 +28,7 @@ from tests.docs.pages import PAGES, ROOT, Block, Command, blocks, commands, name
 from tests.support import evox_process
 
 from evox import Service
-from evox.cli.main import group
+from evox.cli.entry import group
 from evox.config import load
 from evox.testing import running
 

@@ -3,14 +3,17 @@
 import socket
 import struct
 from collections.abc import Callable
+from http.client import IncompleteRead
 
 import httpx2
 import pytest
 from tests.support import EvoxProcess, HttpSocket, Run
 
 USERS = """
+    from collections.abc import AsyncIterator
     from typing import Any
 
+    from fastapi.responses import StreamingResponse
     from pydantic import BaseModel
 
     from evox import Body, HTTPException, Method, Param, Query, service
@@ -139,6 +142,14 @@ def test_an_unhandled_error_is_500_and_the_service_goes_on(shop: EvoxProcess) ->
         assert "a bug of the user" not in answer.text
         assert client.get("/users").status_code == 200
     shop.wait_error("a bug of the user")
+
+
+def test_a_stream_that_fails_in_the_middle_does_not_look_whole_to_its_client(shop: EvoxProcess) -> None:
+    with HttpSocket(shop.address("user-service")) as connection:
+        connection.send("/half")
+        with pytest.raises(IncompleteRead):
+            connection.answer()
+    assert shop.get("/users", "user-service").status_code == 200
 
 
 @pytest.mark.parametrize("service", ["user-service", "item-service"])

@@ -147,7 +147,7 @@ def test_texts_go_back_and_forth(talk: EvoxProcess) -> None:
         conversation.accepted()
         for text in ("one", "two", "ü" * 50_000):
             conversation.send(TextMessage(text))
-            parts = []
+            parts: list[str] = []
             while "".join(parts) != text:
                 event = conversation.next()
                 assert isinstance(event, Message)

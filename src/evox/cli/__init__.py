@@ -1,5 +1,5 @@
 """The ``evox`` command: one file a command, imported when it is called."""
 
-from evox.cli.main import main
+from evox.cli.entry import main
 
 __all__ = ["main"]

@@ -6,7 +6,7 @@ from evox.orchestrator.gateway import Gateway
 from evox.orchestrator.handover import Handover
 from evox.orchestrator.host import Host
 from evox.orchestrator.server import Plan, RunOptions, plan, serve
-from evox.orchestrator.validate import assign_ports, start_order, validate
+from evox.orchestrator.validation import assign_ports, start_order, validate
 
 __all__ = [
     "DrainReport",

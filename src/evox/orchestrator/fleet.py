@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 
 from evox.config import ServingSettings
 from evox.orchestrator.host import Host
-from evox.orchestrator.validate import start_order
+from evox.orchestrator.validation import start_order
 from evox.services import Scope, Service
 from evox.serving import Kind
 

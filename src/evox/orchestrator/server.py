@@ -27,7 +27,7 @@ from evox.orchestrator.discovery import Found, discover
 from evox.orchestrator.fleet import DrainReport, Fleet
 from evox.orchestrator.gateway import Gateway
 from evox.orchestrator.handover import Handover
-from evox.orchestrator.validate import assign_ports, validate
+from evox.orchestrator.validation import assign_ports, validate
 from evox.runtime import (
     Choice,
     SignalWatch,

@@ -1,11 +1,12 @@
-"""Lifecycle: the states of one service, and the only transitions between them.
+"""Lifecycle: the states of one service, and the transitions between them.
 
     NEW -> STARTING -> READY -> DRAINING -> STOPPED
               |          |
               +--------- +-> RESTARTING -> STARTING      (a crash; the supervisor decides)
                                `-> FAILED                (crashed too often)
 
-Health answers from here alone; nothing else says whether a service is ready. State changes are synchronous.
+Every state can also end in STOPPED, and a new run may start from there; ``_NEXT`` is the whole list. Health answers
+from here alone; nothing else says whether a service is ready. State changes are synchronous.
 """
 
 import enum

@@ -7,7 +7,7 @@ client could see.
 
 from collections.abc import Awaitable, Callable
 from inspect import Signature
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi import FastAPI, Request
 from starlette.responses import Response
@@ -20,9 +20,7 @@ from evox.services.endpoint import Endpoint
 from evox.services.health import Probe, health_response
 from evox.services.http_errors import evox_error_handler
 from evox.services.life import lifespan_of
-
-if TYPE_CHECKING:
-    from evox.services.definition import Service
+from evox.services.running import Declaration
 
 __all__ = ["EvoxApp", "adopt", "adopted_health", "create_app", "health_paths"]
 
@@ -30,7 +28,7 @@ __all__ = ["EvoxApp", "adopt", "adopted_health", "create_app", "health_paths"]
 class EvoxApp(FastAPI):
     """A FastAPI app that compiles its service's declarations before anything reads its routes."""
 
-    evox_service: "Service"
+    evox_service: Declaration
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document, with everything declared so far."""
@@ -53,7 +51,7 @@ class EvoxApp(FastAPI):
 class _Layer:
     """Makes the service current for the time of one ASGI call."""
 
-    def __init__(self, app: ASGIApp, service: "Service") -> None:
+    def __init__(self, app: ASGIApp, service: Declaration) -> None:
         self._app = app
         self._service = service
 
@@ -68,7 +66,7 @@ class _Layer:
             context.leave_service(token)
 
 
-def create_app(service: "Service") -> FastAPI:
+def create_app(service: Declaration) -> FastAPI:
     """Make the app of a service, with its health routes before all others."""
     options = {"title": service.name, "version": service.version} | service.settings.fastapi
     original = options.pop("lifespan", None)
@@ -83,7 +81,7 @@ def create_app(service: "Service") -> FastAPI:
     return app
 
 
-def adopt(app: FastAPI, service: "Service") -> None:
+def adopt(app: FastAPI, service: Declaration) -> None:
     """Make an existing app the app of a service."""
     build = app.build_middleware_stack
 
@@ -96,7 +94,7 @@ def adopt(app: FastAPI, service: "Service") -> None:
         app.middleware_stack = _Layer(app.middleware_stack, service)
 
 
-def adopted_health(service: "Service") -> dict[str, ASGIApp]:
+def adopted_health(service: Declaration) -> dict[str, ASGIApp]:
     """Return what answers the health paths of an existing app. It gets no routes of ours, and its own win."""
     own = {route.path for route in service.app.routes if isinstance(route, Route)}
     paths = health_paths(service.settings.health_path)
@@ -114,7 +112,7 @@ def health_paths(base: str) -> list[tuple[str, Probe]]:
     ]
 
 
-def _health(service: "Service", probe: Probe) -> Callable[[Request], Awaitable[Response]]:
+def _health(service: Declaration, probe: Probe) -> Callable[[Request], Awaitable[Response]]:
     async def health(request: Request) -> Response:
         report = await service.ambient().health.report(probe)
         return health_response(request, service.name, service.version, report)

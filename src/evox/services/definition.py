@@ -7,7 +7,6 @@ written.
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
 from fastapi import APIRouter, FastAPI
@@ -15,7 +14,6 @@ from pydantic import BaseModel
 
 from evox import context
 from evox.errors import AmbiguousEndpoint, InvalidDeclaration, LateDeclaration, Place
-from evox.runtime import RestartPolicy
 from evox.services.app import adopt, create_app
 from evox.services.compiling import compile_rows, refuse_duplicates
 from evox.services.controllers import controller_of
@@ -24,25 +22,12 @@ from evox.services.functions import Declared, Endpoints, caller, pending
 from evox.services.hooks import Hooks
 from evox.services.http import add_routes
 from evox.services.injection import Key
-from evox.services.running import Running, Scope
+from evox.services.running import Running, Scope, ServiceSettings
 
-__all__ = ["Service", "ServiceSettings"]
+__all__ = ["Service"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*", re.ASCII)
-
-
-@dataclass(slots=True)
-class ServiceSettings:
-    """What the builder's steps set. Durations in seconds; None means the project's setting."""
-
-    port: int | None = None
-    health_path: str = "/health"
-    start_timeout: float | None = None
-    restart: RestartPolicy | None = None
-    depends_on: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-    fastapi: dict[str, Any] = field(default_factory=dict)
 
 
 class Service(Hooks, Endpoints):

@@ -14,7 +14,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from inspect import isasyncgenfunction, isgeneratorfunction, signature
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
@@ -26,17 +26,14 @@ from evox.failures import root_cause
 from evox.runtime import Nursery, Runner, State, call, is_asyncio_only_error
 from evox.services.hooks import Hook
 from evox.services.mounted import Lifespan, Mounted
-from evox.services.running import Running, Scope
-
-if TYPE_CHECKING:
-    from evox.services.definition import Service
+from evox.services.running import Declaration, Running, Scope
 
 __all__ = ["lifespan_of"]
 
 _log = logging.getLogger("evox.lifecycle")
 
 
-def lifespan_of(service: "Service", original: Lifespan | None) -> Lifespan:
+def lifespan_of(service: Declaration, original: Lifespan | None) -> Lifespan:
     """Make the lifespan of a service's app.
 
     Args:
@@ -197,7 +194,7 @@ class _Life:
         """Stop background tasks, wait for jobs, and cancel what goes on past the limit. Hooks have their own time."""
         for runner in self._running.runners:
             runner.stop()
-        with anyio.move_on_after(self._stop_limit):
+        with anyio.move_on_after(self._stop_limit, shield=True):
             for runner in self._running.runners:
                 await runner.ended.wait()
         for runner in self._running.runners:
@@ -210,7 +207,7 @@ class _Life:
         nursery = self._running.nursery
         if nursery is None:
             return
-        with anyio.move_on_after(self._stop_limit) as waiting:
+        with anyio.move_on_after(self._stop_limit, shield=True) as waiting:
             await nursery.wait_idle()
         if waiting.cancelled_caught:
             for name in nursery.cancel():

@@ -6,22 +6,82 @@ state) is here, so that the same service can run several times in one process wi
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import anyio
+from fastapi import FastAPI
+from pydantic import BaseModel
 
 from evox.config import Loaded, Settings, find_root, load, section
-from evox.errors import OutsideRuntime
-from evox.runtime import BackgroundStatistics, JobStatistics, Lifecycle, LifecycleStatistics, Nursery, Runner
-from evox.services.health import Checks
-from evox.services.injection import Container, Overrides
+from evox.errors import OutsideRuntime, Place
+from evox.runtime import (
+    BackgroundStatistics,
+    BackgroundTask,
+    JobStatistics,
+    Lifecycle,
+    LifecycleStatistics,
+    Nursery,
+    RestartPolicy,
+    Runner,
+)
+from evox.services.endpoint import Endpoint
+from evox.services.health import Check, Checks
+from evox.services.hooks import Hook
+from evox.services.injection import Container, Key, Overrides
 
-if TYPE_CHECKING:
-    from evox.services.definition import Service
+__all__ = ["Declaration", "Running", "Scope", "ServiceSettings", "ServiceStatistics"]
 
-__all__ = ["Running", "Scope", "ServiceStatistics"]
+
+@dataclass(slots=True)
+class ServiceSettings:
+    """What the builder's steps set. Durations in seconds; None means the project's setting."""
+
+    port: int | None = None
+    health_path: str = "/health"
+    start_timeout: float | None = None
+    restart: RestartPolicy | None = None
+    depends_on: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    fastapi: dict[str, Any] = field(default_factory=dict)
+
+
+class Declaration(Protocol):
+    """What the rooms below ``definition`` need of a ``Service``."""
+
+    name: str
+    version: str
+    place: Place | None
+    adopted: bool
+    settings: ServiceSettings
+    config_models: dict[str, type[BaseModel]]
+    hooks: list[Hook]
+    background: list[BackgroundTask]
+    checks: list[Check]
+    providers: dict[type, Any]
+
+    @property
+    def app(self) -> FastAPI:
+        """The compiled app."""
+
+    def compile(self) -> None:
+        """Compile what was declared since the last time."""
+
+    def reserve(self, row: Endpoint) -> None:
+        """Note a built-in route."""
+
+    def config_key(self, name: str) -> Key:
+        """Return the injection key of a declared configuration section."""
+
+    def ambient(self) -> "Running":
+        """Return the life that a call belongs to."""
+
+    def started_by(self, running: "Running", *, hosted: bool) -> None:
+        """Note that a life began."""
+
+    def stopped(self, running: "Running") -> None:
+        """Note that a life ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +111,7 @@ class Scope:
         self._running: dict[int, Running] = {}
 
     @classmethod
-    def of_project(cls, service: "Service") -> "Scope":
+    def of_project(cls, service: Declaration) -> "Scope":
         """Make the scope of a service that runs under another server: with the configuration of its own project."""
         return cls(load(find_root(Path(service.place.file)))) if service.place is not None else cls()
 
@@ -91,7 +151,7 @@ class Running:
         lifecycle: Its state; lives longer than one life when the service is restarted.
     """
 
-    def __init__(self, service: "Service", scope: Scope, lifecycle: Lifecycle | None = None) -> None:
+    def __init__(self, service: Declaration, scope: Scope, lifecycle: Lifecycle | None = None) -> None:
         self.service = service
         self.runtime = scope
         self.lifecycle = lifecycle or Lifecycle(service.name)

@@ -1,15 +1,12 @@
 """Lifespan: the ASGI lifespan protocol, and whose error it is when it fails."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
 import pytest
+from starlette.types import Receive, Send
 
 from evox.serving import Lifespan
-
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 async def good(scope: Any, receive: Receive, send: Send) -> None:
