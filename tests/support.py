@@ -5,6 +5,7 @@ The clients block, so they are used from synchronous tests; every wait is bounde
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -57,12 +58,20 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "evox", *arguments]
 
 
-def free_port() -> int:
-    """Return a port that was free a moment ago, for a test that must know it before the process says so."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_port(count: int = 1) -> int:
+    """Return the first of ``count`` ports in a row that are free, for a test that must know them beforehand.
+
+    They lie below the range that the kernel gives out itself, so that nobody who asks for port 0 gets them.
+    """
+    while True:
+        first = random.randrange(20_000, 32_000)
+        try:
+            for port in range(first, first + count):
+                with socket.create_server(("127.0.0.1", port)):
+                    pass
+        except OSError:
+            continue
+        return first
 
 
 def pids_of(mark: str) -> list[int]:

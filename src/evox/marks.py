@@ -4,6 +4,7 @@ Decorators may stand in any order, so none of them reads another's result: each 
 later, when the service is built or started. A mark that arrives after that would be lost; it is refused instead.
 """
 
+import contextlib
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -28,21 +29,26 @@ def mark(target: Any, key: str, value: Any, *, merge: Callable[[Any, Any], Any] 
     Raises:
         RuntimeError: if the function's row was compiled already, so that the mark could have no effect.
     """
-    if _SEALED in vars(target):
+    if _SEALED in _own(target):
         name = getattr(target, "__qualname__", repr(target))
         raise RuntimeError(
             f"@{key} on {name} comes too late: its endpoint was already compiled. Decorate it where it is defined."
         )
-    own = dict(vars(target).get(_ATTRIBUTE, _NONE))
+    own = dict(_own(target).get(_ATTRIBUTE, _NONE))
     own[key] = merge(own[key], value) if merge is not None and key in own else value
     setattr(target, _ATTRIBUTE, own)
 
 
 def marks(target: Any) -> Mapping[str, Any]:
     """Return the marks on a function or class itself; what a base class carries is not looked at."""
-    return MappingProxyType(vars(target).get(_ATTRIBUTE, _NONE))
+    return MappingProxyType(_own(target).get(_ATTRIBUTE, _NONE))
+
+
+def _own(target: Any) -> Mapping[str, Any]:
+    return getattr(target, "__dict__", _NONE)
 
 
 def seal(target: Any) -> None:
     """Refuse further marks on this function or class: its row has been compiled."""
-    setattr(target, _SEALED, True)
+    with contextlib.suppress(AttributeError):  # a bound method or builtin: it can take no marks either
+        setattr(target, _SEALED, True)

@@ -202,19 +202,24 @@ def test_C4_a_signal_ends_it_with_0_and_leaves_no_process(evox_run: Run, number:
 
 
 def test_C4_a_signal_before_the_first_start_ends_it_with_0_and_leaves_no_process(evox_run: Run) -> None:
-    slow = "\n\n@svc.on_startup\nasync def up() -> None:\n    import anyio\n\n    await anyio.sleep(60)\n"
-    edited = Edited(evox_run, SERVICE.format(port=free_port(), answer="never") + slow)
-    end = time.monotonic() + SAVE_TO_ANSWER
-    while len(pids_of(edited.process.mark)) < 2:
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    time.sleep(0.7)  # the child is in its hook now
-    edited.process.kill(signal.SIGTERM)
+    hook = """
+
+@svc.on_startup
+async def up() -> None:
+    import sys
+
+    import anyio
+
+    sys.stderr.write("in the hook\\n")
+    sys.stderr.flush()
+    await anyio.sleep(60)
+"""
+    edited = Edited(evox_run, SERVICE.format(port=free_port(), answer="never") + hook)
+    edited.process.wait_error("in the hook")
+    signalled = edited.process.kill(signal.SIGTERM)
     assert edited.process.wait() == 0
-    end = time.monotonic() + SAVE_TO_ANSWER
-    while pids_of(edited.process.mark):
-        assert time.monotonic() < end, "a child is left"
-        time.sleep(0.05)
+    assert time.monotonic() < signalled + SAVE_TO_ANSWER
+    assert pids_of(edited.process.mark) == []
 
 
 def test_C4_a_child_whose_parent_is_killed_ends_too(evox_run: Run) -> None:

@@ -129,7 +129,7 @@ def test_port_is_the_port_of_the_one_service(evox_run: Run) -> None:
 
 
 def test_services_without_ports_get_those_from_the_first_on(evox_run: Run) -> None:
-    port = free_port()
+    port = free_port(2)
     files = {f"{name}.py": one(name).replace(".port(0)", "") for name in "ab"}
     process = evox_run(files, "--port", str(port), "--json")
     assert [process.address(name)[1] for name in "ab"] == [port, port + 1]

@@ -1,8 +1,7 @@
-"""An existing FastAPI app, with about everything that such apps use, answers as a service as it did before: adopted by
-``from_fastapi``, and with all it has given to ``service.app`` of a service of our own.
+"""An existing FastAPI app, with about everything that such apps use, answers as a service as it did before.
 
-Each question is asked of ``running`` without sockets and with them, and of a plain ``TestClient``, on both loops. The
-tests are synchronous, as a ``TestClient`` is: the loop runs in a thread of its own.
+It is adopted by ``from_fastapi``, or gives all it has to ``service.app`` of a service of our own. Each question is asked of
+``running`` without sockets and with them, and of a plain ``TestClient``, on both loops.
 """
 
 import socket

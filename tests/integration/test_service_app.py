@@ -1,8 +1,11 @@
-"""What runs round an app: lifespans, hooks, facades, health. ``service.app`` of a service of our own, and of one made by
-``from_fastapi``, under ``running``, under a ``TestClient``, and under a server that knows nothing of services.
+"""What runs round an app: lifespans, hooks, facades, health.
+
+The app is ``service.app`` of a service of our own or of one made by ``from_fastapi``. It runs under ``running``, under a
+``TestClient`` and under a server that knows nothing of services.
 """
 
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -41,11 +44,14 @@ def lived(request: pytest.FixtureRequest, backend: Backend) -> Lived:
         with TestClient(service.app, backend=backend):
             pass
 
-    async def under_host(service: Service) -> None:
+    async def hosted(service: Service) -> None:
         async with running(service):
             pass
 
-    return under_test_client if request.param == "TestClient" else partial(anyio.run, under_host, backend=backend)
+    def under_host(service: Service) -> None:
+        anyio.run(hosted, service, backend=backend)
+
+    return under_test_client if request.param == "TestClient" else under_host
 
 
 def named_lifespan(name: str, log: list[str], state: dict[str, Any] | None = None) -> Any:
@@ -115,9 +121,15 @@ def test_a_mounted_lifespan_is_entered_once_for_each_life_at_any_depth_and_place
     assert log == ["outer up", "inner up", "inner down", "outer down"] * 2
 
 
-@pytest.mark.parametrize("make", [lambda: Service.from_fastapi(FastAPI(), name="svc"), lambda: ServiceBuilder("svc")])
-async def test_a_router_included_later_brings_the_state_of_its_lifespan(make: Callable[[], Service]) -> None:
-    service, log = make(), list[str]()
+@pytest.fixture(params=["from_fastapi", "service.app"])
+def service(request: pytest.FixtureRequest) -> Service:
+    """Return an empty service of either kind."""
+    made = request.param == "service.app"
+    return ServiceBuilder("svc") if made else Service.from_fastapi(FastAPI(), name="svc")
+
+
+async def test_a_router_included_later_brings_the_state_of_its_lifespan(service: Service) -> None:
+    log: list[str] = []
     router = APIRouter(lifespan=named_lifespan("router", log, {"pool": "ready"}))
 
     @router.get("/pool")
@@ -176,16 +188,29 @@ def test_hooks_and_tasks_of_an_adopted_app_run_within_its_lifespan(lived: Lived)
     assert log == ["app up", "svc up", "hook up", "hook down", "svc down", "app down"]
 
 
-async def test_a_background_task_of_an_adopted_app_runs_beside_requests() -> None:
-    service, ticked = Service.from_fastapi(FastAPI(), name="svc"), anyio.Event()
+def ticking(ticked: threading.Event) -> Service:
+    service = Service.from_fastapi(FastAPI(), name="svc")
 
     @service.background_task(interval="1h")
     async def tick() -> None:
         ticked.set()
 
-    async with running(service):
-        with anyio.fail_after(10):
-            await ticked.wait()
+    @service.app.get("/ticked")
+    def wait() -> bool:
+        return ticked.wait(10)
+
+    return service
+
+
+def test_a_background_task_of_an_adopted_app_runs_under_a_test_client(backend: Backend) -> None:
+    with TestClient(ticking(threading.Event()).app, backend=backend) as client:
+        assert client.get("/ticked").json() is True
+
+
+async def test_a_background_task_of_an_adopted_app_runs_beside_requests() -> None:
+    service = ticking(threading.Event())
+    async with running(service) as env:
+        assert (await env.client(service).get("/ticked")).json() is True
 
 
 def own_route(app: FastAPI) -> None:
@@ -228,8 +253,9 @@ class Counter:
         self.done.set()
 
 
-def counting(service: Service) -> Service:
-    """Give a service routes that use the facades: one of its own app, in both kinds of handler."""
+@pytest.fixture
+def counter(service: Service) -> Service:
+    """Return a service whose app has plain FastAPI routes that use the facades, in both kinds of handler."""
 
     @service.app.get("/async")
     async def start() -> None:
@@ -241,17 +267,11 @@ def counting(service: Service) -> Service:
 
     @service.app.get("/count")
     async def count() -> int:
-        with anyio.fail_after(10):
+        with anyio.fail_after(5):
             await inject(Counter).done.wait()
         return inject(Counter).count
 
     return service
-
-
-@pytest.fixture(params=["from_fastapi", "service.app"])
-def counter(request: pytest.FixtureRequest) -> Service:
-    made = request.param == "service.app"
-    return counting(ServiceBuilder("counter") if made else Service.from_fastapi(FastAPI(), name="counter"))
 
 
 @pytest.mark.parametrize("path", ["/async", "/sync"])

@@ -52,6 +52,16 @@ USERS = """
     @svc.get("/broken")
     async def broken() -> None:
         raise ValueError("a bug of the user")
+
+
+    async def halves() -> AsyncIterator[bytes]:
+        yield b"half"
+        raise ValueError("a bug of the user")
+
+
+    @svc.get("/half")
+    async def half() -> StreamingResponse:
+        return StreamingResponse(halves())
 """
 ITEMS = """
     from typing import Any

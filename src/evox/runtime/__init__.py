@@ -1,6 +1,14 @@
 """Structured concurrency; knows nothing of HTTP or services."""
 
-from evox.runtime.background import BackgroundStatistics, BackgroundTask, FailurePolicy, Runner, call, in_threads
+from evox.runtime.background import (
+    BackgroundStatistics,
+    BackgroundTask,
+    FailurePolicy,
+    Runner,
+    call,
+    in_threads,
+    is_async,
+)
 from evox.runtime.lifecycle import Lifecycle, LifecycleStatistics, State
 from evox.runtime.loop import Backend, Choice, asyncio_only_imports, choose, is_asyncio_only_error, run
 from evox.runtime.nursery import JobStatistics, Nursery
@@ -27,6 +35,7 @@ __all__ = [
     "choose",
     "end_if_stuck",
     "in_threads",
+    "is_async",
     "is_asyncio_only_error",
     "run",
     "supervise",

@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import anyio
@@ -19,7 +20,7 @@ import anyio.to_thread
 from evox import events
 from evox.runtime.supervisor import Intensity, RestartPolicy
 
-__all__ = ["BackgroundStatistics", "BackgroundTask", "FailurePolicy", "Runner", "call", "in_threads"]
+__all__ = ["BackgroundStatistics", "BackgroundTask", "FailurePolicy", "Runner", "call", "in_threads", "is_async"]
 
 FailurePolicy: TypeAlias = Literal["restart", "fail_service", "log"]
 TaskState: TypeAlias = Literal["waiting", "running", "backing off", "finished", "failed", "stopped"]
@@ -36,7 +37,7 @@ async def call(function: Callable[..., Any], *args: Any, threads: anyio.Capacity
         abandon: Whether cancellation leaves the thread behind rather than waiting for it.
     """
     target = inspect.unwrap(function)
-    if inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(getattr(target, "__call__", None)):  # noqa: B004
+    if is_async(function):
         return await function(*args)
 
     def in_thread() -> tuple[Any]:
@@ -57,6 +58,15 @@ _in_threads: dict[object, str] = {}
 def in_threads() -> list[str]:
     """Return the hooks, tasks and jobs of this process that are in a worker thread now. Nothing can stop those."""
     return list(_in_threads.values())
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    """Whether a call gives a coroutine: also of a partial, a callable object, or a wrapper on either side."""
+    while isinstance(function, partial):
+        function = function.func
+    layers = [function, inspect.unwrap(function)]
+    layers += [getattr(one, "__call__", None) for one in layers if not inspect.isroutine(one)]  # noqa: B004
+    return any(inspect.iscoroutinefunction(one) for one in layers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,12 @@ stops, and its error is seen. A failing job never ends its service or its siblin
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import anyio
+import anyio.from_thread
+import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from evox import events
@@ -68,6 +71,11 @@ class Nursery:
             *args: Positional arguments for it.
             name: Shown in statistics and logs; the function's name by default.
         """
+        try:
+            anyio.lowlevel.current_token()
+        except anyio.NoEventLoopError:  # a sync handler, hook or task: it runs in a worker thread
+            anyio.from_thread.run_sync(partial(self.start_soon, job, *args, name=name))
+            return
         self._serial += 1
         label = name or str(getattr(job, "__qualname__", job))
         self._running[self._serial] = label

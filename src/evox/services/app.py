@@ -5,7 +5,7 @@ and under a TestClient. An existing app is adopted in place: it gets the same la
 client could see.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from inspect import Signature
 from typing import Any
 
@@ -48,6 +48,19 @@ class EvoxApp(FastAPI):
         return super().routes
 
 
+class _Routes(list[BaseRoute]):
+    """The routes of an app. What is declared on the service before a route is added to the app stands before it."""
+
+    def __init__(self, routes: Iterable[BaseRoute], service: Declaration) -> None:
+        super().__init__(routes)
+        self._service = service
+
+    def append(self, route: BaseRoute) -> None:
+        """Add a route, after those that the service's declarations make."""
+        self._service.compile()
+        super().append(route)
+
+
 class _Layer:
     """Makes the service current for the time of one ASGI call."""
 
@@ -78,6 +91,7 @@ def create_app(service: Declaration) -> FastAPI:
         answer = _health(service, probe)
         app.router.add_route(path, answer, methods=["GET"], include_in_schema=False)
         service.reserve(_builtin(path, answer))
+    app.router.routes = _Routes(app.router.routes, service)
     return app
 
 

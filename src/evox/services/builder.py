@@ -42,16 +42,22 @@ class ServiceBuilder(Service):
     def start_timeout(self, limit: Duration) -> Self:
         """Bound start-up by this many seconds instead of ``[tool.evox.runtime] start_timeout``."""
         self.settings.start_timeout = self._seconds("start_timeout", limit)
+        if self.settings.start_timeout == 0:
+            raise self._invalid("start_timeout", limit, "a start takes longer than no time")
         return self
 
     def restart(self, *, max_restarts: int = 5, window: Duration = 60, backoff: Duration = 0.5) -> Self:
         """Say how crashes of the whole service are answered, instead of ``[tool.evox.runtime]``."""
+        if type(max_restarts) is not int or max_restarts < 0:
+            raise self._invalid("max_restarts", max_restarts, "it is a number of failures, 0 or more")
         policy = RestartPolicy(max_restarts, self._seconds("window", window), self._seconds("backoff", backoff))
         self.settings.restart = policy
         return self
 
     def config(self, name: str, model: type[BaseModel]) -> Self:
         """Validate configuration section ``name`` by a model at start-up; ``inject.config(name)`` gives the model."""
+        if not isinstance(model, type) or not issubclass(model, BaseModel):
+            raise self._invalid("model", model, f"section {name!r} wants a pydantic model class")
         self.config_models[name] = model
         return self
 

@@ -4,7 +4,7 @@ The pipeline's steps all take the call; nothing about HTTP is in it but what cam
 """
 
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from evox.services.endpoint import Endpoint
@@ -33,7 +33,6 @@ class Call:
     method: str
     request: Any = None
     parent: "Call | None" = None
-    status: int = field(default=200)
 
 
 _call: ContextVar[Call | None] = ContextVar("evox_call", default=None)

@@ -38,7 +38,7 @@ def compile_rows(declared: Declared, tags: tuple[str, ...]) -> Iterator[Endpoint
         return
     spec = controller_of(declared.target)
     found = False
-    for function, route in routes_of(declared.target):
+    for function, route, bound in routes_of(declared.target):
         found = True
         both = route.path == "/" and bool(spec.prefix)
         path = spec.prefix if both else spec.prefix + route.path
@@ -49,6 +49,7 @@ def compile_rows(declared: Declared, tags: tuple[str, ...]) -> Iterator[Endpoint
             declared.target,
             tags,
             both=both,
+            bound=bound,
         )
     if not found:
         why = "none of its methods has a route; put @GET(...) or the like on them"
@@ -65,19 +66,20 @@ def _row(
     tags: tuple[str, ...],
     *,
     both: bool = False,
+    bound: bool = False,
 ) -> Endpoint:
     options: dict[str, Any] = {**defaults, **route.options}
     options["tags"] = [*tags, *(defaults.get("tags") or ()), *(route.options.get("tags") or ())]
     version = options.pop("version", None)
     path = (f"/{version.strip('/')}{route.path}" if version else route.path) or "/"
-    signature = _signature(handler, method=controller is not None)
+    signature = _signature(handler, bound=bound)
     intent = _intent(handler, controller)
     own = {
         name: options.pop(name, None)
         for name in ("cache", "fallback", "max_stale", "timeout", "idempotent", "on_disconnect")
     }
     priority = options.pop("priority", None)
-    name: str = options.get("name") or str(getattr(handler, "__name__", handler))
+    name: str = options.get("name") or str(getattr(handler, "__name__", type(handler).__name__))
     row = Endpoint(
         name=name,
         path=path,
@@ -118,14 +120,15 @@ def _consistent(row: Endpoint) -> None:
         raise InvalidDeclaration("fallback", row.fallback, on=on, why=why, place=row.place)
 
 
-def _signature(handler: Callable[..., Any], *, method: bool) -> inspect.Signature:
-    name, place = getattr(handler, "__name__", repr(handler)), place_of(handler)
+def _signature(handler: Callable[..., Any], *, bound: bool) -> inspect.Signature:
+    name, place = str(getattr(handler, "__name__", type(handler).__name__)), place_of(handler)
     try:
         signature = inspect.signature(handler, eval_str=True)
-    except NameError:
-        signature = inspect.signature(handler)  # a name known to type checkers only: FastAPI will say which
+    except (NameError, AttributeError, TypeError, SyntaxError) as error:
+        why = f"an annotation cannot be read at run time: {error}"  # e.g. imported for type checkers only
+        raise UnbindableParameter(name, why, place) from None
     parameters = list(signature.parameters.values())
-    if method and parameters and not isinstance(inspect.getattr_static(handler, "__wrapped__", None), staticmethod):
+    if bound:
         parameters = parameters[1:]
     for parameter in parameters:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):

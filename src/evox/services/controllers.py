@@ -146,13 +146,22 @@ def controller_of(target: Any) -> ControllerSpec:
     return spec
 
 
-def routes_of(target: type) -> Iterator[tuple[Callable[..., Any], Route]]:
-    """Yield each method of a controller with its routes, base classes first, in the order written."""
+def routes_of(target: type) -> Iterator[tuple[Callable[..., Any], Route, bool]]:
+    """Yield each method of a controller, each of its routes, and whether its first parameter is bound.
+
+    Base classes come first, in the order written. A method that overrides one with a route, and says nothing of routes
+    itself, takes over the route.
+    """
     members: dict[str, Any] = {}
+    routes: dict[str, tuple[Route, ...]] = {}
     for base in reversed(target.__mro__):
-        members |= vars(base)
-    for member in members.values():
-        function = member.__func__ if isinstance(member, staticmethod | classmethod) else member
-        if inspect.isfunction(function):
-            for route in marks(function).get("route", ()):
-                yield function, route
+        for name, member in vars(base).items():
+            function = getattr(member, "__func__", member)
+            if inspect.isfunction(function):
+                members[name] = member
+                routes[name] = marks(function).get("route") or marks(member).get("route") or routes.get(name, ())
+            else:
+                members.pop(name, None)
+    for name, member in members.items():
+        for route in routes[name]:
+            yield getattr(member, "__func__", member), route, not isinstance(member, staticmethod)

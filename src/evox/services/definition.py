@@ -5,6 +5,7 @@ compiled as far as declarations have come whenever it is touched, so routes keep
 written.
 """
 
+import inspect
 import re
 from collections.abc import Callable
 from typing import Any, Self, TypeVar
@@ -13,7 +14,7 @@ from fastapi import APIRouter, FastAPI
 from pydantic import BaseModel
 
 from evox import context
-from evox.errors import AmbiguousEndpoint, InvalidDeclaration, LateDeclaration, Place
+from evox.errors import AmbiguousEndpoint, InvalidDeclaration, LateDeclaration, Place, UnknownOption
 from evox.services.app import adopt, create_app
 from evox.services.compiling import compile_rows, refuse_duplicates
 from evox.services.controllers import controller_of
@@ -27,6 +28,7 @@ from evox.services.running import Running, Scope, ServiceSettings
 __all__ = ["Service"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+_FASTAPI = frozenset(inspect.signature(FastAPI.__init__).parameters) - {"self", "extra"}
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*", re.ASCII)
 
 
@@ -48,9 +50,14 @@ class Service(Hooks, Endpoints):
     ) -> None:
         frame = caller()
         self.place: Place | None = Place(frame.f_code.co_filename, frame.f_lineno)
-        if not _NAME.fullmatch(str(name)):
+        if type(name) is not str or not _NAME.fullmatch(name):
             why = "a name has letters, digits, dashes and underscores, and starts with a letter"
             raise InvalidDeclaration("name", name, on="service", why=why, place=self.place)
+        unknown = [option for option in fastapi if option not in _FASTAPI]
+        if unknown:
+            raise UnknownOption(
+                unknown[0], source="service(...)", known=_FASTAPI | {"version", "tags"}, place=self.place
+            )
         self.name = name
         self.version = version
         Hooks.__init__(self)
@@ -60,6 +67,7 @@ class Service(Hooks, Endpoints):
         self.adopted = False
         self._module: dict[str, Any] = frame.f_globals
         self._app: FastAPI | None = None
+        self._compiling = False
         self._rows: list[Endpoint] = []
         self._keys: dict[tuple[str, str], Endpoint] = {}
         self._foreign: Running | None = None
@@ -103,12 +111,18 @@ class Service(Hooks, Endpoints):
         Raises:
             DeclarationError: if something declared cannot be.
         """
-        if self._app is None:
-            self._app = create_app(self)
-        self._take_module_endpoints()
-        while self.declared:
-            self._compile_next(self._app, self.declared[0])
-            self.declared.pop(0)
+        if self._compiling:
+            return  # adding a route to the app asks for what was declared before it
+        self._compiling = True
+        try:
+            if self._app is None:
+                self._app = create_app(self)
+            self._take_module_endpoints()
+            while self.declared:
+                self._compile_next(self._app, self.declared[0])
+                self.declared.pop(0)
+        finally:
+            self._compiling = False
 
     def _compile_next(self, app: FastAPI, declared: Declared) -> None:
         """Compile one record, wholly or not at all: one that cannot be is refused again the next time, never lost."""

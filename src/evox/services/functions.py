@@ -123,6 +123,9 @@ def _module_level(method: str) -> Callable[..., Callable[[F], F]]:
         namespace = caller().f_globals
 
         def record(target: F) -> F:
+            for one in namespace.values():
+                if isinstance(one, Endpoints) and one._started:  # noqa: SLF001  this module's own mixin
+                    raise LateDeclaration(f"endpoint {path!r}", one.name, place_of(target))
             route = make_route(target, (method,), path, options, by=f"@{method.lower()}")
             pending(namespace).append(Declared(target, route, place_of(target)))
             return target

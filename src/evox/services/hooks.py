@@ -165,9 +165,12 @@ class Hooks:
             if any(check.name == name for check in self.checks):
                 raise InvalidDeclaration("name", name, on=on, why="the service has a check of that name", place=place)
             try:
-                self.checks.append(Check(name, function, seconds(timeout)))
+                limit = seconds(timeout)
             except ValueError as error:
                 raise InvalidDeclaration("timeout", timeout, on=on, why=str(error), place=place) from None
+            if limit == 0:
+                raise InvalidDeclaration("timeout", timeout, on=on, why="no check answers in no time", place=place)
+            self.checks.append(Check(name, function, limit))
             return function
 
         return declare

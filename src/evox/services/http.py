@@ -9,16 +9,18 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
+import anyio
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.dependencies.utils import get_dependant
 from fastapi.exceptions import FastAPIError
 from fastapi.routing import APIRoute
 from pydantic.errors import PydanticUserError
+from starlette.types import Message, Receive, Scope, Send
 
-from evox import context
+from evox import context, events
 from evox.errors import AsyncioOnly, InvalidDeclaration, UnbindableParameter, place_of
-from evox.runtime import is_asyncio_only_error
+from evox.runtime import is_async, is_asyncio_only_error
 from evox.services import results
 from evox.services.call import Call, current_call
 from evox.services.endpoint import Endpoint
@@ -43,7 +45,10 @@ class EvoxRoute(APIRoute):
         pipeline: Pipeline = self.endpoint.__evox_pipeline__  # type: ignore[attr-defined]
 
         async def respond(call: Call) -> Response:
-            return await answer(call.request)
+            response = await answer(call.request)
+            if len(response.headers.getlist("content-type")) > 1:  # FastAPI's, then the one in the handler's headers
+                response.headers["content-type"] = response.headers.getlist("content-type")[-1]
+            return response
 
         steps = pipeline.outer(respond)
 
@@ -54,6 +59,29 @@ class EvoxRoute(APIRoute):
             return response
 
         return handle
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, and report the call with the status that its client got."""
+        if scope["method"] not in (self.methods or ()):
+            await super().handle(scope, receive, send)
+            return
+        status, began, ended = 500, anyio.current_time(), None
+
+        async def watching(message: Message) -> None:
+            nonlocal status, ended
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            elif not message.get("more_body", False):
+                ended = anyio.current_time()  # FastAPI's background tasks come after this
+            await send(message)
+
+        try:
+            await super().handle(scope, receive, watching)
+        finally:
+            service = context.maybe_service()
+            took = (ended or anyio.current_time()) - began
+            name = service.name if service is not None else ""
+            events.notify(events.CallFinished(name, self.name, "http", status, took))
 
 
 def add_routes(app: FastAPI, row: Endpoint) -> None:
@@ -89,7 +117,7 @@ def _endpoint(row: Endpoint) -> Callable[..., Any]:
         endpoint, signature = _returning(row, pipeline.inner)
     endpoint.__name__ = row.name
     endpoint.__doc__ = row.handler.__doc__
-    endpoint.__module__ = row.handler.__module__
+    endpoint.__module__ = getattr(row.handler, "__module__", type(row.handler).__module__)
     endpoint.__signature__ = _injected(signature)  # type: ignore[attr-defined]
     endpoint.__evox_row__ = row  # type: ignore[attr-defined]
     endpoint.__evox_pipeline__ = pipeline  # type: ignore[attr-defined]
@@ -97,7 +125,8 @@ def _endpoint(row: Endpoint) -> Callable[..., Any]:
 
 
 def _returning(row: Endpoint, inner: Inner) -> tuple[Callable[..., Any], inspect.Signature]:
-    signature, name = row.signature, row.name
+    signature = row.signature
+    split = results.Results(row.name, row.options.get("response_class")).apply
     if not results.splits(row.returns):
 
         async def plain(**arguments: Any) -> Any:
@@ -113,7 +142,7 @@ def _returning(row: Endpoint, inner: Inner) -> tuple[Callable[..., Any], inspect
 
     async def splitting(**arguments: Any) -> Any:
         response = arguments.pop(_RESPONSE) if own is None else arguments[own]
-        return results.apply(await inner(current_call(), arguments), response, endpoint=name)
+        return split(await inner(current_call(), arguments), response)
 
     return splitting, signature
 
@@ -148,12 +177,12 @@ def _bound(row: Endpoint) -> Callable[[], Callable[..., Any]]:
 
 def _invoke(row: Endpoint) -> Inner:
     handler = _bound(row)
-    is_async = inspect.iscoroutinefunction(inspect.unwrap(row.handler))
+    waits = is_async(row.handler)
 
     async def invoke(call: Call | None, arguments: dict[str, Any]) -> Any:
         del call
         try:
-            return await (handler()(**arguments) if is_async else run_in_threadpool(handler(), **arguments))
+            return await (handler()(**arguments) if waits else run_in_threadpool(handler(), **arguments))
         except (RuntimeError, TypeError, AttributeError) as error:
             if _on_trio() and is_asyncio_only_error(error):
                 raise AsyncioOnly(f"endpoint {row.name!r}", error, row.place) from error

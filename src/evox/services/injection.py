@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, TypeVar, cast, get_args, get_origin, get_type_hints, overload
+from typing import Annotated, Any, Final, Generic, TypeVar, cast, get_args, get_origin, get_type_hints, overload
 
 from pydantic import BaseModel, ValidationError
 
@@ -31,6 +31,10 @@ class Key:
     kind: str
     name: Any
     model: type[BaseModel] | None = None
+
+    def plain(self) -> "Key":
+        """Return the key without its model: an override of a section stands whatever model it is asked for with."""
+        return Key(self.kind, self.name)
 
     def __str__(self) -> str:
         if self.kind == "type":
@@ -81,6 +85,8 @@ class ConfigSection(Mapping[str, Any]):
         return len(self._values)
 
     def __getattr__(self, key: str) -> Any:
+        if key.startswith("_"):  # copying and pickling look for methods before there are values
+            raise AttributeError(key)
         try:
             return self._values[key]
         except KeyError:
@@ -89,27 +95,41 @@ class ConfigSection(Mapping[str, Any]):
 
 
 class Overrides:
-    """What tests put in place of real things, for one runtime. The latest override of a thing stands."""
+    """What tests put in place of real things, for one runtime. The latest override of a thing stands.
+
+    Attributes:
+        state: Grows with each change, so that what was built under an earlier state is not used again.
+    """
 
     def __init__(self) -> None:
-        self._stacks: dict[Key, list[Any]] = {}
+        self._stacks: dict[Key, list[list[Any]]] = {}
+        self.state = 0
 
     @contextmanager
     def put(self, thing: Any, fake: Any) -> Iterator[None]:
         """Replace a type, or what ``inject.config(...)`` gave at import, for the time of a ``with`` block."""
-        key = _key_of(thing)
-        stack = self._stacks.setdefault(key, [])
+        key = _key_of(thing).plain()
         entry = [fake]
-        stack.append(entry)
+        self._stacks.setdefault(key, []).append(entry)
+        self.state += 1
         try:
             yield
         finally:
-            stack[:] = [one for one in stack if one is not entry]
+            left = [one for one in self._stacks[key] if one is not entry]
+            self._stacks[key] = left
+            if not left:
+                del self._stacks[key]
+            self.state += 1
 
-    def find(self, key: Key) -> tuple[bool, Any]:
-        """Return whether a thing is overridden, and by what."""
-        stack = self._stacks.get(key) or self._stacks.get(Key(key.kind, key.name))
-        return (True, stack[-1][0]) if stack else (False, None)
+    def __bool__(self) -> bool:
+        return bool(self._stacks)
+
+    def __contains__(self, key: Key) -> bool:
+        return key.plain() in self._stacks
+
+    def fake(self, key: Key) -> Any:
+        """Return what stands in place of ``key``."""
+        return self._stacks[key.plain()][-1][0]
 
 
 class Container:
@@ -134,11 +154,17 @@ class Container:
         self._configuration = configuration
         self._models = models
         self._made: dict[Key, Any] = {}
-        self._making: list[Key] = []
+        self._needs: dict[Key, set[Key]] = {}
+        self._under_overrides: dict[Key, Any] = {}
+        self._state = overrides.state
+        self._making: list[tuple[Key, set[Key]]] = []
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:
         return f"<Container of {len(self._made)} instances>"
+
+    def __contains__(self, key: Key) -> bool:
+        return key.name in self._providers or key in self._overrides
 
     def resolve(self, thing: Any) -> Any:
         """Return the value for a type, key or marker.
@@ -148,33 +174,58 @@ class Container:
             InvalidOption: if a configuration section does not fit its model.
         """
         key = _key_of(thing)
-        overridden, fake = self._overrides.find(key)
-        if overridden:
-            return self.construct(fake) if inspect.isclass(fake) else fake
-        try:
+        if not self._overrides and not self._making and key in self._made:
             return self._made[key]
-        except KeyError:
-            pass
         with self._lock:
-            if key not in self._made:
-                self._made[key] = self._make(key)
-            return self._made[key]
+            value = self._find(key)
+            for _, needs in self._making:
+                needs |= {key, *self._needs.get(key, ())}
+            return value
 
-    def _make(self, key: Key) -> Any:
-        if key.kind == "config":
+    def _find(self, key: Key) -> Any:
+        """Return an instance: one built under the present overrides where they concern it, else the real one."""
+        if self._state != self._overrides.state:
+            self._under_overrides.clear()
+            self._state = self._overrides.state
+        if key in self._under_overrides:
+            return self._under_overrides[key]
+        if key in self._made and not self._concerned(key):
+            return self._made[key]
+        fake = self._overrides.fake(key) if key in self._overrides else None
+        value = (
+            self._make(key, fake if inspect.isclass(fake) else None) if fake is None or inspect.isclass(fake) else fake
+        )
+        kept = self._under_overrides if self._concerned(key) else self._made
+        kept[key] = value
+        return value
+
+    def _concerned(self, key: Key) -> bool:
+        return bool(self._overrides) and any(one in self._overrides for one in (key, *self._needs.get(key, ())))
+
+    def _make(self, key: Key, fake: type | None) -> Any:
+        if key.kind == "config" and fake is None:
             return self._section(key)
-        if key in self._making:
-            chain = " -> ".join(one.name.__name__ for one in [*self._making, key])
-            raise NotInjectable(str(key), f"the constructors need each other: {chain}", place_of(key.name))
-        self._making.append(key)
+        if any(key == earlier for earlier, _ in self._making):
+            chain = " -> ".join(self._shown(one) for one in [*dict(self._making), key])
+            raise NotInjectable(self._shown(key), f"the constructors need each other: {chain}", place_of(key.name))
+        needs: set[Key] = set()
+        self._making.append((key, needs))
         try:
-            if key.name in self._providers:
-                provider = self._providers[key.name]
-                made = inspect.isclass(provider) or inspect.isfunction(provider) or inspect.ismethod(provider)
-                return self.construct(provider) if made else provider
-            return self.construct(key.name)
+            provider = fake or self._providers.get(key.name, _NOTHING)
+            if provider is _NOTHING:
+                if not _is_own(key.name):
+                    raise NotInjectable(self._shown(key), "it says nothing of what it stands for")
+                provider = key.name
+            made = inspect.isclass(provider) or inspect.isfunction(provider) or inspect.ismethod(provider)
+            value = self.construct(provider) if made else provider
         finally:
             self._making.pop()
+        self._needs[key] = needs
+        return value
+
+    def _shown(self, key: Key) -> str:
+        stands = self._overrides.fake(key) if key in self._overrides else key.name
+        return str(getattr(stands, "__name__", stands))
 
     def _section(self, key: Key) -> Any:
         values = self._configuration(key.name)
@@ -213,11 +264,19 @@ class Container:
             if marker is not None:
                 values[parameter.name] = self.resolve(marker)
             elif parameter.default is parameter.empty:
-                if not inspect.isclass(annotation) or annotation.__module__ == "builtins":
+                if annotation is parameter.empty or (not _is_own(annotation) and Key("type", annotation) not in self):
                     why = f"parameter {parameter.name!r} of {name} has no injectable type and no default"
                     raise NotInjectable(name, why, place)
                 values[parameter.name] = self.resolve(annotation)
         return factory(**values)
+
+
+_NOTHING: Final = object()
+
+
+def _is_own(kind: Any) -> bool:
+    """Whether a type is one that somebody wrote for a purpose, rather than Python's own."""
+    return inspect.isclass(kind) and kind.__module__ not in ("builtins", "typing")
 
 
 class Inject:

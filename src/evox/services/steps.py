@@ -3,10 +3,8 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-import anyio
 from fastapi import Response
 
-from evox import events
 from evox.services.call import Call, enter_call, leave_call
 from evox.services.endpoint import Endpoint
 from evox.services.http_errors import problem
@@ -16,7 +14,7 @@ __all__ = ["STEPS", "ContextStep", "PrivateStep"]
 
 
 class ContextStep:
-    """Makes the call the current one, and reports its end once, whatever the outcome."""
+    """Makes the call the current one, for as long as it is answered."""
 
     position: Final = Position.CONTEXT
 
@@ -27,22 +25,14 @@ class ContextStep:
 
     def compile(self, endpoint: Endpoint, then: Outer) -> Outer:
         """Wrap ``then`` in the call's context."""
-        name, clock = endpoint.name, anyio.current_time
+        del endpoint
 
         async def run(call: Call) -> Any:
-            began = clock()
             token = enter_call(call)
-            call.status = 500
             try:
-                answer = await then(call)
-                call.status = getattr(answer, "status_code", 200)
-            except Exception as error:
-                call.status = getattr(error, "status_code", getattr(error, "status", 500))
-                raise
+                return await then(call)
             finally:
                 leave_call(token)
-                events.notify(events.CallFinished(call.service, name, call.origin, call.status, clock() - began))
-            return answer
 
         return run
 

@@ -83,7 +83,9 @@ async def test_a_controller_without_a_prefix_answers_at_the_root() -> None:
     assert await answers(with_controller(Root), "/", "/x") == ["root", "x"]
 
 
-@pytest.mark.parametrize("target", [Base, Base(), len, "Base", None], ids=repr)
+@pytest.mark.parametrize(
+    "target", [Base, Base(), len, "Base", None], ids=["a class", "an instance", "a function", "a text", "None"]
+)
 def test_what_is_no_controller_is_refused_where_it_is_registered(target: Any) -> None:
     with pytest.raises(InvalidDeclaration, match="@Controller"):
         ServiceBuilder("a").register_controller(target)

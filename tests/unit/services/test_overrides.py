@@ -170,7 +170,7 @@ async def test_a_configuration_section_can_be_overridden(path: str) -> None:
         assert (await env.client("a").get(path)).json() == "real"
 
 
-@pytest.mark.parametrize("thing", [Repo(), "Repo", None, 3], ids=repr)
+@pytest.mark.parametrize("thing", [Repo(), "Repo", None, 3], ids=["an instance", "a text", "None", "a number"])
 async def test_only_what_injection_can_give_can_be_overridden(thing: Any) -> None:
     async with running(service()) as env:
         with pytest.raises(NotInjectable, match="not a type"), env.override(thing, Fake()):
