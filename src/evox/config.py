@@ -26,9 +26,18 @@ from pydantic_settings import (
 from evox.durations import seconds
 from evox.errors import InvalidOption, Place, UnknownOption, UnreadableConfiguration
 
-__all__ = ["Loaded", "RuntimeSettings", "ServingSettings", "Settings", "find_root", "load", "section"]
+__all__ = ["Loaded", "RuntimeSettings", "ServingSettings", "Settings", "find_root", "load", "section", "settings_of"]
 
-Seconds = Annotated[float, BeforeValidator(seconds)]
+
+def _seconds(value: Any) -> float:
+    """Read a duration; from the environment even a plain number is a text."""
+    try:
+        return seconds(float(value) if isinstance(value, str) else value)
+    except ValueError:
+        return seconds(value)
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -150,11 +159,28 @@ def load(root: Path, *, environ: Mapping[str, str] | None = None, **given: Any) 
     for name, _, values in layers:
         _merge(merged, values)
         sources |= dict.fromkeys(_dotted(values), name)
+    settings = _validated(merged, layers)
+    return Loaded(settings, root, sources, tuple(_unknown(environ)))
+
+
+def settings_of(values: Mapping[str, Any], source: str) -> Settings:
+    """Validate options that come from code rather than from a file.
+
+    Args:
+        values: As in ``[tool.evox]``.
+        source: Where they were written, for errors.
+
+    Raises:
+        UnknownOption, InvalidOption: as ``load`` does.
+    """
+    return _validated(values, [(source, None, dict(values))])
+
+
+def _validated(values: Mapping[str, Any], layers: list[tuple[str, Path | None, dict[str, Any]]]) -> Settings:
     try:
-        settings = Settings(**merged)
+        return Settings(**values)
     except ValidationError as error:
         raise _explain(error, layers) from None
-    return Loaded(settings, root, sources, tuple(_unknown(environ)))
 
 
 def section(loaded: Loaded, name: str, *beside: Path) -> dict[str, Any]:

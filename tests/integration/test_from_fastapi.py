@@ -1,7 +1,7 @@
 """An existing FastAPI app, with about everything that such apps use, answers as a service as it did before.
 
-It is adopted by ``from_fastapi``, or gives all it has to ``service.app`` of a service of our own. Each question is asked of
-``running`` without sockets and with them, and of a plain ``TestClient``, on both loops.
+It is adopted by ``from_fastapi``, or gives all it has to ``service.app`` of a service of our own. Each is asked
+of ``running`` without sockets and with them, and of a plain ``TestClient``, on both loops.
 """
 
 import socket

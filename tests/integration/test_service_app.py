@@ -1,6 +1,6 @@
 """What runs round an app: lifespans, hooks, facades, health.
 
-The app is ``service.app`` of a service of our own or of one made by ``from_fastapi``. It runs under ``running``, under a
+The app is ``service.app`` of a service of our own or of one made by ``from_fastapi``. It runs under ``running``, a
 ``TestClient`` and under a server that knows nothing of services.
 """
 

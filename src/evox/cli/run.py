@@ -36,10 +36,16 @@ def command(
         return lambda: _develop(targets)
 
     def run() -> int:
-        from evox.orchestrator import Handover, RunOptions, plan, serve
+        from evox.errors import EvoxError
+        from evox.orchestrator import Console, Handover, RunOptions, plan, serve
 
         options = RunOptions(targets, only, host, port, backend, gateway, as_json, dev, trace)
-        return serve(plan(options), handover=Handover(os.environ))
+        try:
+            planned = plan(options)
+        except EvoxError as error:
+            Console(as_json=as_json, trace=trace).error(error)
+            return error.exit_code
+        return serve(planned, handover=Handover(os.environ))
 
     return run
 

@@ -29,10 +29,12 @@ class DuplicateService(DeclarationError):
 
     id = "EVX-201"
 
-    def __init__(self, name: str, places: Sequence[Place | None]) -> None:
+    def __init__(self, name: str, places: Sequence[Place | None], other: str | None = None) -> None:
+        alike = f"services {other!r} and {name!r} have names that mean the same"
         super().__init__(
-            f"two services are named {name!r}",
-            why="a name is how a service is found by the others: " + " and ".join(map(str, filter(None, places))),
+            f"two services are named {name!r}" if other in (None, name) else alike,
+            why="a name is how a service is found by the others, with dashes as underscores: "
+            + " and ".join(map(str, filter(None, places))),
             fix=f'give one of them another name, e.g. service("{name}-2")',
             place=places[-1],
         )
@@ -57,11 +59,11 @@ class NoService(DeclarationError):
 
     id = "EVX-203"
 
-    def __init__(self, target: str, *, hint: str = "", place: Place | None = None) -> None:
+    def __init__(self, target: str, *, hint: str = "", fix: str = "", place: Place | None = None) -> None:
         super().__init__(
             f"no service in {target}",
             why=hint or "no module there creates one at its top level",
-            fix='create one: svc = service("my-service"), or Service.from_fastapi(app, name="my-service")',
+            fix=fix or 'create one: svc = service("my-service"), or Service.from_fastapi(app, name="my-service")',
             place=place,
         )
 
@@ -86,11 +88,12 @@ class UnbindableParameter(DeclarationError):
 
     id = "EVX-205"
 
-    def __init__(self, endpoint: str, why: str, place: Place | None) -> None:
+    def __init__(self, endpoint: str, why: str, place: Place | None, *, fix: str = "") -> None:
         super().__init__(
             f"endpoint {endpoint!r} has a parameter that cannot be bound",
             why=why,
-            fix="annotate it with a type that pydantic can validate, or fill it with Depends(...) or inject(...)",
+            fix=fix
+            or "annotate it with a type that pydantic can validate, or fill it with Depends(...) or inject(...)",
             place=place,
         )
 
@@ -101,7 +104,7 @@ class DuplicateEndpoint(DeclarationError):
     id = "EVX-206"
 
     def __init__(self, method: str, path: str, names: Sequence[str], places: Sequence[Place | None]) -> None:
-        where = " and ".join(f"{name} ({place})" for name, place in zip(names, places, strict=True))
+        where = " and ".join(f"{name} ({place})" if place else name for name, place in zip(names, places, strict=True))
         super().__init__(
             f"{method} {path} has two handlers",
             why=f"{where}; the second would never be called",

@@ -1,5 +1,6 @@
 """Many services -> one process."""
 
+from evox.orchestrator.console import Console
 from evox.orchestrator.discovery import Found, discover
 from evox.orchestrator.fleet import DrainReport, Fleet
 from evox.orchestrator.gateway import Gateway
@@ -9,6 +10,7 @@ from evox.orchestrator.server import Plan, RunOptions, plan, serve
 from evox.orchestrator.validation import assign_ports, start_order, validate
 
 __all__ = [
+    "Console",
     "DrainReport",
     "Fleet",
     "Found",

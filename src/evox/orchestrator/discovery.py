@@ -69,11 +69,11 @@ def discover(targets: Sequence[str], root: Path, *, configured: Sequence[str] = 
     wanted = wanted or [(str(root), "found in the project")]
     found: dict[int, Found] = {}
     for target, why in wanted:
-        count = len(found)
-        for one in _in_target(target, why, root):
-            found.setdefault(id(one.service), one)
-        if len(found) == count and not any(one.why.startswith(why) for one in found.values()):
+        ones = list(_in_target(target, why, root))
+        if not ones:
             raise NoService(target, hint=_hint(target))
+        for one in ones:
+            found.setdefault(id(one.service), one)
     return list(found.values())
 
 
@@ -105,7 +105,9 @@ def _in_module(module: ModuleType, why: str, attribute: str) -> Iterator[Found]:
         first = waiting[0]
         names = [one.name for one in own.values()]
         raise AmbiguousEndpoint(getattr(first.target, "__name__", "?"), module.__name__, names, first.place)
-    if not own and why.startswith("named"):
+    for one in own.values():
+        one.take_endpoints(vars(module))  # a service made by a function elsewhere, or imported, is still theirs
+    if not own and why.startswith(("named", "listed")):
         raise NoService(module.__name__, hint=_fastapi_hint(module), place=Place(module.__file__ or module.__name__))
     for one in own.values():
         yield Found(one, module.__name__, why)
@@ -169,13 +171,28 @@ def _import_file(path: Path) -> ModuleType:
         folder = folder.parent
     if parts[-1] == "__init__":
         parts.pop()
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
+    for module in list(sys.modules.values()):
+        if getattr(module, "__file__", None) and Path(str(module.__file__)).resolve() == path:
+            return module
+    _put_first(folder)
     name = ".".join(parts)
-    loaded = sys.modules.get(name)
-    if loaded is not None and Path(loaded.__file__ or "").resolve() != path:
-        return _load_apart(path)
-    return _guarded(name, str(path))
+    return _load_apart(path) if name in sys.modules else _guarded(name, str(path))
+
+
+_folders: set[Path] = set()
+
+
+def _put_first(folder: Path) -> None:
+    """Let modules of a folder import those beside them, even if another folder has some of the same names."""
+    _folders.add(folder)
+    if sys.path[:1] != [str(folder)]:
+        sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+    for path in folder.iterdir():
+        loaded = sys.modules.get(path.stem)
+        file = getattr(loaded, "__file__", None)
+        if file and Path(file).resolve().parent in _folders - {folder}:
+            del sys.modules[path.stem]  # its own folder's modules hold what they imported of it
 
 
 def _load_apart(path: Path) -> ModuleType:

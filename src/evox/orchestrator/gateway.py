@@ -97,6 +97,10 @@ def _renamed(value: Any, service: str) -> Any:
         if key == "$ref" and isinstance(one, str) and one.startswith("#/components/"):
             kind, _, name = one.removeprefix("#/components/").partition("/")
             renamed[key] = f"#/components/{kind}/{_own_name(service, name)}"
+        elif key == "security" and isinstance(one, list):
+            renamed[key] = [{_own_name(service, name): scopes for name, scopes in each.items()} for each in one]
+        elif key == "mapping" and isinstance(one, dict):  # of a discriminator: its values are references
+            renamed[key] = {name: _renamed({"$ref": to}, service)["$ref"] for name, to in one.items()}
         elif key == "operationId" and isinstance(one, str):
             renamed[key] = f"{service}_{one}"
         else:

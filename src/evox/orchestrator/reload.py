@@ -61,6 +61,8 @@ class _Developer:
         self._arguments, self._folders, self._signals = arguments, folders, signals
         self._kept: dict[str, int] = {}
         self._current: _Child | None = None
+        self._children: set[_Child] = set()
+        self._ending = False
         self._stop_watching = anyio.Event()
 
     async def main(self) -> int:
@@ -69,12 +71,14 @@ class _Developer:
             group.start_soon(self._watch, group)
             await self._signals.wait()
             self._stop_watching.set()
-            if self._current is not None:
-                self._current.end()
-                with anyio.move_on_after(END):
-                    await self._current.ended.wait()
-                if not self._current.ended.is_set():
-                    self._current.process.kill()
+            self._ending = True
+            for child in self._children:
+                child.end()
+            with anyio.move_on_after(END):
+                for child in list(self._children):
+                    await child.ended.wait()
+            for child in self._children:
+                child.process.kill()
             group.cancel_scope.cancel()
         return 0
 
@@ -93,6 +97,9 @@ class _Developer:
 
     async def _replace(self, group: TaskGroup) -> None:
         new = await self._start()
+        self._children.add(new)
+        if self._ending:
+            new.end()
         group.start_soon(self._listen, new)
         async with anyio.create_task_group() as race:
 
@@ -144,6 +151,7 @@ class _Developer:
                 if "ready" in events:
                     child.ready.set()
         await child.process.wait()
+        self._children.discard(child)
         child.ended.set()
 
     def _keep(self, name: str, descriptor: int) -> None:

@@ -90,7 +90,8 @@ def plan(options: RunOptions) -> Plan:
         names = [one.service.name for one in found]
         missing = [name for name in options.only if name not in names]
         if missing:
-            raise NoService(f"--only {missing[0]}", hint=f"the services found are: {', '.join(names)}")
+            hint = f"the services found are: {', '.join(names)}"
+            raise NoService(f"--only {missing[0]}", hint=hint, fix="name one of those after --only")
         found = [one for one in found if one.service.name in options.only]
     services = [one.service for one in found]
     if options.only:
@@ -238,6 +239,8 @@ class _Server:
         async def close() -> None:
             for listener in self._listeners:
                 listener.close(connections)
+            for listener in self._listeners:
+                await listener.wait_closed()
             for protocol in self._protocols:
                 await protocol.finish()
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from evox.errors import DuplicatePort, DuplicateService, InvalidDeclaration
+from evox.errors import DuplicatePort, DuplicateService, InvalidDeclaration, InvalidOption
 from evox.services import Service
 
+LAST_PORT = 65535
 __all__ = ["assign_ports", "start_order", "validate"]
 
 
@@ -24,7 +25,7 @@ def validate(services: Sequence[Service], *, gateway: bool = False) -> None:
         service.compile()
         earlier = names.setdefault(service.name.replace("-", "_"), service)
         if earlier is not service:
-            raise DuplicateService(service.name, [earlier.place, service.place])
+            raise DuplicateService(service.name, [earlier.place, service.place], earlier.name)
         port = service.settings.port
         if port and not gateway:
             other = ports.setdefault(port, service)
@@ -87,6 +88,9 @@ def assign_ports(services: Sequence[Service], first: int, *, only: int | None = 
         else:
             while start in taken:
                 start += 1
+            if start > LAST_PORT:
+                why = f"there is no port left for service {service.name!r}"
+                raise InvalidOption("port", source="the command line or the configuration", why=why)
             ports[service.name] = start
             start += 1
     return ports

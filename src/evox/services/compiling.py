@@ -132,7 +132,8 @@ def _signature(handler: Callable[..., Any], *, bound: bool) -> inspect.Signature
         parameters = parameters[1:]
     for parameter in parameters:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise UnbindableParameter(name, f"{parameter} stands for any number of values; name each one", place)
+            why = f"{parameter} stands for any number of values"
+            raise UnbindableParameter(name, why, place, fix="name each value that a request may carry")
         if parameter.kind is parameter.POSITIONAL_ONLY:
             raise UnbindableParameter(
                 name, f"{parameter.name!r} is positional-only, and values are passed by name", place

@@ -138,6 +138,13 @@ class Service(Hooks, Endpoints):
             del self._rows[rows:], app.router.routes[routes:]
             raise
 
+    def take_endpoints(self, namespace: dict[str, Any]) -> None:
+        """Take the module-level endpoints of another module than the one it was made in."""
+        if namespace is not self._module:
+            waiting = pending(namespace)
+            self.declared.extend(waiting)
+            waiting.clear()
+
     def belongs_to(self, namespace: dict[str, Any]) -> bool:
         """Whether the service was made in the module with this namespace."""
         return self._module is namespace

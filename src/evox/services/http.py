@@ -229,7 +229,8 @@ def _bindable(row: Endpoint) -> None:
             alias = getattr(parameter.default, "alias", None)
             if alias is None or f"{{{alias}" not in row.path:
                 why = f"{parameter.name!r} is a Param(), but the path {row.path!r} has no {{{parameter.name}}}"
-                raise UnbindableParameter(row.name, why, row.place)
+                fix = f"write {{{parameter.name}}} into the path, or Query() instead of Param()"
+                raise UnbindableParameter(row.name, why, row.place, fix=fix)
 
 
 def _explain(row: Endpoint, error: Exception) -> UnbindableParameter | InvalidDeclaration:

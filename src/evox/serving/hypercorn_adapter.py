@@ -7,7 +7,7 @@ them hang at shutdown.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any
 
 import anyio
@@ -18,6 +18,7 @@ from hypercorn.protocol import ProtocolWrapper
 from hypercorn.typing import ConnectionState
 from hypercorn.utils import parse_socket_addr
 from starlette.types import ASGIApp
+from wsproto.events import CloseConnection
 
 from evox import events
 from evox.config import ServingSettings
@@ -134,7 +135,8 @@ class _Connection:
 
     async def _read(self) -> None:
         """Feed the protocol until either side is done, or nothing comes for too long."""
-        self._reading.deadline = anyio.current_time() + self._keep_alive
+        wait = LAST_CALL if self._context.terminated.is_set() else self._keep_alive
+        self._reading.deadline = anyio.current_time() + wait
         while not self._closing:
             data = None
             with self._reading:
@@ -229,6 +231,28 @@ class _Context:
         return anyio.current_time()
 
 
+def _record_close(send: Any) -> dict[str, Any]:
+    """Return what will hold the client's close code and reason, which hypercorn reads but does not tell the app."""
+    stream, closing = send.__self__, dict[str, Any]()
+    accept = stream.handshake.accept
+
+    def accept_and_watch(*args: Any) -> Any:
+        status, headers, connection = accept(*args)
+        events_of = connection.events
+
+        def events() -> Iterator[Any]:
+            for event in events_of():
+                if isinstance(event, CloseConnection) and not closing:
+                    closing.update(code=int(event.code), reason=event.reason or "")
+                yield event
+
+        connection.events = events
+        return status, headers, connection
+
+    stream.handshake.accept = accept_and_watch
+    return closing
+
+
 class _Tasks:
     """Hypercorn's task group interface: starts the app for a request, and the protocol's own tasks."""
 
@@ -239,8 +263,11 @@ class _Tasks:
         self, app: Any, config: Config, scope: Any, send: Callable[[Any], Awaitable[None]]
     ) -> Callable[[Any], Awaitable[None]]:
         sender, receiver = anyio.create_memory_object_stream[Any](config.max_app_queue_size)
+        closing = _record_close(send) if scope["type"] == "websocket" else None
 
         async def put(message: Any) -> None:
+            if closing and message["type"] == "websocket.disconnect":
+                message = {**message, **closing}
             try:
                 await sender.send(message)
             except (anyio.BrokenResourceError, anyio.ClosedResourceError):

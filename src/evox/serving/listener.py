@@ -72,12 +72,13 @@ class Listener:
         self._accept = accept
         self.service = service
         self._scope = anyio.CancelScope()
-        self._closed = False
+        self._closing = self._serving = False
+        self._closed = anyio.Event()
         self.address: tuple[str, int] = bound.getsockname()[:2]
         self.accepted = 0
 
     def __repr__(self) -> str:
-        return f"<Listener {self.url}{' closed' if self._closed else ''}>"
+        return f"<Listener {self.url}{' closed' if self._closed.is_set() else ''}>"
 
     @property
     def url(self) -> str:
@@ -87,27 +88,44 @@ class Listener:
 
     async def serve(self, connections: TaskGroup) -> None:
         """Accept until ``close``; each connection becomes a child of ``connections``."""
-        with self._scope:
-            while not self._closed:
-                await anyio.wait_readable(self._socket)
-                try:
-                    self._take(connections)
-                except OSError as error:
-                    if error.errno not in _EXHAUSTED:
-                        _log.warning("accept for %s failed: %s", self.service, error)
-                    await anyio.sleep(PAUSE)
+        if self._closing:
+            return
+        self._serving = True
+        try:
+            with self._scope:
+                while True:
+                    await anyio.wait_readable(self._socket)
+                    try:
+                        self._take(connections)
+                    except OSError as error:
+                        if error.errno not in _EXHAUSTED:
+                            _log.warning("accept for %s failed: %s", self.service, error)
+                        await anyio.sleep(PAUSE)
+        finally:
+            # Closed here, once the loop watches the descriptor no more: it may get a new owner at once.
+            self._end(connections)
 
     def close(self, connections: TaskGroup) -> None:
-        """Take what waits in the kernel's queue, then listen no more."""
-        if self._closed:
+        """Take what waits in the kernel's queue, then listen no more; ``wait_closed`` says when that is done."""
+        self._closing = True
+        self._scope.cancel()
+        if not self._serving:
+            self._end(connections)
+
+    async def wait_closed(self) -> None:
+        """Wait until the socket is closed."""
+        await self._closed.wait()
+
+    def _end(self, connections: TaskGroup) -> None:
+        if self._closed.is_set():
             return
-        self._closed = True
         try:
-            self._take(connections)
+            if self._closing:
+                self._take(connections)
         except OSError as error:
             _log.warning("connections waiting for %s were lost: %s", self.service, error)
-        self._scope.cancel()
         self._socket.close()
+        self._closed.set()
 
     def _take(self, connections: TaskGroup) -> None:
         while True:

@@ -4,10 +4,11 @@ The app runs in a task of the environment's nursery, so a response can be read w
 leaving early is seen by the app as its client going away.
 """
 
+import contextlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import anyio
 import httpx2
@@ -38,18 +39,17 @@ class AppTransport(httpx2.AsyncBaseTransport):
         """Send one request and return once its response has begun."""
         assert isinstance(request.stream, httpx2.AsyncByteStream)  # noqa: S101  an async client sends async bodies
         body = b"".join([chunk async for chunk in request.stream])
-        exchange = _Exchange(self._app, _http_scope(request), body)
+        exchange = _Exchange(self._app, _http_scope(request), body, raise_errors=self._raise)
         self._nursery.start_soon(exchange.run)
         try:
             await exchange.began.wait()
         except BaseException:
             exchange.leave()
             raise
-        if self._raise and exchange.status >= 500:
-            await exchange.ended.wait()  # an error is known only after the answer that was made of it
-            if exchange.errors:
-                exchange.leave()
-                raise exchange.errors[0]
+        if not exchange.answered:
+            exchange.leave()
+            exchange.raise_asked()
+            raise httpx2.RemoteProtocolError("the app ended without an answer", request=request)
         return httpx2.Response(exchange.status, headers=exchange.headers, stream=exchange)
 
 
@@ -74,8 +74,9 @@ def _http_scope(request: httpx2.Request) -> dict[str, Any]:
 class _Exchange(httpx2.AsyncByteStream):
     """One request and its response, which is read from here chunk by chunk."""
 
-    def __init__(self, app: ASGIApp, scope: dict[str, Any], body: bytes) -> None:
-        self._app, self._scope, self._body = app, scope, body
+    def __init__(self, app: ASGIApp, scope: dict[str, Any], body: bytes, *, raise_errors: bool) -> None:
+        self._app, self._scope, self._body, self._raise = app, scope, body, raise_errors
+        self.answered = self._complete = False
         self._sender, self._receiver = anyio.create_memory_object_stream[bytes](_BUFFER)
         self._gone = anyio.Event()
         self._sent = False
@@ -104,6 +105,16 @@ class _Exchange(httpx2.AsyncByteStream):
         with self._receiver:
             async for chunk in self._receiver:
                 yield chunk
+        if self._raise:
+            await self.ended.wait()  # an error may be known only after the answer that was made of it
+            self.raise_asked()
+        if not self._complete:
+            raise httpx2.RemoteProtocolError("the answer broke off: the app ended before its last part")
+
+    def raise_asked(self) -> None:
+        """Raise the app's own error, if the client asked for it."""
+        if self._raise and self.errors:
+            raise self.errors[0]
 
     async def aclose(self) -> None:
         self.leave()
@@ -117,6 +128,7 @@ class _Exchange(httpx2.AsyncByteStream):
 
     async def _send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            self.answered = True
             self.status, self.headers = message["status"], list(message.get("headers", []))
             self.began.set()
         elif message["type"] == "http.response.body":
@@ -126,6 +138,7 @@ class _Exchange(httpx2.AsyncByteStream):
                 except (anyio.BrokenResourceError, anyio.ClosedResourceError):
                     return
             if not message.get("more_body", False):
+                self._complete = True
                 self._sender.close()
 
 
@@ -151,11 +164,11 @@ class WebSocketSession:
 
     async def send_text(self, text: str) -> None:
         """Send a text message."""
-        await self._to_app.send({"type": "websocket.receive", "text": text})
+        await self._send({"type": "websocket.receive", "text": text})
 
     async def send_bytes(self, data: bytes) -> None:
         """Send a binary message."""
-        await self._to_app.send({"type": "websocket.receive", "bytes": data})
+        await self._send({"type": "websocket.receive", "bytes": data})
 
     async def receive(self) -> str | bytes:
         """Return the next message.
@@ -172,7 +185,7 @@ class WebSocketSession:
 
     async def close(self, code: int = 1000) -> None:
         """Leave."""
-        await self._to_app.send({"type": "websocket.disconnect", "code": code})
+        await self._send({"type": "websocket.disconnect", "code": code})
 
     async def accepted(self) -> None:
         """Wait until the app accepts.
@@ -183,6 +196,12 @@ class WebSocketSession:
         message = await self._next()
         if message["type"] != "websocket.accept":
             raise WebSocketClosed(message.get("code", 1000), message.get("reason") or "")
+
+    async def _send(self, message: Message) -> None:
+        try:
+            await self._to_app.send(message)
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            raise WebSocketClosed(1006) from None
 
     async def _next(self) -> Message:
         try:
@@ -202,8 +221,8 @@ async def websocket_session(
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
         "scheme": "ws",
-        "path": url.path,
-        "raw_path": quote(url.path).encode(),
+        "path": unquote(url.path),
+        "raw_path": url.path.encode(),
         "query_string": url.query.encode(),
         "root_path": "",
         "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
@@ -230,8 +249,8 @@ async def websocket_session(
     session = WebSocketSession(to_app, from_app)
     with to_app, from_app:
         await session.accepted()
-        yield session
         try:
-            await session.close()
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-            return
+            yield session
+        finally:
+            with contextlib.suppress(anyio.WouldBlock, anyio.BrokenResourceError, anyio.ClosedResourceError):
+                to_app.send_nowait({"type": "websocket.disconnect", "code": 1000})

@@ -15,7 +15,7 @@ import httpx2
 from anyio.abc import TaskGroup
 
 from evox import context
-from evox.config import Loaded, ServingSettings, Settings
+from evox.config import Loaded, ServingSettings, settings_of
 from evox.failures import causes
 from evox.orchestrator import Fleet, Host, validate
 from evox.services import Running, Scope, Service
@@ -94,10 +94,11 @@ class Env:
             self._listeners[name] = listener
             self._nursery.start_soon(listener.serve, connections, name=f"listener:{name}")
 
-    def close_listeners(self, connections: TaskGroup) -> None:
+    async def close_listeners(self, connections: TaskGroup) -> None:
         """Stop accepting."""
         for listener in self._listeners.values():
             listener.close(connections)
+            await listener.wait_closed()
 
 
 def _raise(error: Exception) -> None:
@@ -129,7 +130,7 @@ async def running(
         Exception: the real error of whatever failed, not a group of one.
     """
     validate(services)
-    loaded = Loaded(Settings(**(settings or {})), root or Path.cwd())
+    loaded = Loaded(settings_of(settings or {}, "running(settings=...)"), root or Path.cwd())
     on_error = _raise if raise_errors else None
     fleet = Fleet(services, Scope(loaded, on_job_error=on_error), on_failure=on_error)
     quick = loaded.settings.serving.model_copy(update={"drain_delay": 0.0, "stream_grace": 0.0, "drain_timeout": 1.0})
@@ -146,7 +147,7 @@ async def running(
                 finally:
                     with anyio.move_on_after(END, shield=True):
                         await stack.aclose()
-                        env.close_listeners(connections)
+                        await env.close_listeners(connections)
                         await fleet.drain(quick)
             connections.cancel_scope.cancel()  # every request has been answered or cut
     except BaseExceptionGroup as group:
