@@ -210,7 +210,9 @@ def _environment(environ: Mapping[str, str]) -> dict[str, Any]:
     try:
         return Source(Settings)()
     except SettingsError as error:
-        raise InvalidOption("EVOX_*", source="the environment", why=str(error.__cause__ or error)) from None
+        found = re.search(r'field "(\w+)"', str(error))
+        option = f"EVOX_{found[1].upper()}" if found else "EVOX_*"
+        raise InvalidOption(option, source="the environment", why=str(error.__cause__ or error)) from None
 
 
 def _unknown(environ: Mapping[str, str]) -> Iterable[str]:

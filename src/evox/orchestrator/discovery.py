@@ -48,13 +48,16 @@ class Found:
     why: str
 
 
-def discover(targets: Sequence[str], root: Path, *, configured: Sequence[str] = ()) -> list[Found]:
+def discover(
+    targets: Sequence[str], root: Path, *, configured: Sequence[str] = (), source: str = "[tool.evox]"
+) -> list[Found]:
     """Find and import services.
 
     Args:
         targets: From the command line: files, folders, modules, ``module:attribute``. They win.
         root: The project's folder.
         configured: ``[tool.evox] services``, used when no targets are given; the root itself when both are empty.
+        source: Where ``configured`` was written.
 
     Raises:
         TargetNotFound: if a target is not there.
@@ -65,7 +68,7 @@ def discover(targets: Sequence[str], root: Path, *, configured: Sequence[str] = 
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
     wanted = [(one, "named on the command line") for one in targets]
-    wanted = wanted or [(one, "listed in [tool.evox] services") for one in configured]
+    wanted = wanted or [(one, f"listed in {source} services") for one in configured]
     wanted = wanted or [(str(root), "found in the project")]
     found: dict[int, Found] = {}
     for target, why in wanted:
@@ -88,7 +91,7 @@ def _in_target(target: str, why: str, root: Path) -> Iterator[Found]:
         for file in _candidates(path):
             yield from _in_module(_import_file(file), f"{why}: creates a service at its top level", "")
     else:
-        yield from _in_module(_import_module(name, target), why, attribute)
+        yield from _in_module(_import_module(name, target, why), why, attribute)
 
 
 def _in_module(module: ModuleType, why: str, attribute: str) -> Iterator[Found]:
@@ -213,13 +216,13 @@ def _load_apart(path: Path) -> ModuleType:
     return module
 
 
-def _import_module(name: str, target: str) -> ModuleType:
+def _import_module(name: str, target: str, why: str) -> ModuleType:
     try:
         known = importlib.util.find_spec(name) is not None
     except (ImportError, ValueError):
         known = False
     if not known:
-        raise TargetNotFound(target)
+        raise TargetNotFound(target, why=f"{why}, but neither a file, a folder nor an importable module")
     return _guarded(name, name)
 
 

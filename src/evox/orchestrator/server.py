@@ -85,7 +85,8 @@ def plan(options: RunOptions) -> Plan:
     )
     root = find_root(first)
     loaded = load(root, host=options.host, backend=options.backend, gateway=options.gateway)
-    found = discover(options.targets, root, configured=loaded.settings.services)
+    source = loaded.sources.get("services", "[tool.evox]")
+    found = discover(options.targets, root, configured=loaded.settings.services, source=source)
     if options.only:
         names = [one.service.name for one in found]
         missing = [name for name in options.only if name not in names]

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from evox.errors import InvalidDeclaration, place_of
+from evox.errors import InvalidDeclaration, Place, place_of
 from evox.marks import mark, marks
 from evox.services.endpoint import Options, Route, methods_of, parse_options
-from evox.services.functions import make_route
+from evox.services.functions import caller, make_route
 
 __all__ = [
     "DELETE",
@@ -136,13 +136,10 @@ def controller_of(target: Any) -> ControllerSpec:
     spec: ControllerSpec | None = marks(target).get("Controller") if inspect.isclass(target) else None
     if spec is None:
         name = getattr(target, "__name__", repr(target))
-        raise InvalidDeclaration(
-            "controller",
-            name,
-            on="register_controller",
-            why='it has no @Controller("/prefix")',
-            place=place_of(target),
-        )
+        line = caller()
+        place = Place(line.f_code.co_filename, line.f_lineno)
+        why = 'it has no @Controller("/prefix") on it'
+        raise InvalidDeclaration("controller", name, on="register_controller", why=why, place=place)
     return spec
 
 
