@@ -145,7 +145,7 @@ class Host:
         running.on_ready, running.on_down = self._ready, self._down
         self.lifecycle.move(State.STARTING)
         context.enter_service(running)
-        lifespan = Lifespan(self._app, {})
+        lifespan = Lifespan(self._app, running.state)
         async with anyio.create_task_group() as group:
             await group.start(lifespan.run, name=f"svc:{self.service.name}/lifespan")
             self._report_started()

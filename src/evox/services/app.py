@@ -5,13 +5,15 @@ and under a TestClient. An existing app is adopted in place: it gets the same la
 client could see.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from inspect import Signature
 from typing import Any
 
 from fastapi import FastAPI, Request
+from fastapi.routing import iter_route_contexts
+from starlette.applications import Starlette
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route, request_response
+from starlette.routing import BaseRoute, Mount, request_response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from evox import context
@@ -82,8 +84,8 @@ class _Layer:
 def create_app(service: Declaration) -> FastAPI:
     """Make the app of a service, with its health routes before all others."""
     options = {"title": service.name, "version": service.version} | service.settings.fastapi
-    original = options.pop("lifespan", None)
     app = EvoxApp(**options)
+    original = app.router.lifespan_context if "lifespan" in options else None
     app.evox_service = service
     app.router.lifespan_context = lifespan_of(service, original)
     app.add_exception_handler(EvoxError, evox_error_handler)
@@ -110,9 +112,18 @@ def adopt(app: FastAPI, service: Declaration) -> None:
 
 def adopted_health(service: Declaration) -> dict[str, ASGIApp]:
     """Return what answers the health paths of an existing app. It gets no routes of ours, and its own win."""
-    own = {route.path for route in service.app.routes if isinstance(route, Route)}
+    own = set(_literal_paths(service.app))
     paths = health_paths(service.settings.health_path)
     return {path: request_response(_health(service, probe)) for path, probe in paths if path not in own}
+
+
+def _literal_paths(app: Starlette, prefix: str = "") -> Iterator[str]:
+    for route in iter_route_contexts(app.routes):
+        mount = route.original_route
+        if isinstance(mount, Mount) and isinstance(mount.app, Starlette):
+            yield from _literal_paths(mount.app, prefix + mount.path)
+        elif isinstance(mount, BaseRoute) and route.path is not None and "{" not in route.path:
+            yield prefix + route.path
 
 
 def health_paths(base: str) -> list[tuple[str, Probe]]:

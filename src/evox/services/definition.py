@@ -70,7 +70,7 @@ class Service(Hooks, Endpoints):
         self._compiling = False
         self._rows: list[Endpoint] = []
         self._keys: dict[tuple[str, str], Endpoint] = {}
-        self._foreign: Running | None = None
+        self._foreign: list[Running] = []
 
     def __repr__(self) -> str:
         return f"<Service {self.name!r}, {len(self.declared)} declarations>"
@@ -255,19 +255,18 @@ class Service(Hooks, Endpoints):
             found = scope.runtime.find(self)
             if found is not None:
                 return found
-        if self._foreign is None:
-            self._foreign = Running(self, Scope.of_project(self))
-        return self._foreign
+        if not self._foreign:
+            self._foreign.append(Running(self, Scope.of_project(self)))
+        return self._foreign[-1]
 
     def started_by(self, running: Running, *, hosted: bool) -> None:
         """Note that a life began: declarations from now on come too late."""
         self.compile()
         self._started = True
         if not hosted:
-            self._foreign = running
+            self._foreign.append(running)
 
     def stopped(self, running: Running) -> None:
         """Note that a life ended."""
         self._started = False
-        if self._foreign is running:
-            self._foreign = None
+        self._foreign = [one for one in self._foreign if one is not running]

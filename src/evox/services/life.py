@@ -22,7 +22,7 @@ from fastapi import FastAPI
 
 from evox import context
 from evox.errors import AsyncioOnly, EvoxError, Place, StartupFailed, StartupTimeout, place_of
-from evox.failures import root_cause
+from evox.failures import causes, root_cause
 from evox.runtime import Nursery, Runner, State, call, is_asyncio_only_error
 from evox.services.hooks import Hook
 from evox.services.mounted import Lifespan, Mounted
@@ -70,8 +70,19 @@ async def _unhosted(running: Running, app: Any, original: Lifespan | None) -> As
                 yield
             finally:
                 running.lifecycle.move(State.DRAINING)
+    except (ExceptionGroup, EvoxError) as error:
+        raise _own_error(running, error) from None
     finally:
         running.lifecycle.move(State.STOPPED)
+
+
+def _own_error(running: Running, error: Exception) -> BaseException:
+    """Return what another server is to see: for an existing app, the error that it would see without us."""
+    leaves = list(causes(error))
+    if len(leaves) > 1:
+        return error
+    leaf = leaves[0]
+    return leaf.__cause__ if running.service.adopted and isinstance(leaf, StartupFailed) and leaf.__cause__ else leaf
 
 
 class _Life:

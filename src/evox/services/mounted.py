@@ -4,8 +4,10 @@ Parents often run a mounted app's lifespan by hand for that reason, and running 
 start only once. So each is watched while the parent's own lifespan starts, and only those left over are entered.
 """
 
+import inspect
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from types import CellType
 from typing import Any, TypeAlias
 
 from fastapi.routing import iter_route_contexts
@@ -14,6 +16,7 @@ from starlette.routing import Mount
 
 __all__ = ["Lifespan", "Mounted"]
 
+SEARCHED = 200
 Lifespan: TypeAlias = Callable[[Any], AbstractAsyncContextManager[Any]]
 
 
@@ -59,11 +62,39 @@ class Mounted:
         """
         for path, sub in self._apps:
             original = self._originals[id(sub)]
-            if id(sub) in self._entered or original is parent:
+            if id(sub) in self._entered or _reaches(parent, original):
                 continue
             yield path, {}
             state = await stack.enter_async_context(original(sub))
             yield path, state or {}
+
+
+def _reaches(function: Any, wanted: Lifespan) -> bool:
+    """Whether a lifespan is made of another: FastAPI merges lifespans into closures, and users combine them by hand."""
+    seen: set[int] = set()
+    waiting = [function]
+    while waiting and len(seen) < SEARCHED:
+        one = waiting.pop()
+        if one is wanted or (inspect.ismethod(one) and one == wanted):
+            return True
+        if isinstance(one, list | tuple | set | frozenset):
+            waiting += one
+        if id(one) in seen or not callable(one):
+            continue
+        seen.add(id(one))
+        inner = inspect.unwrap(one)
+        waiting += [getattr(one, "__wrapped__", None), getattr(one, "func", None), inner]
+        waiting += [cell.cell_contents for cell in getattr(inner, "__closure__", None) or () if _filled(cell)]
+        names = getattr(getattr(inner, "__code__", None), "co_names", ())
+        waiting += [inner.__globals__.get(name) for name in names if hasattr(inner, "__globals__")]
+    return False
+
+
+def _filled(cell: CellType) -> bool:
+    try:
+        return cell.cell_contents is not None
+    except ValueError:
+        return False
 
 
 def _mounts(app: Any, seen: set[int]) -> Iterator[tuple[str, Starlette]]:
