@@ -7,5 +7,5 @@ import pytest
 
 @pytest.fixture(params=["trio", "asyncio"])
 def anyio_backend(request: pytest.FixtureRequest) -> Any:
-    """Return the loop: both, one after the other. Modules that want virtual time override it with ``virtual_trio()``."""
+    """Return the loop: both, one after the other. Modules with virtual time override it with ``virtual_trio()``."""
     return request.param

@@ -4,7 +4,7 @@ uv resolves, for every platform and every supported Python at once, and this scr
 the form of Rye's lock files, which pip, uv and rye all read. Versions already locked stay as they are
 wherever they still fit; ``--upgrade`` moves them to the newest that do. No index address ever enters a
 lock: each machine installs from the index it is set up with.
-"""  # noqa: INP001 - a script, not a package
+"""
 
 import argparse
 import re

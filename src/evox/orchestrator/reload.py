@@ -50,6 +50,7 @@ class _Child:
         self.channel = channel
         self.ready = anyio.Event()
         self.ended = anyio.Event()
+        self.superseded = False
 
     def end(self) -> None:
         if self.process.returncode is None:
@@ -63,6 +64,7 @@ class _Developer:
         self._current: _Child | None = None
         self._children: set[_Child] = set()
         self._ending = False
+        self._saves = 0
         self._stop_watching = anyio.Event()
 
     async def main(self) -> int:
@@ -96,8 +98,17 @@ class _Developer:
             group.start_soon(self._replace, group)
 
     async def _replace(self, group: TaskGroup) -> None:
+        for child in self._children:
+            if not child.ready.is_set():
+                child.superseded = True  # a later save is on its way
+                child.end()
+        self._saves += 1
+        mine = self._saves
         new = await self._start()
         self._children.add(new)
+        if mine != self._saves:
+            new.superseded = True
+            new.end()
         if self._ending:
             new.end()
         group.start_soon(self._listen, new)
@@ -109,7 +120,9 @@ class _Developer:
 
             race.start_soon(first, new.ready)
             race.start_soon(first, new.ended)
-        if new.ready.is_set() and not new.ended.is_set():
+        if new.superseded:
+            new.end()
+        elif new.ready.is_set() and not new.ended.is_set():
             old, self._current = self._current, new
             if old is not None:
                 old.end()

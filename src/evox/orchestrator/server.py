@@ -85,7 +85,7 @@ def plan(options: RunOptions) -> Plan:
     )
     root = find_root(first)
     loaded = load(root, host=options.host, backend=options.backend, gateway=options.gateway)
-    source = loaded.sources.get("services", "[tool.evox]")
+    source = loaded.sources.get("services", "[tool.evox]").removesuffix(" in pyproject.toml")
     found = discover(options.targets, root, configured=loaded.settings.services, source=source)
     if options.only:
         names = [one.service.name for one in found]
