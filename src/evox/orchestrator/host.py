@@ -137,7 +137,8 @@ class Host:
         await self._given_up.wait()
 
     async def _life(self) -> None:
-        if self._stop.is_set():
+        if self._stop.is_set() or self.lifecycle.state is State.DRAINING:
+            await self._stop.wait()  # told to end while waiting for a restart: there will be none
             return
         if self._running.nursery is not None or self.lifecycle.started:
             self._running = Running(self.service, self._scope, self.lifecycle)
@@ -172,7 +173,7 @@ class Host:
         cause = root_cause(error)
         name = self.service.name
         if self._stop.is_set() or self.lifecycle.state is State.DRAINING:  # too late for a restart
-            self.stop_error = error
+            self.stop_error = error if self._stop.is_set() else None
             _log.error("shutdown of %s failed\n%s", name, describe(error), exc_info=error)
             if self._on_failure is not None:
                 self._on_failure(error)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
 import anyio
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.dependencies.utils import get_dependant
 from fastapi.exceptions import FastAPIError
@@ -24,7 +24,7 @@ from evox.runtime import is_async, is_asyncio_only_error
 from evox.services import results
 from evox.services.call import Call, current_call
 from evox.services.endpoint import Endpoint
-from evox.services.injection import Injected, marker_of
+from evox.services.injection import marker_of
 from evox.services.pipeline import Inner, Pipeline, compile_pipeline
 from evox.services.steps import STEPS
 
@@ -205,20 +205,13 @@ def _injected(signature: inspect.Signature) -> inspect.Signature:
             parameters.append(parameter)
             continue
         kept = parameter.empty if parameter.default is marker else parameter.default
-        annotation = Annotated[Any, Depends(_resolver(marker))]
+        annotation = Annotated[Any, marker]
         parameters.append(parameter.replace(annotation=annotation, default=kept))
     return signature.replace(parameters=sorted(parameters, key=_order))
 
 
 def _order(parameter: inspect.Parameter) -> tuple[bool, bool]:
     return parameter.kind is parameter.KEYWORD_ONLY, parameter.default is not parameter.empty
-
-
-def _resolver(marker: Injected[Any]) -> Callable[[], Coroutine[Any, Any, Any]]:
-    async def resolve() -> Any:
-        return context.current_service(repr(marker)).resolve(marker)
-
-    return resolve
 
 
 def _bindable(row: Endpoint) -> None:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Generic, TypeVar, cast, get_args, get_origin, get_type_hints, overload
 
+from fastapi import params
 from pydantic import BaseModel, ValidationError
 
 from evox.context import current_service, maybe_service
@@ -42,19 +43,24 @@ class Key:
         return f"inject.{self.kind}({self.name!r})"
 
 
-class Injected(Generic[T]):
-    """A value that will be there when a call runs; made by ``inject(...)`` outside a running service."""
+class Injected(params.Depends, Generic[T]):
+    """A value that will be there when a call runs; made by ``inject(...)`` outside a running service.
 
-    __slots__ = ("_key",)
+    It is a FastAPI dependency, so it may also stand in a dependency's parameters, a WebSocket's, and an existing app's.
+    """
 
     def __init__(self, key: Key) -> None:
-        self._key = key
+        async def resolve() -> Any:
+            return current_service(str(key)).resolve(key)
+
+        super().__init__(dependency=resolve)
+        object.__setattr__(self, "_key", key)
 
     def __repr__(self) -> str:
         return f"<{self._key}>"
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
+        if name.startswith("_"):
             raise AttributeError(name)
         raise OutsideRuntime(str(self._key))
 
@@ -340,7 +346,7 @@ def _key_of(thing: Any) -> Key:
     if isinstance(thing, Key):
         return thing
     if isinstance(thing, Injected):
-        return thing._key  # noqa: SLF001  the marker hides its key from everyone but this module
+        return cast("Key", thing._key)  # noqa: SLF001  the marker hides its key from everyone but this module
     if not inspect.isclass(thing):
         raise NotInjectable(repr(thing), "it is not a type")
     return Key("type", thing)

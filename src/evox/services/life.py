@@ -230,8 +230,10 @@ class _Life:
             # Shielded by itself too: the task group of a user's lifespan may have failed and cancel what came after it.
             with anyio.CancelScope(shield=True, deadline=self._ending.deadline):
                 await call(hook.function, threads=self._running.threads, abandon=True)
-        except Exception:  # noqa: BLE001  logged; the other hooks must run
+        except Exception as error:  # noqa: BLE001  logged; the other hooks must run
             _log.exception("shutdown hook %r of %s failed", hook.name, self._running.name)
+            if self._running.runtime.on_job_error is not None:
+                self._running.runtime.on_job_error(error)  # raises it in tests
 
     async def _watch(self, runner: Runner) -> None:
         context.enter_service(self._running)

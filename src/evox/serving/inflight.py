@@ -93,7 +93,10 @@ class Inflight:
         """
         self._refusing, self._retry_after = state, retry_after
         for one in self._open:
-            one.scope.cancel()
+            if one.started and one.kind is Kind.REQUEST:
+                one.scope.deadline = anyio.current_time() + LAST_WORD  # its answer is on the way: let it arrive
+            else:
+                one.scope.cancel()
 
     def begin_drain(self) -> None:
         """Ask clients to go elsewhere: ``Connection: close`` on answers, 1001 to WebSockets. Requests go on."""

@@ -59,28 +59,45 @@ class Opened:
 class Http(Opened):
     """An HTTP request."""
 
-    __slots__ = ("_closes",)
+    __slots__ = ("_closes", "_headers", "_read")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         super().__init__(Kind.REQUEST, scope, receive, send)
         self._closes: bool | None = None if scope.get("http_version", "1.1").startswith("1") else False
+        self._headers = scope.get("headers", ())
+        self._read = False
 
     def end_soon(self) -> None:
         """Ask for the connection to be closed after the answer. HTTP/2 has no such header; its connection is told."""
         if self._closes is None:
             self._closes = True
 
+    async def receive(self) -> Message:
+        """Return the client's next message, and note the end of its body."""
+        message = await self._receive()
+        self._read = self._read or not message.get("more_body", False)
+        return message
+
     async def send(self, message: Message) -> None:
         """Send the app's message, and note how far the answer is."""
         if message["type"] == "http.response.start":
             self.started, self.status = True, message["status"]
-            if self._closes:
+            if self._closes or (self._closes is None and self._leaves_body()):
                 message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
         elif message["type"] == "http.response.body":
             # Once complete it is an ordinary request again: what still runs are FastAPI's background tasks.
             self.finished = not message.get("more_body", False)
             self.kind = Kind.REQUEST if self.finished else Kind.STREAM
         await self._send(message)
+
+    def _leaves_body(self) -> bool:
+        """Whether a body is left unread: the connection cannot be used again then, and the client has to know."""
+        if self._read:
+            return False
+        return any(
+            name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+            for name, value in self._headers
+        )
 
 
 class WebSocket(Opened):

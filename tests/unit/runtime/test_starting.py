@@ -148,9 +148,17 @@ async def test_R3_the_nth_shutdown_hook_runs_only_if_the_nth_startup_hook_succee
 
 async def test_R3_a_shutdown_hook_that_fails_is_logged_and_the_others_run(caplog: pytest.LogCaptureFixture) -> None:
     log: list[str] = []
-    await started(hooks(log, "down 3"))
+    await started(hooks(log, "down 3"), raise_errors=False)
     assert log[3:] == ["down 4", "down 3", "down 2", "down 1"]
     assert [record.levelname for record in caplog.records if record.name == "evox.lifecycle"] == ["ERROR"]
+
+
+async def test_R3_a_shutdown_hook_that_fails_fails_the_test_after_the_others_ran() -> None:
+    """It passed in silence: nobody reads the log of a green test."""
+    log: list[str] = []
+    with pytest.raises(ValueError, match="down 3"):
+        await started(hooks(log, "down 3"))
+    assert log[3:] == ["down 4", "down 3", "down 2", "down 1"]
 
 
 async def test_R4_sync_hooks_run_in_threads_and_async_ones_do_not() -> None:

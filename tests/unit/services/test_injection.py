@@ -98,7 +98,7 @@ def by_call() -> Callable[..., Any]:
 
 
 def by_default() -> Callable[..., Any]:
-    async def handle(repo: Repo = inject(Repo)) -> bool:  # noqa: B008
+    async def handle(repo: Repo = inject(Repo)) -> bool:
         return repo is inject(Repo)
 
     return handle

@@ -77,7 +77,7 @@ def by_functions() -> Service:
         return [x_token, session]
 
     @svc.post("/form")
-    async def form(name: str = Form(), upload: UploadFile = File()) -> Any:  # noqa: B008
+    async def form(name: str = Form(), upload: UploadFile = File()) -> Any:
         return [name, upload.filename, (await upload.read()).decode()]
 
     @svc.get("/plain")
@@ -119,7 +119,7 @@ def by_class() -> Service:
             return [x_token, session]
 
         @POST("/form")
-        async def form(self, name: str = Form(), upload: UploadFile = File()) -> Any:  # noqa: B008
+        async def form(self, name: str = Form(), upload: UploadFile = File()) -> Any:
             return [name, upload.filename, (await upload.read()).decode()]
 
         @GET("/plain")
