@@ -115,12 +115,6 @@ class Endpoint:
     def __hash__(self) -> int:
         return hash((self.name, self.path, self.methods))
 
-    def cancels_on_disconnect(self, method: str) -> bool:
-        """Whether the handler is cancelled when its client leaves: as declared, else for GET and HEAD only."""
-        if self.on_disconnect is not None:
-            return self.on_disconnect == "cancel"
-        return method in ("GET", "HEAD")
-
 
 def parse_options(given: Options, *, on: str, place: Place | None = None) -> Options:
     """Check a route decorator's options and bring them into their final form.
