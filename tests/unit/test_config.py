@@ -133,7 +133,7 @@ def test_the_line_is_that_of_our_table_when_another_table_has_the_same_name(
 
 def test_an_unknown_option_like_nothing_known_lists_what_there_is(project: Write) -> None:
     error = refused(UnknownOption, lambda: project(toml="[serving]\nzzz = 1\n"))
-    assert "backlog, drain_delay, drain_timeout" in error.fix
+    assert "one of: backlog, body_bytes, body_rate" in error.fix
 
 
 def test_an_unknown_nested_variable_is_refused_and_the_environment_named(project: Write) -> None:

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import asyncclick as click
 
@@ -18,19 +19,11 @@ __all__ = ["command"]
 @click.option("--port", type=click.IntRange(0, 65535), help="Port of the gateway, of the one service, or of the first.")
 @click.option("--backend", type=click.Choice(["auto", "trio", "asyncio"]), help="Event loop.  [default: auto]")
 @click.option("--gateway", is_flag=True, default=None, help="All services under one port, each below its name.")
+@click.option("--certfile", type=click.Path(resolve_path=True), help="Certificate chain in PEM; turns TLS on.")
+@click.option("--keyfile", type=click.Path(resolve_path=True), help="Its private key, if not in --certfile.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON event a line instead of text.")
 @click.option("--trace", is_flag=True, help="Show whole tracebacks.")
-def command(
-    targets: tuple[str, ...],
-    dev: bool,
-    only: tuple[str, ...],
-    host: str | None,
-    port: int | None,
-    backend: str | None,
-    gateway: bool | None,
-    as_json: bool,
-    trace: bool,
-) -> Callable[[], int]:
+def command(targets: tuple[str, ...], dev: bool, **given: Any) -> Callable[[], int]:
     """Run services: in this project, or in the files, folders or modules named (module:attribute picks one)."""
     if dev and "EVOX_HANDOVER" not in os.environ:
         return lambda: _develop(targets)
@@ -39,11 +32,11 @@ def command(
         from evox.errors import EvoxError
         from evox.orchestrator import Console, Handover, RunOptions, plan, serve
 
-        options = RunOptions(targets, only, host, port, backend, gateway, as_json, dev, trace)
+        options = RunOptions(targets=targets, dev=dev, **given)
         try:
             planned = plan(options)
         except EvoxError as error:
-            Console(as_json=as_json, trace=trace).error(error)
+            Console(as_json=options.as_json, trace=options.trace).error(error)
             return error.exit_code
         return serve(planned, handover=Handover(os.environ))
 

@@ -50,7 +50,8 @@ class Host:
         self._health = adopted_health(service) if service.adopted else {}
         self._app = service.app
         served = self._answer if self._health else self._app
-        self.inflight = Inflight(served, service=service.name, exempt=paths, on_error=on_request_error)
+        limits = scope.loaded.settings.serving
+        self.inflight = Inflight(served, service=service.name, limits=limits, exempt=paths, on_error=on_request_error)
         self._scope = scope
         self._on_failure = on_failure
         self._stop = anyio.Event()

@@ -8,8 +8,9 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,7 +40,7 @@ from evox.runtime import (
     watch_signals,
 )
 from evox.services import Scope, Service
-from evox.serving import ConnectionProtocol, HypercornProtocol, Listener, bind
+from evox.serving import Port, bind, tls_of
 
 __all__ = ["Plan", "RunOptions", "plan", "serve"]
 
@@ -57,6 +58,8 @@ class RunOptions:
     port: int | None = None
     backend: str | None = None
     gateway: bool | None = None
+    certfile: str | None = None
+    keyfile: str | None = None
     as_json: bool = False
     dev: bool = False
     trace: bool = False
@@ -70,6 +73,7 @@ class Plan:
     loaded: Loaded
     found: Sequence[Found]
     loop: Choice
+    tls: ssl.SSLContext | None = None
     notes: Sequence[str] = field(default=())
 
 
@@ -84,7 +88,10 @@ def plan(options: RunOptions) -> Plan:
         Path(),
     )
     root = find_root(first)
-    loaded = load(root, host=options.host, backend=options.backend, gateway=options.gateway)
+    given = {"certfile": options.certfile, "keyfile": options.keyfile}
+    serving = {name: value for name, value in given.items() if value is not None}
+    loaded = load(root, host=options.host, backend=options.backend, gateway=options.gateway, serving=serving or None)
+    tls = tls_of(loaded)
     source = loaded.sources.get("services", "[tool.evox]").removesuffix(" in pyproject.toml")
     found = discover(options.targets, root, configured=loaded.settings.services, source=source)
     if options.only:
@@ -105,7 +112,7 @@ def plan(options: RunOptions) -> Plan:
     source = loaded.sources.get("backend", "the default")
     loop = choose(loaded.settings.backend, source=source, asyncio_because=[*imported, *adopted])
     notes = [f"{name} in the environment is not an option of Evox" for name in loaded.unknown_environment]
-    return Plan(options, loaded, found, loop, notes)
+    return Plan(options, loaded, found, loop, tls, notes)
 
 
 def serve(what: Plan, *, handover: Handover | None = None) -> int:
@@ -138,8 +145,7 @@ class _Server:
         self._settings = what.loaded.settings
         self._fleet: Fleet
         self._report = DrainReport()
-        self._protocols: list[ConnectionProtocol] = []
-        self._listeners: list[Listener] = []
+        self._ports: list[Port] = []
         self._started = self._given_up = False
         self._ending = anyio.Event()
 
@@ -175,13 +181,17 @@ class _Server:
 
     async def _serve(self, sockets: Mapping[str, socket.socket], nursery: TaskGroup, connections: TaskGroup) -> None:
         for name, bound in sockets.items():
-            listener = self._listener(name, bound)
-            nursery.start_soon(listener.serve, connections, name=f"listener:{name}")
+            port = self._port(name, bound, connections)
+            nursery.start_soon(port.serve, name=f"listener:{name}")
         self._started = True
         self._announce()
         self._handover.ready()
         self._given_up = await self._wait_end()
-        self._report = await self._fleet.drain(self._drain_settings(), close_listeners=self._close(connections))
+        for port in self._ports:
+            nursery.start_soon(port.leave_soon)
+        self._report = await self._fleet.drain(self._drain_settings(), close_listeners=self._close)
+        for port in self._ports:
+            port.abort()
         self._end_if_stuck(stopped=await self._fleet.stop())
 
     def _bind(self) -> Mapping[str, socket.socket]:
@@ -203,13 +213,12 @@ class _Server:
             raise
         return bound
 
-    def _listener(self, name: str, bound: socket.socket) -> Listener:
+    def _port(self, name: str, bound: socket.socket, connections: TaskGroup) -> Port:
         app: ASGIApp = Gateway(self._fleet.hosts) if self._settings.gateway else self._fleet.host(name)
-        protocol: ConnectionProtocol = HypercornProtocol(app, self._settings.serving, service=name)
-        listener = Listener(bound, protocol.serve, service=name)
-        self._protocols.append(protocol)
-        self._listeners.append(listener)
-        return listener
+        serving = self._settings.serving
+        port = Port(bound, app, serving, service=name, connections=connections, tls=self._plan.tls)
+        self._ports.append(port)
+        return port
 
     async def _wait_end(self) -> bool:
         """Wait for the first signal, or until every service has been given up; return whether it was the latter."""
@@ -236,16 +245,10 @@ class _Server:
             group.start_soon(orphaned)
         return ended[0]
 
-    def _close(self, connections: TaskGroup) -> Callable[[], Awaitable[None]]:
-        async def close() -> None:
-            for listener in self._listeners:
-                listener.close(connections)
-            for listener in self._listeners:
-                await listener.wait_closed()
-            for protocol in self._protocols:
-                await protocol.finish()
-
-        return close
+    async def _close(self) -> None:
+        async with anyio.create_task_group() as group:
+            for port in self._ports:
+                group.start_soon(port.close)
 
     def _drain_settings(self) -> ServingSettings:
         if not self._plan.options.dev:
@@ -270,7 +273,7 @@ class _Server:
         return DRAIN_EXCEEDED
 
     def _announce(self) -> None:
-        urls = {listener.service: listener.url for listener in self._listeners}
+        urls = {port.service: port.url for port in self._ports}
         rows = []
         for one in self._plan.found:
             service = one.service

@@ -2,7 +2,7 @@
 
 from evox.services.app import adopted_health, health_paths
 from evox.services.builder import ServiceBuilder, service
-from evox.services.call import Call, current_call
+from evox.services.call import OPENED, Call, current_call
 from evox.services.controllers import DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT, Controller
 from evox.services.definition import Service
 from evox.services.endpoint import Endpoint, Parameter
@@ -16,6 +16,7 @@ __all__ = [
     "DELETE",
     "GET",
     "HEAD",
+    "OPENED",
     "OPTIONS",
     "PATCH",
     "POST",

@@ -5,11 +5,13 @@ The pipeline's steps all take the call; nothing about HTTP is in it but what cam
 
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from evox.services.endpoint import Endpoint
 
-__all__ = ["Call", "Origin", "current_call"]
+__all__ = ["OPENED", "Call", "Origin", "current_call"]
+
+OPENED: Final = "evox.opened"  # where the server keeps the open request, among the extensions of an ASGI scope
 
 Origin: TypeAlias = Literal["http", "internal"]
 

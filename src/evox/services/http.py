@@ -22,7 +22,7 @@ from evox import context, events
 from evox.errors import AsyncioOnly, InvalidDeclaration, UnbindableParameter, place_of
 from evox.runtime import is_async, is_asyncio_only_error
 from evox.services import results
-from evox.services.call import Call, current_call
+from evox.services.call import OPENED, Call, current_call
 from evox.services.endpoint import Endpoint
 from evox.services.injection import marker_of
 from evox.services.pipeline import Inner, Pipeline, compile_pipeline
@@ -30,6 +30,7 @@ from evox.services.steps import STEPS
 
 __all__ = ["EvoxRoute", "add_routes"]
 
+_LEFT = 499  # what logs of servers call an answer that its client did not wait for
 _RESPONSE = "evox_response"
 _NO_FIELD = "Invalid args for response field"  # how FastAPI's message begins, for parameters too
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -66,6 +67,9 @@ class EvoxRoute(APIRoute):
             await super().handle(scope, receive, send)
             return
         status, began, ended = 500, anyio.current_time(), None
+        opened = scope.get("extensions", {}).get(OPENED)
+        if opened is not None:
+            opened.on_disconnect = self.endpoint.__evox_row__.on_disconnect  # type: ignore[attr-defined]
 
         async def watching(message: Message) -> None:
             nonlocal status, ended
@@ -81,6 +85,8 @@ class EvoxRoute(APIRoute):
             service = context.maybe_service()
             took = (ended or anyio.current_time()) - began
             name = service.name if service is not None else ""
+            if ended is None and opened is not None and opened.left:
+                status = _LEFT
             events.notify(events.CallFinished(name, self.name, "http", status, took))
 
 

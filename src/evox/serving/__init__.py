@@ -1,13 +1,19 @@
 """Sockets <-> ASGI."""
 
+from evox.serving.client import Client
+from evox.serving.complaints import Complaints, Reason
 from evox.serving.hypercorn_adapter import HypercornProtocol
 from evox.serving.inflight import Inflight, InflightStatistics
 from evox.serving.lifespan import Lifespan
 from evox.serving.listener import Listener, bind
 from evox.serving.opened import Kind
-from evox.serving.protocol import ConnectionProtocol
+from evox.serving.port import Port
+from evox.serving.protocol import ConnectionProtocol, ServingStatistics
+from evox.serving.tls import tls_of
 
 __all__ = [
+    "Client",
+    "Complaints",
     "ConnectionProtocol",
     "HypercornProtocol",
     "Inflight",
@@ -15,5 +21,9 @@ __all__ = [
     "Kind",
     "Lifespan",
     "Listener",
+    "Port",
+    "Reason",
+    "ServingStatistics",
     "bind",
+    "tls_of",
 ]

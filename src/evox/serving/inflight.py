@@ -1,8 +1,8 @@
 """Inflight: the requests that one service is answering, each under a cancel scope of its own.
 
 This is the door between sockets and app. It knows how many requests run, asks clients to go elsewhere while the service
-drains, answers 503 while it is down, and can cut what does not end. It is ASGI on both sides and costs a request no
-task.
+drains, answers 503 while it is down, holds clients to their limits, and cuts what does not end. It is ASGI on both
+sides and costs a request no task.
 """
 
 import logging
@@ -13,10 +13,12 @@ import anyio
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
+from evox.config import ServingSettings
 from evox.errors import ServiceUnavailable
 from evox.failures import describe
-from evox.services import problem_of
-from evox.serving.opened import Http, Kind, Opened, WebSocket
+from evox.services import problem, problem_of
+from evox.serving.complaints import Complaints, Reason
+from evox.serving.opened import Http, Kind, Opened, Refusal, WebSocket
 
 __all__ = ["Inflight", "InflightStatistics"]
 
@@ -27,7 +29,20 @@ LAST_WORD = 1.0
 
 @dataclass(frozen=True, slots=True)
 class InflightStatistics:
-    """Requests open now by kind, and totals since the start."""
+    """Requests open now by kind, and totals since the start.
+
+    Attributes:
+        requests: Ordinary requests open now.
+        streams: Answers that come in parts, open now.
+        websockets: WebSockets open now.
+        total: Requests that were taken.
+        refused: Answered 503, because the service was not ready.
+        failed: Ended by an error that the app did not turn into an answer.
+        cut: Ended by a drain.
+        left: Left by their client before the answer was complete.
+        too_large: Refused with 413.
+        too_slow: Refused with 408, because the body came too slowly.
+    """
 
     requests: int
     streams: int
@@ -36,6 +51,9 @@ class InflightStatistics:
     refused: int
     failed: int
     cut: int
+    left: int
+    too_large: int
+    too_slow: int
 
 
 class Inflight:
@@ -44,6 +62,7 @@ class Inflight:
     Args:
         app: The ASGI app.
         service: The service's name, for answers and logs.
+        limits: What a client may do.
         exempt: Paths answered in every state: health.
         on_error: Called with each error that the app did not turn into an answer; tests raise it.
         on_answer: Called with label, status and seconds of each HTTP answer; None in production.
@@ -54,12 +73,15 @@ class Inflight:
         app: ASGIApp,
         *,
         service: str,
+        limits: ServingSettings | None = None,
         exempt: Collection[str] = (),
         on_error: Callable[[Exception], None] | None = None,
         on_answer: Callable[[str, int, float], None] | None = None,
     ) -> None:
         self._app = app
         self._service = service
+        self._limits = limits or ServingSettings()
+        self._complaints = Complaints(service)
         self._exempt = frozenset(exempt)
         self._on_error = on_error
         self.on_answer = on_answer
@@ -68,7 +90,7 @@ class Inflight:
         self._retry_after = 1.0
         self._draining = False
         self._idle = anyio.Event()
-        self._total = self._refused = self._failed = self._cut = 0
+        self._total = self._refused = self._failed = self._cut = self._left = 0
 
     def __repr__(self) -> str:
         return f"<Inflight {self._service!r}, {len(self._open)} open>"
@@ -77,7 +99,11 @@ class Inflight:
         """Return what is open now, and totals."""
         kinds = [one.kind for one in self._open]
         counts = (kinds.count(Kind.REQUEST), kinds.count(Kind.STREAM), kinds.count(Kind.WEBSOCKET))
-        return InflightStatistics(*counts, self._total, self._refused, self._failed, self._cut)
+        totals = (self._total, self._refused, self._failed, self._cut, self._left)
+        said = self._complaints.counts
+        return InflightStatistics(
+            *counts, *totals, said.get(Reason.BODY_TOO_LARGE, 0), said.get(Reason.BODY_TOO_SLOW, 0)
+        )
 
     def admit(self) -> None:
         """Answer requests from now on."""
@@ -129,20 +155,28 @@ class Inflight:
         if self._refusing is not None and path not in self._exempt:
             await self._refuse(scope, receive, send, self._refusing)
             return
-        one: Opened = (WebSocket if scope["type"] == "websocket" else Http)(scope, receive, send)
+        one: Http | WebSocket
+        if scope["type"] == "websocket":
+            one = WebSocket(scope, receive, send)
+        else:
+            one = Http(scope, receive, send, self._limits)
+            one.watch()
         if self._draining:
             one.end_soon()
         self._open.add(one)
         self._total += 1
         try:
             with one.scope:
-                await self._run(one, scope)
-            if one.scope.cancelled_caught and not one.finished:
+                if isinstance(one, WebSocket) or one.refusal is None:
+                    await self._run(one, scope)
+            if not one.finished and (one.scope.cancelled_caught or (isinstance(one, Http) and one.refusal)):
                 await self._last_word(one, scope, receive, send)
         finally:
             self._open.discard(one)
             if not self._open:
                 self._idle.set()
+            if isinstance(one, Http) and one.left:
+                self._left += 1
             if self.on_answer is not None and one.status:
                 self.on_answer(one.label, one.status, anyio.current_time() - one.began)
 
@@ -163,13 +197,29 @@ class Inflight:
                 await one.send({"type": "http.response.start", "status": 500, "headers": [(b"content-length", b"0")]})
                 await one.send({"type": "http.response.body", "body": b""})
 
-    async def _last_word(self, one: Opened, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _last_word(self, one: Http | WebSocket, scope: Scope, receive: Receive, send: Send) -> None:
         """Tell the client of a cut request as much as can still be said, for at most a second."""
         with anyio.move_on_after(LAST_WORD):
-            if isinstance(one, WebSocket) and one.started:
-                await one.go_away()
-            elif isinstance(one, Http) and not one.started:
+            if isinstance(one, WebSocket):
+                if one.started:
+                    await one.go_away()
+            elif one.refusal is not None:
+                await self._blame(one, one.refusal, scope, receive)
+            elif not one.started and not one.left:
                 await self._refuse(scope, receive, send, self._refusing or "draining")
+
+    async def _blame(self, one: Http, why: Refusal, scope: Scope, receive: Receive) -> None:
+        """Refuse a request for what its client does. The connection is closed, as the rest of the body is not read."""
+        peer = ":".join(str(part) for part in scope.get("client") or ("unknown",))
+        if why is Refusal.TOO_LARGE:
+            reason, limit = Reason.BODY_TOO_LARGE, f"more than {self._limits.body_bytes} bytes"
+        else:
+            reason, limit = Reason.BODY_TOO_SLOW, f"slower than {self._limits.body_rate} bytes a second"
+        self._complaints.note(reason, peer, one.label)
+        if not one.started:
+            title = "Content Too Large" if why is Refusal.TOO_LARGE else "Request Timeout"
+            response = problem(why.value, title, detail=f"the body is {limit}")
+            await response(scope, receive, one.send)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send, state: str) -> None:
         self._refused += 1

@@ -47,6 +47,7 @@ def bind(host: str, port: int, *, service: str, backlog: int = 2048) -> socket.s
     try:
         if os.name == "posix":
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _watch_peers(bound)
         bound.bind(address)
         bound.listen(backlog)
         bound.setblocking(False)
@@ -58,6 +59,17 @@ def bind(host: str, port: int, *, service: str, backlog: int = 2048) -> socket.s
     return bound
 
 
+def _watch_peers(bound: socket.socket) -> None:
+    """Have the kernel ask whether a silent client still exists; accepted connections inherit it.
+
+    A client whose machine or network is gone sends neither FIN nor RST, and a handler would wait for ever.
+    """
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, name):  # Linux and newer macOS
+            bound.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
 class Listener:
     """Accepts connections on one bound socket.
 
@@ -65,12 +77,14 @@ class Listener:
         bound: From ``bind``; closed by ``close``.
         accept: Serves one connection to its end. It must not raise.
         service: Whose socket it is, for logs.
+        secure: Whether clients are to speak TLS.
     """
 
-    def __init__(self, bound: socket.socket, accept: Accept, *, service: str) -> None:
+    def __init__(self, bound: socket.socket, accept: Accept, *, service: str, secure: bool = False) -> None:
         self._socket = bound
         self._accept = accept
         self.service = service
+        self._scheme = "https" if secure else "http"
         self._scope = anyio.CancelScope()
         self._closing = self._serving = False
         self._closed = anyio.Event()
@@ -84,7 +98,7 @@ class Listener:
     def url(self) -> str:
         """Where it listens, e.g. ``"http://127.0.0.1:8001"``."""
         host, port = self.address
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return f"{self._scheme}://[{host}]:{port}" if ":" in host else f"{self._scheme}://{host}:{port}"
 
     async def serve(self, connections: TaskGroup) -> None:
         """Accept until ``close``; each connection becomes a child of ``connections``."""

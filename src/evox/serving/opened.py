@@ -7,11 +7,17 @@ WebSocket is told when it next receives or sends, so that telling it needs no ta
 from enum import Enum
 
 import anyio
+import anyio.lowlevel
 from starlette.types import Message, Receive, Scope, Send
 
-__all__ = ["GOING_AWAY", "Http", "Kind", "Opened", "WebSocket"]
+from evox.config import ServingSettings
+from evox.services import OPENED
+from evox.serving.client import client_of
+
+__all__ = ["GOING_AWAY", "Http", "Kind", "Opened", "Refusal", "WebSocket"]
 
 GOING_AWAY = 1001  # RFC 6455 section 7.4.1
+_SAFE = frozenset({"GET", "HEAD"})  # nothing is lost when they are cancelled
 
 
 class Kind(Enum):
@@ -20,6 +26,13 @@ class Kind(Enum):
     REQUEST = "request"
     STREAM = "stream"
     WEBSOCKET = "websocket"
+
+
+class Refusal(Enum):
+    """Why a request is refused for what its client does."""
+
+    TOO_LARGE = 413
+    TOO_SLOW = 408
 
 
 class Opened:
@@ -57,15 +70,49 @@ class Opened:
 
 
 class Http(Opened):
-    """An HTTP request."""
+    """An HTTP request, within the limits of what a client may do.
 
-    __slots__ = ("_closes", "_headers", "_read")
+    Attributes:
+        refusal: Why the request itself is refused, once it is.
+        left: Whether the client left before its answer was complete.
+        on_disconnect: What its endpoint says about a client that leaves; None: its method decides.
+    """
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    __slots__ = (
+        "_client",
+        "_closes",
+        "_got",
+        "_length",
+        "_limits",
+        "_method",
+        "_read",
+        "_waited",
+        "left",
+        "on_disconnect",
+        "refusal",
+    )
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, limits: ServingSettings) -> None:
         super().__init__(Kind.REQUEST, scope, receive, send)
+        self._limits = limits
         self._closes: bool | None = None if scope.get("http_version", "1.1").startswith("1") else False
-        self._headers = scope.get("headers", ())
-        self._read = False
+        self._length = _length(scope, unknown=self._closes is False)
+        self._read = self.left = False
+        self._got, self._waited = 0, 0.0
+        self._method = scope["method"]
+        self.refusal: Refusal | None = None
+        if self._length is not None and self._length > limits.body_bytes:
+            self.refusal = Refusal.TOO_LARGE
+        self.on_disconnect: str | None = None
+        self._client = client_of(scope)
+        scope.setdefault("extensions", {})[OPENED] = self
+
+    def watch(self) -> None:
+        """Cancel the app when its client leaves, as the endpoint says."""
+        if self._client is not None:
+            self._client.on_gone = self._gone
+            if self._client.gone:
+                self._gone()
 
     def end_soon(self) -> None:
         """Ask for the connection to be closed after the answer. HTTP/2 has no such header; its connection is told."""
@@ -73,10 +120,20 @@ class Http(Opened):
             self._closes = True
 
     async def receive(self) -> Message:
-        """Return the client's next message, and note the end of its body."""
-        message = await self._receive()
-        self._read = self._read or not message.get("more_body", False)
-        return message
+        """Return the client's next message, and hold its body to the limits."""
+        if self._read or self._length == 0 or self.started:
+            return await self._receive()
+        began = anyio.current_time()
+        allowed = self._limits.body_timeout + self._got / self._limits.body_rate - self._waited
+        with anyio.move_on_after(allowed):
+            message = await self._receive()
+            self._waited += anyio.current_time() - began
+            self._got += len(message.get("body", b""))
+            if self._got <= self._limits.body_bytes:
+                self._read = not message.get("more_body", False)
+                return message
+            return await self._refuse(Refusal.TOO_LARGE)
+        return await self._refuse(Refusal.TOO_SLOW)
 
     async def send(self, message: Message) -> None:
         """Send the app's message, and note how far the answer is."""
@@ -90,25 +147,45 @@ class Http(Opened):
             self.kind = Kind.REQUEST if self.finished else Kind.STREAM
         await self._send(message)
 
+    def _gone(self) -> None:
+        # A complete answer disarms this: what still runs then are FastAPI's background tasks.
+        if not self.finished:
+            self.left = True
+            if self.on_disconnect == "cancel" or (self.on_disconnect is None and self._method in _SAFE):
+                self.scope.cancel()
+
+    async def _refuse(self, why: "Refusal") -> Message:
+        """End the app; the door answers in its place. Not raised in the app, which might take it for its own error."""
+        self.refusal = why
+        self.scope.cancel()
+        await anyio.lowlevel.checkpoint()
+        return {"type": "http.disconnect"}  # for an app that shields itself
+
     def _leaves_body(self) -> bool:
         """Whether a body is left unread: the connection cannot be used again then, and the client has to know."""
-        if self._read:
-            return False
-        return any(
-            name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
-            for name, value in self._headers
-        )
+        return not (self._read or self._length == 0 or (self._client is not None and self._client.body_arrived))
+
+
+def _length(scope: Scope, *, unknown: bool) -> int | None:
+    """Return the length of a body as announced; None when only its end will tell."""
+    for name, value in scope.get("headers", ()):
+        if name == b"content-length" and value.isdigit():
+            return int(value)
+        if name == b"transfer-encoding":
+            return None
+    return None if unknown else 0
 
 
 class WebSocket(Opened):
     """A WebSocket."""
 
-    __slots__ = ("_receiving", "_telling")
+    __slots__ = ("_client", "_receiving", "_telling")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         super().__init__(Kind.WEBSOCKET, scope, receive, send)
         self._receiving: anyio.CancelScope | None = None
         self._telling = False
+        self._client = client_of(scope)
 
     def end_soon(self) -> None:
         """Close with 1001 at the app's next receive or send, waking it if it is receiving."""
@@ -129,8 +206,10 @@ class WebSocket(Opened):
         """Send the app's message.
 
         Raises:
-            OSError: if we have closed already, as ASGI says.
+            OSError: if the client has left or we have closed already, as ASGI says.
         """
+        if self._client is not None and self._client.gone:
+            raise OSError("the client of this WebSocket has left")
         if self._telling and message["type"] == "websocket.send":
             await self.go_away()
         if self.finished:

@@ -15,6 +15,8 @@ import httpx2
 from anyio.abc import ObjectReceiveStream, TaskGroup
 from starlette.types import ASGIApp, Message
 
+from evox.serving import Client
+
 __all__ = ["AppTransport", "WebSocketClosed", "WebSocketSession", "websocket_session"]
 
 _CLIENT = ("127.0.0.1", 50000)
@@ -79,6 +81,7 @@ class _Exchange(httpx2.AsyncByteStream):
         self.answered = self._complete = False
         self._sender, self._receiver = anyio.create_memory_object_stream[bytes](_BUFFER)
         self._gone = anyio.Event()
+        self._client = Client()
         self._sent = False
         self.began = anyio.Event()
         self.ended = anyio.Event()
@@ -86,6 +89,7 @@ class _Exchange(httpx2.AsyncByteStream):
         self.headers: list[tuple[bytes, bytes]] = []
         self.errors: list[Exception] = []
         scope["extensions"]["evox.errors"] = self.errors
+        self._client.enter(scope)
 
     async def run(self) -> None:
         try:
@@ -99,6 +103,7 @@ class _Exchange(httpx2.AsyncByteStream):
 
     def leave(self) -> None:
         self._gone.set()
+        self._client.leave()
         self._receiver.close()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:

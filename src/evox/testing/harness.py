@@ -15,11 +15,11 @@ import httpx2
 from anyio.abc import TaskGroup
 
 from evox import context
-from evox.config import Loaded, ServingSettings, settings_of
+from evox.config import Loaded, settings_of
 from evox.failures import causes
 from evox.orchestrator import Fleet, Host, validate
 from evox.services import Running, Scope, Service
-from evox.serving import HypercornProtocol, Listener, bind
+from evox.serving import Port, bind, tls_of
 from evox.testing.clients import AppTransport, websocket_session
 
 __all__ = ["Env", "running"]
@@ -34,7 +34,7 @@ class Env:
         self._fleet = fleet
         self._nursery = nursery
         self._stack = stack
-        self._listeners: dict[str, Listener] = {}
+        self._ports: dict[str, Port] = {}
 
     def __repr__(self) -> str:
         return f"<Env of {', '.join(host.service.name for host in self._fleet.hosts)}>"
@@ -57,7 +57,7 @@ class Env:
         """
         host = self.host(service)
         name = host.service.name
-        if name in self._listeners:
+        if name in self._ports:
             options = {"base_url": self.url(name)} | options
         else:
             transport = AppTransport(host, self._nursery, raise_errors=raise_errors)
@@ -76,29 +76,42 @@ class Env:
         Raises:
             RuntimeError: without ``sockets=True``.
         """
-        name = self.host(service).service.name
-        if name not in self._listeners:
-            raise RuntimeError(f"{name} has no URL: write running(..., sockets=True)")
-        return self._listeners[name].url
+        return self.port(service).url
 
     def override(self, thing: Any, fake: Any) -> AbstractContextManager[None]:
         """Replace what injection gives for ``thing``, for the time of a ``with`` block, in these services only."""
         return self._fleet.scope.override(thing, fake)
 
-    async def listen(self, serving: ServingSettings, connections: TaskGroup) -> None:
+    async def listen(self, loaded: Loaded, connections: TaskGroup) -> None:
         """Give every service a real port on 127.0.0.1."""
+        tls = tls_of(loaded)
         for host in self._fleet.hosts:
             name = host.service.name
-            protocol = HypercornProtocol(host, serving, service=name)
-            listener = Listener(bind("127.0.0.1", 0, service=name), protocol.serve, service=name)
-            self._listeners[name] = listener
-            self._nursery.start_soon(listener.serve, connections, name=f"listener:{name}")
+            bound = bind("127.0.0.1", 0, service=name)
+            port = Port(bound, host, loaded.settings.serving, service=name, connections=connections, tls=tls)
+            self._ports[name] = port
+            self._nursery.start_soon(port.serve, name=f"listener:{name}")
 
-    async def close_listeners(self, connections: TaskGroup) -> None:
-        """Stop accepting."""
-        for listener in self._listeners.values():
-            listener.close(connections)
-            await listener.wait_closed()
+    def port(self, service: str | Service) -> Port:
+        """Return the port of a service: its URL and the statistics of its connections.
+
+        Raises:
+            RuntimeError: without ``sockets=True``.
+        """
+        name = self.host(service).service.name
+        if name not in self._ports:
+            raise RuntimeError(f"{name} has no port: write running(..., sockets=True)")
+        return self._ports[name]
+
+    async def close(self) -> None:
+        """Stop accepting, and close idle connections."""
+        for port in self._ports.values():
+            await port.close()
+
+    def abort(self) -> None:
+        """Close the connections that are left."""
+        for port in self._ports.values():
+            port.abort()
 
 
 def _raise(error: Exception) -> None:
@@ -140,15 +153,16 @@ async def running(
             async with fleet.started() as nursery, AsyncExitStack() as stack:
                 env = Env(fleet, nursery, stack)
                 if sockets:
-                    await env.listen(loaded.settings.serving, connections)
+                    await env.listen(loaded, connections)
                 token = context.enter_service(fleet.hosts[0].running if fleet.hosts else None)
                 try:
                     yield env
                 finally:
                     with anyio.move_on_after(END, shield=True):
                         await stack.aclose()
-                        await env.close_listeners(connections)
+                        await env.close()
                         await fleet.drain(quick)
+                        env.abort()
             connections.cancel_scope.cancel()  # every request has been answered or cut
     except BaseExceptionGroup as group:
         leaves = list(dict.fromkeys(causes(group)))

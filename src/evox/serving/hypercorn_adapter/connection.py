@@ -1,0 +1,270 @@
+"""Connection: one client's, read in a task of its own; hypercorn's protocol starts one more for each request.
+
+How long a client may take is the deadline of the scope in which the connection is read. What that deadline means
+depends on what is being waited for: the head of a request, the next request, or a sign of life.
+"""
+
+import contextlib
+import socket
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+from anyio.abc import ByteStream, SocketAttribute
+from anyio.streams.tls import TLSAttribute, TLSStream
+from hypercorn.config import Config
+from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol.h11 import H2CProtocolRequiredError, H2ProtocolAssumedError
+from hypercorn.typing import ConnectionState
+from hypercorn.utils import parse_socket_addr
+
+from evox.config import ServingSettings
+from evox.serving.complaints import Reason
+from evox.serving.hypercorn_adapter.http1 import Http1
+from evox.serving.hypercorn_adapter.http2 import Http2
+from evox.serving.hypercorn_adapter.interfaces import Context, Wrapper
+from evox.serving.hypercorn_adapter.tasks import Tasks
+from evox.serving.hypercorn_adapter.websocket import ping
+
+__all__ = ["GONE", "Connection", "addresses_of"]
+
+_READ = 65_536
+# After our last byte the client may still be sending: reading on for a moment keeps its kernel from dropping our
+# answer.
+LINGER = 1.0
+# At the end of a drain an idle connection is read for this long, because a request may be on its way.
+LAST_CALL = 0.25
+NEVER = float("inf")
+GONE = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
+
+
+Address = tuple[str, int] | None
+
+
+def addresses_of(stream: ByteStream) -> tuple[Address, Address]:
+    """Return the client's address and ours.
+
+    Raises:
+        OSError: if the client has left already.
+    """
+    raw = stream.extra(SocketAttribute.raw_socket)  # noqa: S610  anyio's, not Django's
+    return parse_socket_addr(raw.family, raw.getpeername()), parse_socket_addr(raw.family, raw.getsockname())
+
+
+class Connection:
+    """One connection.
+
+    Args:
+        app: What answers requests.
+        config: Hypercorn's configuration.
+        context: Says whether the server ends.
+        stream: The socket, or TLS on it.
+        addresses: The client's, and ours.
+        settings: How long a client may take, and how much it may send.
+        complain: Called with reason and detail when the client does wrong.
+    """
+
+    def __init__(
+        self,
+        app: Wrapper,
+        config: Config,
+        context: Context,
+        stream: ByteStream,
+        addresses: tuple[Address, Address],
+        settings: ServingSettings,
+        complain: Callable[[Reason, str], None],
+    ) -> None:
+        self._app, self._config, self._context = app, config, context
+        self._stream, self._addresses, self._settings, self._complain = stream, addresses, settings, complain
+        self._sending = anyio.Lock()
+        self._writing = anyio.CancelScope()
+        self._reading = anyio.CancelScope()
+        self._idle, self._begun = True, False
+        self._closing = self._dead = self._pinged = False
+        self._tasks: Tasks
+        self._protocol: Http1 | Http2
+
+    async def run(self) -> None:
+        """Serve the connection to its end."""
+        async with anyio.create_task_group() as group:
+            self._tasks = Tasks(group, self._settings)
+            if self._stream.extra(TLSAttribute.alpn_protocol, None) == "h2":  # noqa: S610
+                await self._switch()
+            else:
+                secure = isinstance(self._stream, TLSStream)
+                self._protocol = Http1(
+                    *self._arguments(),
+                    limits=self._settings,
+                    h2c=self._settings.h2c and not secure,
+                    complain=self._complain,
+                )
+                await self._protocol.initiate()
+            await self._read()
+            await self._protocol.handle(Closed())
+            if self._closing and not self._dead:
+                await self._linger()
+                await self._stream.aclose()  # the app may go on with background tasks; the client need not wait
+
+    async def leave_soon(self) -> None:
+        """Ask the client to send its next request elsewhere. Over HTTP/1.1 each answer says it."""
+        if isinstance(self._protocol, Http2):
+            await self._protocol.leave_soon()
+
+    def finish(self) -> None:
+        """Close as soon as nothing is being answered. A request already sent is still answered."""
+        if self._idle:
+            self._reading.deadline = min(self._reading.deadline, anyio.current_time() + LAST_CALL)
+
+    def abort(self) -> None:
+        """Close now, whatever is being sent."""
+        self._dead = True
+        self._writing.cancel()
+        self._reading.cancel()
+
+    def _arguments(self) -> tuple[Any, ...]:
+        secure = isinstance(self._stream, TLSStream)
+        shared = (self._app, self._config, self._context, self._tasks, ConnectionState({}))
+        return (*shared, secure, *self._addresses, self._send)
+
+    async def _switch(self, *begin: Any) -> None:
+        """Go on in HTTP/2."""
+        protocol = self._protocol = Http2(
+            *self._arguments(), limits=self._settings, complain=self._complain, running=self._tasks.running
+        )
+        self._tasks.give_back = protocol.give_back
+        protocol.owe = self._tasks.owe
+        self._begun = True  # it says so itself when requests come; bytes alone mean nothing
+        await protocol.initiate(*begin)
+
+    async def _read(self) -> None:
+        """Feed the protocol until either side is done, or nothing comes for too long."""
+        self._wait_for(self._settings.header_timeout)
+        while not self._closing and not self._dead:
+            data = None
+            with self._reading:
+                try:
+                    data = await self._stream.receive(_READ)
+                except GONE:
+                    self._dead = True  # the client left first: there is nobody to wait for
+                    return
+            deadline, self._reading = self._reading.deadline, anyio.CancelScope()
+            self._reading.deadline = deadline
+            if data is None:
+                if self._closing or self._dead or not await self._overdue():
+                    return
+                continue
+            self._pinged = False
+            if self._idle and not self._begun:
+                self._begun = True
+                self._wait_for(self._settings.header_timeout)
+            await self._feed(data)
+            if not self._idle:
+                self._reading.deadline = self._patience()
+
+    async def _feed(self, data: bytes) -> None:
+        try:
+            await self._protocol.handle(RawData(data))
+        except H2ProtocolAssumedError as change:
+            await self._switch()
+            rest = change.data
+        except H2CProtocolRequiredError as change:
+            await self._switch(change.headers, change.settings.decode())
+            rest = change.data
+        else:
+            return
+        if rest:
+            await self._protocol.handle(RawData(rest))
+
+    def _wait_for(self, seconds: float) -> None:
+        if self._context.terminated.is_set():
+            seconds = min(seconds, LAST_CALL)
+        self._reading.deadline = anyio.current_time() + seconds
+
+    def _patience(self) -> float:
+        """Return until when a client may be silent while it is being answered."""
+        pings = isinstance(self._protocol, Http2) or self._tasks.websocket is not None
+        return anyio.current_time() + self._settings.ping if pings else NEVER
+
+    async def _overdue(self) -> bool:
+        """Nothing came in time; return whether to wait on."""
+        protocol = self._protocol
+        if self._idle:
+            if self._begun and isinstance(protocol, Http1) and not self._context.terminated.is_set():
+                await protocol.too_slow()
+                self._closing = True
+            elif isinstance(protocol, Http2):
+                await protocol.say_goodbye()
+                self._closing = True
+            return False
+        if self._pinged:
+            self._complain(Reason.SILENT, f"no answer to a ping within {self._settings.ping:g} s")
+            self._reset()
+            return False
+        self._pinged = True
+        self._reading.deadline = anyio.current_time() + self._settings.ping
+        if isinstance(protocol, Http2):
+            await protocol.ping()
+        elif self._tasks.websocket is not None:
+            await ping(self._tasks.websocket)
+        return True
+
+    async def _linger(self) -> None:
+        stream: Any = self._stream
+        with contextlib.suppress(Exception), anyio.move_on_after(LINGER):
+            if isinstance(stream, TLSStream):
+                await stream.unwrap()
+                stream = stream.transport_stream
+            await stream.send_eof()
+            while True:
+                await stream.receive(_READ)
+
+    async def _send(self, event: Event) -> None:
+        if isinstance(event, RawData):
+            if not await self._write(event.data):
+                await self._protocol.handle(Closed())
+        elif isinstance(event, Closed):
+            self._closing = True
+            self._reading.cancel()
+        elif isinstance(event, Updated):
+            self._idle = event.idle
+            if event.idle:
+                self._begun = isinstance(self._protocol, Http2)
+                self._wait_for(self._settings.keep_alive)
+            else:
+                self._reading.deadline = self._patience()
+
+    async def _write(self, data: bytes) -> bool:
+        """Send; return False when the client has gone, or does not read."""
+        # What HTTP/2 has made of a frame must go out whole: were it lost, every stream of the connection would be.
+        sent = False
+        with anyio.CancelScope(shield=isinstance(self._protocol, Http2)):
+            async with self._sending:
+                sent = not self._dead and await self._write_now(data)
+        return sent
+
+    async def _write_now(self, data: bytes) -> bool:
+        done = False
+        try:
+            with anyio.CancelScope() as self._writing:
+                for start in range(0, len(data), _READ):
+                    self._writing.deadline = anyio.current_time() + self._settings.write_timeout
+                    await self._stream.send(data[start : start + _READ] if len(data) > _READ else data)
+                done = True
+        except GONE:
+            return False
+        finally:
+            if not done and not self._dead:
+                self._dead = True  # part of it may be sent, so nothing can follow
+                if self._writing.cancelled_caught:
+                    self._complain(Reason.DOES_NOT_READ, f"for {self._settings.write_timeout:g} s")
+                    self._reset()
+                self._reading.cancel()
+        return done
+
+    def _reset(self) -> None:
+        """Have the kernel forget what it has not sent: the client would not read it."""
+        self._dead = True
+        raw = self._stream.extra(SocketAttribute.raw_socket)  # noqa: S610
+        with contextlib.suppress(OSError):
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

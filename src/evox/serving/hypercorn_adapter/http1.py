@@ -1,0 +1,197 @@
+"""HTTP/1.1: h11 made as strict as RFC 9112, and what is answered to a request that is none.
+
+h11 forgives what a proxy in front of us may read differently: lines that end with a bare LF, folded headers,
+Transfer-Encoding beside Content-Length. Two readings of one message are how requests are smuggled, so all of it is
+refused.
+"""
+
+import binascii
+from base64 import urlsafe_b64decode
+from collections.abc import Callable
+from typing import Any
+
+import h11
+from hypercorn.events import Closed, RawData
+from hypercorn.protocol.h11 import H2CProtocolRequiredError, H2ProtocolAssumedError, H11Protocol
+
+from evox.config import ServingSettings
+from evox.services import problem
+from evox.serving.complaints import Reason
+
+__all__ = ["Http1"]
+
+_TITLES = {
+    400: "Bad Request",
+    408: "Request Timeout",
+    431: "Request Header Fields Too Large",
+    501: "Not Implemented",
+    505: "HTTP Version Not Supported",
+}
+
+
+class Http1(H11Protocol):
+    """Hypercorn's HTTP/1.1 with our limits.
+
+    Args:
+        *args: Hypercorn's own.
+        limits: What a client may do.
+        h2c: Whether a client may change to HTTP/2.
+        complain: Called with reason and detail when a client is refused.
+    """
+
+    connection: Any
+
+    def __init__(self, *args: Any, limits: ServingSettings, h2c: bool, complain: Callable[[Reason, str], None]) -> None:
+        super().__init__(*args)
+        self.connection = _Parser(limits, h2c=h2c)
+        self._complain = complain
+        self._over = False
+
+    async def handle(self, event: Any) -> None:
+        """Take bytes, or the end of the connection."""
+        if self._over and isinstance(event, RawData):
+            return
+        try:
+            await super().handle(event)
+        except (H2CProtocolRequiredError, H2ProtocolAssumedError):
+            raise
+        except Exception as error:  # noqa: BLE001  only the client's bytes were worked on
+            self._complain(Reason.MALFORMED, f"{type(error).__name__}: {error}")
+            if self.connection.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
+                await self._say(400, "malformed request")
+            await self.send(Closed())
+
+    async def too_slow(self) -> None:
+        """Answer 408 to a head that does not come, and close."""
+        self._complain(Reason.HEAD_TOO_SLOW, "")
+        await self._say(408, "the head of the request took too long")
+
+    async def _send_error_response(self, status_code: int) -> None:
+        """Answer what h11 or the checks below refuse."""
+        what = self.connection.refused or "malformed request"
+        self._complain(Reason.HEAD_TOO_LARGE if status_code == 431 else Reason.MALFORMED, what)
+        await self._say(status_code, what)
+
+    async def _say(self, status: int, what: str) -> None:
+        response = problem(status, _TITLES.get(status, "Bad Request"), detail=what)
+        headers = [*response.raw_headers, (b"connection", b"close"), *self.config.response_headers("h11")]
+        await super()._send_h11_event(h11.Response(status_code=status, headers=headers))
+        await super()._send_h11_event(h11.Data(data=bytes(response.body)))
+        await super()._send_h11_event(h11.EndOfMessage())
+        self._over = True
+
+    async def _send_h11_event(self, event: Any) -> None:
+        """Send, unless the connection has been given its last answer: an app may not know yet."""
+        if not self._over:
+            await super()._send_h11_event(event)
+
+
+class _Parser(h11.Connection):
+    """h11's server side, with checks before and after its own.
+
+    Attributes:
+        refused: Why the last message was refused by a check of ours.
+    """
+
+    def __init__(self, limits: ServingSettings, *, h2c: bool) -> None:
+        super().__init__(h11.SERVER, max_incomplete_event_size=limits.header_bytes)
+        self._limits = limits
+        self._h2c = h2c
+        self._seen = b""
+        self._chunked = self._too_large = False
+        self.refused = ""
+
+    @property
+    def they_are_waiting_for_100_continue(self) -> bool:
+        """Whether to invite the body; a body that will be refused is not."""
+        return not self._too_large and super().they_are_waiting_for_100_continue
+
+    def receive_data(self, data: bytes) -> None:
+        """Take bytes from the connection."""
+        self._seen = self._seen[-4:] + data
+        super().receive_data(data)
+
+    def next_event(self) -> Any:
+        """Return what the bytes so far say.
+
+        Raises:
+            h11.RemoteProtocolError: if they say nothing that RFC 9112 allows; its hint is the status to answer.
+        """
+        if self.their_state is h11.IDLE:
+            self._check_head(self.trailing_data[0])
+        try:
+            event = super().next_event()
+        except h11.RemoteProtocolError as error:
+            self.refused = str(error) if error.error_status_hint == 400 else ""
+            raise
+        except Exception as error:  # noqa: BLE001  e.g. a number of 5,000 digits
+            self._refuse(f"{type(error).__name__}")
+        if type(event) is h11.Request:
+            return self._checked(event)
+        if type(event) is h11.EndOfMessage and self._chunked:
+            end = len(self._seen) - len(self.trailing_data[0])
+            if self._seen[:end][-4:] != b"\r\n\r\n":
+                self._refuse("a chunked body that ends with a bare LF")
+        return event
+
+    def _check_head(self, data: bytes) -> None:
+        if not data:
+            return
+        end = data.find(b"\r\n\r\n")
+        head = data if end < 0 else data[: end + 2]
+        if len(head) > self._limits.header_bytes:
+            self._refuse(f"a head of more than {self._limits.header_bytes} bytes", 431)
+        if head.count(b"\n") != head.count(b"\r\n"):
+            self._refuse("a line that ends with a bare LF")
+        if b"\n " in head or b"\n\t" in head:
+            self._refuse("a folded header")
+
+    def _checked(self, request: h11.Request) -> h11.Request:
+        headers = dict(request.headers)  # doubled ones that matter here are h11's to refuse
+        if len(request.headers) > self._limits.header_count:
+            self._refuse(f"more than {self._limits.header_count} headers", 431)
+        self._chunked = b"transfer-encoding" in headers
+        length = headers.get(b"content-length")
+        if self._chunked and length is not None:
+            self._refuse("Transfer-Encoding beside Content-Length")
+        if self._chunked and request.http_version < b"1.1":
+            self._refuse("Transfer-Encoding in HTTP/1.0")
+        if request.http_version > b"1.1" and not (self._h2c and request.method == b"PRI"):
+            self._refuse(f"HTTP/{request.http_version.decode()}", 505)
+        self._too_large = length is not None and int(length) > self._limits.body_bytes
+        target = request.target
+        if not (target.startswith(b"/") or target == b"*"):
+            target = _path_of(target)
+            if not target:
+                self._refuse("a target that is neither a path nor a URL")
+        changes = target is not request.target
+        kept = list(request.headers)
+        if headers.get(b"upgrade", b"").strip().lower() == b"h2c" and not (self._h2c and _settings_fit(headers)):
+            changes, kept = True, [(name, value) for name, value in kept if name != b"upgrade"]
+        if not changes:
+            return request
+        return h11.Request(method=request.method, target=target, headers=kept, http_version=request.http_version)
+
+    def _refuse(self, why: str, status: int = 400) -> None:
+        self.refused = why
+        raise h11.RemoteProtocolError(why, error_status_hint=status)
+
+
+def _path_of(target: bytes) -> bytes:
+    """Return path and query of an absolute URL, as RFC 9112 section 3.2.2 demands; empty if it is none."""
+    scheme, found, rest = target.partition(b"://")
+    if not found or scheme.lower() not in (b"http", b"https"):
+        return b""
+    slash, query = rest.find(b"/"), rest.find(b"?")
+    if slash >= 0 and (query < 0 or slash < query):
+        return rest[slash:]
+    return b"/" + rest[query:] if query >= 0 else b"/"
+
+
+def _settings_fit(headers: dict[bytes, bytes]) -> bool:
+    """Whether an upgrade to h2c comes with settings that HTTP/2 can read; it is ignored otherwise."""
+    settings = headers.get(b"http2-settings")
+    try:
+        return settings is not None and len(urlsafe_b64decode(settings + b"=" * (-len(settings) % 4))) % 6 == 0
+    except (binascii.Error, ValueError):
+        return False

@@ -1,0 +1,231 @@
+"""HTTP/2: what hypercorn's lacks to stand in the open.
+
+One connection may carry requests of many people, when a proxy stands before us. So a bad or slow stream is ended
+alone wherever HTTP/2 allows it, and what floods the connection ends it.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import anyio
+import h2.events as h2e
+from h2.errors import ErrorCodes
+from h2.exceptions import ProtocolError
+from hypercorn.events import Closed, RawData
+from hypercorn.protocol.events import Body, Data, EndBody, EndData, Trailers
+from hypercorn.protocol.h2 import H2Protocol
+from hyperframe.frame import GoAwayFrame
+
+from evox.config import ServingSettings
+from evox.serving.complaints import Reason
+
+__all__ = ["Http2"]
+
+WINDOW = 65_535
+_LAST_STREAM = 2**31 - 1
+# Bytes of a body that are read and dropped once its request has been answered. Clients that send the whole body before
+# they look at the answer get both done; more than this is reset.
+DISCARD = 4_194_304
+# Streams that a client may reset before they are answered; each answer earns one back.
+PATIENCE = 100
+
+
+class Http2(H2Protocol):
+    """Hypercorn's HTTP/2 with our limits.
+
+    Args:
+        *args: Hypercorn's own.
+        limits: What a client may do.
+        complain: Called with reason and detail when a client is refused.
+        running: Returns how many requests of this connection are being answered; a reset does not end them all.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        limits: ServingSettings,
+        complain: Callable[[Reason, str], None],
+        running: Callable[[], int],
+    ) -> None:
+        super().__init__(*args)
+        self._limits = limits
+        self._complain = complain
+        self._running = running
+        self._patience = PATIENCE
+        self._receiving: set[int] = set()
+        self._discarded: dict[int, int] = {}
+        self._told = False
+        self.owe: Callable[[int, int], Any]
+
+    async def initiate(self, headers: Any = None, settings: bytes | None = None) -> None:
+        """Send our settings, and a window for the connection that no single slow stream can use up."""
+        await super().initiate(headers, settings)
+        self.connection.increment_flow_control_window(WINDOW * self._limits.streams)
+        await self._flush()
+
+    async def handle(self, event: Any) -> None:
+        """Take bytes, or the end of the connection."""
+        if not isinstance(event, RawData):
+            await super().handle(event)
+            return
+        if self.closed:
+            return
+        try:
+            for one in self.connection.receive_data(event.data):
+                await self._take(one)
+            await self._flush()
+        except ProtocolError as error:
+            await self._give_up(Reason.MALFORMED, f"{type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001  only the client's bytes were worked on
+            self._close(ErrorCodes.PROTOCOL_ERROR)
+            await self._give_up(Reason.MALFORMED, f"{type(error).__name__}: {error}")
+
+    async def leave_soon(self) -> None:
+        """Ask the client to open no more streams. Written by hand: h2 itself says nothing more after a GOAWAY."""
+        if not self._told and not self.closed:
+            self._told = True
+            await self.send(RawData(GoAwayFrame(stream_id=0, last_stream_id=_LAST_STREAM).serialize()))
+
+    async def say_goodbye(self) -> None:
+        """Send the last GOAWAY of a connection that ends."""
+        self._close(ErrorCodes.NO_ERROR)
+        await self._flush()
+
+    async def ping(self) -> None:
+        """Ask the client for a sign of life."""
+        self.connection.ping(b"evoxping")
+        await self._flush()
+
+    async def give_back(self, stream_id: int, size: int) -> None:
+        """Let the client send so many more bytes on a stream."""
+        try:
+            self.connection.acknowledge_received_data(size, stream_id)
+        except ProtocolError:
+            return  # the connection is over
+        await self._flush()
+
+    async def stream_send(self, event: Any) -> None:
+        """Send part of an answer. A client that does not read it for too long loses the stream."""
+        if not isinstance(event, Body | Data | EndBody | EndData | Trailers):
+            await super().stream_send(event)
+            return
+        with anyio.move_on_after(self._limits.write_timeout) as limit:
+            await super().stream_send(event)
+        if limit.cancelled_caught:
+            self._complain(Reason.DOES_NOT_READ, f"stream {event.stream_id}")
+            await self._reset(event.stream_id, ErrorCodes.CANCEL)
+            await self._close_stream(event.stream_id)
+            await self.has_data.set()
+
+    async def _send_data(self, stream_id: int) -> None:
+        await super()._send_data(stream_id)
+        if stream_id in self._receiving and stream_id not in self.stream_buffers:
+            self._discarded[stream_id] = 0  # answered before the request was read
+
+    async def _take(self, event: h2e.Event) -> None:
+        if isinstance(event, h2e.RequestReceived):
+            await self._admit(event)
+        elif isinstance(event, h2e.DataReceived):
+            await self._data(event)
+        elif isinstance(event, h2e.StreamEnded):
+            self._forget(event.stream_id)
+            if event.stream_id in self.streams:
+                await self.streams[event.stream_id].handle(EndBody(stream_id=event.stream_id))
+        elif isinstance(event, h2e.StreamReset):
+            await self._was_reset(event)
+        elif not isinstance(
+            event, h2e.PriorityUpdated
+        ):  # RFC 9113 dropped priorities, and hypercorn's tree can be filled
+            await self._handle_events([event])
+
+    async def _admit(self, event: h2e.RequestReceived) -> None:
+        """Start a request, or answer it here when it is none of ours to start."""
+        stream_id = event.stream_id
+        if event.stream_ended is None:
+            self._receiving.add(stream_id)
+        if self.context.terminated.is_set() or self._running() >= self._limits.streams:
+            await self._reset(stream_id, ErrorCodes.REFUSED_STREAM)
+            return
+        headers = dict(event.headers)
+        status, why = _fault(headers, event.headers, self._limits)
+        if not status:
+            await self._handle_events([event])
+            return
+        self._complain(Reason.HEAD_TOO_LARGE if status == 431 else Reason.MALFORMED, why)
+        self.connection.send_headers(stream_id, [(":status", str(status)), ("content-length", "0")], end_stream=True)
+        if stream_id in self._receiving:
+            await self._reset(stream_id, ErrorCodes.NO_ERROR)
+
+    async def _data(self, event: h2e.DataReceived) -> None:
+        stream = self.streams.get(event.stream_id)
+        if stream is not None:
+            await stream.handle(Body(stream_id=event.stream_id, data=event.data))
+            await self.owe(event.stream_id, event.flow_controlled_length)
+        else:
+            await self.give_back(event.stream_id, event.flow_controlled_length)
+            got = self._discarded[event.stream_id] = self._discarded.get(event.stream_id, 0) + len(event.data)
+            if got > DISCARD:  # RFC 9113 section 8.1: the answer stands, and the rest is not wanted
+                await self._reset(event.stream_id, ErrorCodes.NO_ERROR)
+
+    def _forget(self, stream_id: int) -> None:
+        self._receiving.discard(stream_id)
+        self._discarded.pop(stream_id, None)
+
+    async def _was_reset(self, event: h2e.StreamReset) -> None:
+        self._forget(event.stream_id)
+        if event.stream_id in self.streams:
+            self._patience -= 2  # the end of the stream gives one back
+        await self._handle_events([event])
+        if self._patience < 0:
+            self._close(ErrorCodes.ENHANCE_YOUR_CALM)
+            await self._give_up(Reason.FLOOD, f"{PATIENCE} requests more were reset than answered")
+
+    async def _close_stream(self, stream_id: int) -> None:
+        if stream_id in self.streams:
+            self._patience = min(PATIENCE, self._patience + 1)
+        await super()._close_stream(stream_id)
+
+    async def _reset(self, stream_id: int, code: ErrorCodes) -> None:
+        self._forget(stream_id)
+        try:
+            self.connection.reset_stream(stream_id, code)
+        except ProtocolError:
+            return  # it is over already
+        await self._flush()
+
+    def _close(self, code: ErrorCodes) -> None:
+        try:
+            self.connection.close_connection(code)
+        except ProtocolError:
+            return
+
+    async def _give_up(self, reason: Reason, detail: str) -> None:
+        self._complain(reason, detail)
+        await self._flush()
+        await self.send(Closed())
+
+
+def _fault(
+    headers: Mapping[bytes, bytes], listed: list[tuple[bytes, bytes]], limits: ServingSettings
+) -> tuple[int, str]:
+    """Return status and reason if a request must be answered here; 0 if not. h2 has checked the form of its names."""
+    if len(listed) > limits.header_count + sum(name.startswith(b":") for name in headers):
+        return 431, f"more than {limits.header_count} headers"
+    if sum(len(name) + len(value) + 4 for name, value in listed) > limits.header_bytes:
+        return 431, f"a head of more than {limits.header_bytes} bytes"
+    method, path = headers.get(b":method", b""), headers.get(b":path", b"")
+    if method.upper() == b"CONNECT" and headers.get(b":protocol") != b"websocket":
+        return 501, "CONNECT to anything but a WebSocket"
+    faults = {
+        "a header value with a control character": any(_CONTROL.search(value) for _, value in listed),
+        "a header without a name": not all(name and (name[:1] != b":" or name in _PSEUDO) for name in headers),
+        "no method": not (method.isalpha() and method.isascii()),
+        "no path": not path.isascii() or not (path.startswith(b"/") or path == b"*"),
+    }
+    why = next((fault for fault, found in faults.items() if found), "")
+    return (400, why) if why else (0, "")
+
+
+_CONTROL = re.compile(rb"[\0\r\n]")
+_PSEUDO = frozenset({b":method", b":path", b":scheme", b":authority", b":protocol"})

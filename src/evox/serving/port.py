@@ -1,0 +1,72 @@
+"""Port: a listening socket and the protocol behind it, as one thing to start, drain and close."""
+
+import socket
+import ssl
+
+from anyio.abc import TaskGroup
+from starlette.types import ASGIApp
+
+from evox.config import ServingSettings
+from evox.serving.hypercorn_adapter import HypercornProtocol
+from evox.serving.listener import Listener
+from evox.serving.protocol import ConnectionProtocol, ServingStatistics
+
+__all__ = ["Port"]
+
+
+class Port:
+    """Serves one app on one socket.
+
+    Args:
+        bound: From ``bind``; closed by ``close``.
+        app: The ASGI app.
+        settings: Limits and timeouts.
+        service: Whose socket it is, for logs.
+        tls: Turns TLS on; None serves plain HTTP.
+        connections: The nursery of connections, which outlive the listener.
+    """
+
+    def __init__(
+        self,
+        bound: socket.socket,
+        app: ASGIApp,
+        settings: ServingSettings,
+        *,
+        service: str,
+        connections: TaskGroup,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.service = service
+        self._protocol: ConnectionProtocol = HypercornProtocol(app, settings, service=service, tls=tls)
+        self._listener = Listener(bound, self._protocol.serve, service=service, secure=tls is not None)
+        self._connections = connections
+
+    def __repr__(self) -> str:
+        return f"<Port {self.url}>"
+
+    @property
+    def url(self) -> str:
+        """Where it listens, e.g. ``"http://127.0.0.1:8001"``."""
+        return self._listener.url
+
+    def statistics(self) -> ServingStatistics:
+        """Return how many connections there are and were, and what clients did wrong."""
+        return self._protocol.statistics()
+
+    async def serve(self) -> None:
+        """Accept connections until ``close``."""
+        await self._listener.serve(self._connections)
+
+    async def leave_soon(self) -> None:
+        """Ask clients to send their next requests elsewhere."""
+        await self._protocol.leave_soon()
+
+    async def close(self) -> None:
+        """Listen no more, and close each connection once it is idle."""
+        self._listener.close(self._connections)
+        await self._listener.wait_closed()
+        await self._protocol.finish()
+
+    def abort(self) -> None:
+        """Close every connection now."""
+        self._protocol.abort()
