@@ -52,12 +52,12 @@ def _pairs(count: int) -> bytes:
     return b"".join(f.headers(n, f.GET, end=False) + f.reset(n) for n in range(1, 2 * count, 2))
 
 
-def _amplified(count: int) -> bytes:
-    """60 kB of headers a request from a table entry that was sent once, and each request is reset at once."""
+def _amplified(count: int, copies: int) -> bytes:
+    """So many times 4 kB of headers a request, from an entry that was sent once; each request is reset at once."""
     large = (b"x", b"~" * 3_900)
     first = [*f.GET, large]
     out = [HeadersFrame(1, Encoder().encode(first, huffman=False), flags=["END_HEADERS"]).serialize(), f.reset(1)]
-    again = f.block(f.GET[:2]) + b"\x04\x06/early\x01\x04evox" + b"\xbe" * 15
+    again = f.block(f.GET[:2]) + b"\x04\x06/early\x01\x04evox" + b"\xbe" * copies
     out += [f.frame(1, 4, n, again) + f.reset(n) for n in range(3, 2 * count, 2)]
     return b"".join(out)
 
@@ -89,7 +89,8 @@ FLOODS = (
         "a header of 4 kB referred to 16,000 times",
         f.chopped(1, f.block([*f.GET, (b"x", b"~" * 3_900)], huffman=False) + b"\xbe" * 16_000, 16_000),
     ),
-    speak("hpack-amplified", "60 kB of headers for 40 bytes, 3,000 times", _amplified(3_000)),
+    speak("hpack-amplified", "60 kB of headers for 40 bytes, 3,000 times", _amplified(3_000, 15)),
+    speak("hpack-amplified-in-caps", "12 kB of headers for 30 bytes, 3,000 times", _amplified(3_000, 3)),
     speak(
         "hpack-huffman-megabyte",
         "a megabyte of Huffman code",

@@ -39,7 +39,7 @@ def test_V2_no_task_and_no_descriptor_is_left_two_seconds_after_all_inputs_of_a_
     before = baseline(victim.address(), tls=tls)
     _loose(victim.address(), [one for one in CORPUS if one.protocol == protocol])
     after = settled(victim.address(), before, tls=tls)
-    assert all(left <= had for left, had in zip(after, before, strict=True)), f"{before} before, {after} after"
+    assert all(left <= had for left, had in zip(after, before, strict=True)), _left(before, after)
 
 
 @pytest.mark.parametrize("protocol", ["http1", "http2", "websocket"])
@@ -51,7 +51,7 @@ def test_V2_no_task_and_no_descriptor_is_left_by_the_same_inputs_over_tls(
     before = baseline(victim.address(), tls=True)
     _loose(victim.address(), [one for one in CORPUS if one.protocol == protocol], alpn)
     after = settled(victim.address(), before, tls=True)
-    assert all(left <= had for left, had in zip(after, before, strict=True)), f"{before} before, {after} after"
+    assert all(left <= had for left, had in zip(after, before, strict=True)), _left(before, after)
 
 
 def _loose(address: Address, inputs: list[Hostile], alpn: tuple[str, ...] | None = None) -> None:
@@ -65,3 +65,7 @@ def _loose(address: Address, inputs: list[Hostile], alpn: tuple[str, ...] | None
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(one, inputs))
+
+
+def _left(before: tuple[int, int], after: tuple[int, int]) -> str:
+    return f"tasks and descriptors: {before} before, {after} after; control.py --server evox [--tls] names the input"

@@ -102,6 +102,7 @@ class Connection:
                 await self._protocol.initiate()
             await self._read()
             await self._protocol.handle(Closed())
+            await self._tasks.leave()
             if self._closing and not self._dead:
                 await self._linger()
                 await self._stream.aclose()  # the app may go on with background tasks; the client need not wait
@@ -130,10 +131,9 @@ class Connection:
     async def _switch(self, *begin: Any) -> None:
         """Go on in HTTP/2."""
         protocol = self._protocol = Http2(
-            *self._arguments(), limits=self._settings, complain=self._complain, running=self._tasks.running
+            *self._arguments(), limits=self._settings, complain=self._complain, tasks=self._tasks
         )
         self._tasks.give_back = protocol.give_back
-        protocol.owe = self._tasks.owe
         self._begun = True  # it says so itself when requests come; bytes alone mean nothing
         await protocol.initiate(*begin)
 

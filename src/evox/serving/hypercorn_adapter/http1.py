@@ -6,19 +6,22 @@ refused.
 """
 
 import binascii
+import re
 from base64 import urlsafe_b64decode
 from collections.abc import Callable
 from typing import Any
 
 import h11
 from hypercorn.events import Closed, RawData
+from hypercorn.protocol.events import EndBody
 from hypercorn.protocol.h11 import H2CProtocolRequiredError, H2ProtocolAssumedError, H11Protocol
+from hypercorn.protocol.ws_stream import WSStream
 
 from evox.config import ServingSettings
 from evox.services import problem
 from evox.serving.complaints import Reason
 
-__all__ = ["Http1"]
+__all__ = ["HOST", "Http1"]
 
 _TITLES = {
     400: "Bad Request",
@@ -27,6 +30,10 @@ _TITLES = {
     501: "Not Implemented",
     505: "HTTP Version Not Supported",
 }
+
+
+_VERSIONS = (b"1.0", b"1.1")
+HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]*)(:[0-9]*)?")  # RFC 3986 section 3.2.2
 
 
 class Http1(H11Protocol):
@@ -51,6 +58,8 @@ class Http1(H11Protocol):
         """Take bytes, or the end of the connection."""
         if self._over and isinstance(event, RawData):
             return
+        if isinstance(event, Closed):
+            await self._end()
         try:
             await super().handle(event)
         except (H2CProtocolRequiredError, H2ProtocolAssumedError):
@@ -60,6 +69,19 @@ class Http1(H11Protocol):
             if self.connection.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
                 await self._say(400, "malformed request")
             await self.send(Closed())
+
+    async def stream_send(self, event: Any) -> None:
+        """Send part of an answer."""
+        refused = isinstance(event, EndBody) and isinstance(self.stream, WSStream)
+        await super().stream_send(event)
+        if refused:
+            await self.send(Closed())  # a WebSocket refused, perhaps before its app has looked
+
+    async def _end(self) -> None:
+        """Wake the reader, which may be waiting for the end of an answer with the next request in hand."""
+        if isinstance(self.connection, _Parser):
+            self.connection.ended = True
+        await self.can_read.set()
 
     async def too_slow(self) -> None:
         """Answer 408 to a head that does not come, and close."""
@@ -73,12 +95,12 @@ class Http1(H11Protocol):
         await self._say(status_code, what)
 
     async def _say(self, status: int, what: str) -> None:
+        self._over = True  # at once: while this is sent, an app might begin an answer of its own
         response = problem(status, _TITLES.get(status, "Bad Request"), detail=what)
         headers = [*response.raw_headers, (b"connection", b"close"), *self.config.response_headers("h11")]
         await super()._send_h11_event(h11.Response(status_code=status, headers=headers))
         await super()._send_h11_event(h11.Data(data=bytes(response.body)))
         await super()._send_h11_event(h11.EndOfMessage())
-        self._over = True
 
     async def _send_h11_event(self, event: Any) -> None:
         """Send, unless the connection has been given its last answer: an app may not know yet."""
@@ -91,6 +113,7 @@ class _Parser(h11.Connection):
 
     Attributes:
         refused: Why the last message was refused by a check of ours.
+        ended: Whether the connection is over, so that what was read of it is nobody's.
     """
 
     def __init__(self, limits: ServingSettings, *, h2c: bool) -> None:
@@ -100,6 +123,7 @@ class _Parser(h11.Connection):
         self._seen = b""
         self._chunked = self._too_large = False
         self.refused = ""
+        self.ended = False
 
     @property
     def they_are_waiting_for_100_continue(self) -> bool:
@@ -108,6 +132,8 @@ class _Parser(h11.Connection):
 
     def receive_data(self, data: bytes) -> None:
         """Take bytes from the connection."""
+        if self.their_state is h11.MUST_CLOSE:
+            return  # behind the last request, as the client has said: nobody's
         self._seen = self._seen[-4:] + data
         super().receive_data(data)
 
@@ -117,6 +143,10 @@ class _Parser(h11.Connection):
         Raises:
             h11.RemoteProtocolError: if they say nothing that RFC 9112 allows; its hint is the status to answer.
         """
+        if self.their_state is h11.MUST_CLOSE:
+            return h11.NEED_DATA
+        if self.ended:
+            return h11.NEED_DATA
         if self.their_state is h11.IDLE:
             self._check_head(self.trailing_data[0])
         try:
@@ -156,16 +186,22 @@ class _Parser(h11.Connection):
             self._refuse("Transfer-Encoding beside Content-Length")
         if self._chunked and request.http_version < b"1.1":
             self._refuse("Transfer-Encoding in HTTP/1.0")
-        if request.http_version > b"1.1" and not (self._h2c and request.method == b"PRI"):
+        if request.http_version not in _VERSIONS and not (self._h2c and request.method == b"PRI"):
             self._refuse(f"HTTP/{request.http_version.decode()}", 505)
+        if request.method != request.method.upper():
+            self._refuse("a method that is not in capitals")
         self._too_large = length is not None and int(length) > self._limits.body_bytes
-        target = request.target
+        target, host = request.target, headers.get(b"host", b"")
         if not (target.startswith(b"/") or target == b"*"):
-            target = _path_of(target)
-            if not target:
+            host, target = _parts_of(target)
+            if not host:
                 self._refuse("a target that is neither a path nor a URL")
+        if not HOST.fullmatch(host):
+            self._refuse("a host that is none")
         changes = target is not request.target
         kept = list(request.headers)
+        if changes:  # RFC 9112 section 3.2.2: the URL's host counts, whatever the header says
+            kept = [(b"host", host), *((name, value) for name, value in kept if name != b"host")]
         if headers.get(b"upgrade", b"").strip().lower() == b"h2c" and not (self._h2c and _settings_fit(headers)):
             changes, kept = True, [(name, value) for name, value in kept if name != b"upgrade"]
         if not changes:
@@ -177,15 +213,14 @@ class _Parser(h11.Connection):
         raise h11.RemoteProtocolError(why, error_status_hint=status)
 
 
-def _path_of(target: bytes) -> bytes:
-    """Return path and query of an absolute URL, as RFC 9112 section 3.2.2 demands; empty if it is none."""
+def _parts_of(target: bytes) -> tuple[bytes, bytes]:
+    """Return host and path of an absolute URL; empty if it is none."""
     scheme, found, rest = target.partition(b"://")
     if not found or scheme.lower() not in (b"http", b"https"):
-        return b""
-    slash, query = rest.find(b"/"), rest.find(b"?")
-    if slash >= 0 and (query < 0 or slash < query):
-        return rest[slash:]
-    return b"/" + rest[query:] if query >= 0 else b"/"
+        return b"", b""
+    end = min((at for at in (rest.find(b"/"), rest.find(b"?")) if at >= 0), default=len(rest))
+    path = rest[end:]
+    return rest[:end], path if path.startswith(b"/") else b"/" + path
 
 
 def _settings_fit(headers: dict[bytes, bytes]) -> bool:

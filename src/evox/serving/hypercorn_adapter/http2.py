@@ -9,20 +9,27 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import h2.events as h2e
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
 from hypercorn.events import Closed, RawData
 from hypercorn.protocol.events import Body, Data, EndBody, EndData, Trailers
 from hypercorn.protocol.h2 import H2Protocol
+from hypercorn.protocol.ws_stream import WSStream
 from hyperframe.frame import GoAwayFrame
 
 from evox.config import ServingSettings
 from evox.serving.complaints import Reason
+from evox.serving.hypercorn_adapter.http1 import HOST
+from evox.serving.hypercorn_adapter.tasks import Tasks
 
 __all__ = ["Http2"]
 
 WINDOW = 65_535
+# h2 checks headers character by character, and a few bytes can stand for kilobytes of them: a whole read could hold
+# the loop for seconds.
+SLICE = 4_096
 _LAST_STREAM = 2**31 - 1
 # Bytes of a body that are read and dropped once its request has been answered. Clients that send the whole body before
 # they look at the answer get both done; more than this is reset.
@@ -38,7 +45,7 @@ class Http2(H2Protocol):
         *args: Hypercorn's own.
         limits: What a client may do.
         complain: Called with reason and detail when a client is refused.
-        running: Returns how many requests of this connection are being answered; a reset does not end them all.
+        tasks: The requests of this connection that are being answered; a reset does not end them all.
     """
 
     def __init__(
@@ -46,17 +53,16 @@ class Http2(H2Protocol):
         *args: Any,
         limits: ServingSettings,
         complain: Callable[[Reason, str], None],
-        running: Callable[[], int],
+        tasks: Tasks,
     ) -> None:
         super().__init__(*args)
         self._limits = limits
         self._complain = complain
-        self._running = running
+        self._tasks = tasks
         self._patience = PATIENCE
         self._receiving: set[int] = set()
         self._discarded: dict[int, int] = {}
         self._told = False
-        self.owe: Callable[[int, int], Any]
 
     async def initiate(self, headers: Any = None, settings: bytes | None = None) -> None:
         """Send our settings, and a window for the connection that no single slow stream can use up."""
@@ -68,13 +74,18 @@ class Http2(H2Protocol):
         """Take bytes, or the end of the connection."""
         if not isinstance(event, RawData):
             await super().handle(event)
-            return
-        if self.closed:
+            for buffer in self.stream_buffers.values():
+                await buffer.close()  # whoever waits for the client to read it waits in vain
             return
         try:
-            for one in self.connection.receive_data(event.data):
-                await self._take(one)
-            await self._flush()
+            for start in range(0, len(event.data), SLICE):
+                if self.closed:
+                    return
+                if start:
+                    await anyio.lowlevel.checkpoint()
+                for one in self.connection.receive_data(event.data[start : start + SLICE]):
+                    await self._take(one)
+                await self._flush()
         except ProtocolError as error:
             await self._give_up(Reason.MALFORMED, f"{type(error).__name__}: {error}")
         except Exception as error:  # noqa: BLE001  only the client's bytes were worked on
@@ -107,6 +118,8 @@ class Http2(H2Protocol):
 
     async def stream_send(self, event: Any) -> None:
         """Send part of an answer. A client that does not read it for too long loses the stream."""
+        if self.closed:
+            return
         if not isinstance(event, Body | Data | EndBody | EndData | Trailers):
             await super().stream_send(event)
             return
@@ -116,7 +129,8 @@ class Http2(H2Protocol):
             self._complain(Reason.DOES_NOT_READ, f"stream {event.stream_id}")
             await self._reset(event.stream_id, ErrorCodes.CANCEL)
             await self._close_stream(event.stream_id)
-            await self.has_data.set()
+        elif isinstance(event, EndBody) and isinstance(self.streams.get(event.stream_id), WSStream):
+            await self._close_stream(event.stream_id)  # a WebSocket refused, perhaps before its app has looked
 
     async def _send_data(self, stream_id: int) -> None:
         await super()._send_data(stream_id)
@@ -144,7 +158,7 @@ class Http2(H2Protocol):
         stream_id = event.stream_id
         if event.stream_ended is None:
             self._receiving.add(stream_id)
-        if self.context.terminated.is_set() or self._running() >= self._limits.streams:
+        if self.context.terminated.is_set() or self._tasks.running() >= self._limits.streams:
             await self._reset(stream_id, ErrorCodes.REFUSED_STREAM)
             return
         headers = dict(event.headers)
@@ -161,7 +175,7 @@ class Http2(H2Protocol):
         stream = self.streams.get(event.stream_id)
         if stream is not None:
             await stream.handle(Body(stream_id=event.stream_id, data=event.data))
-            await self.owe(event.stream_id, event.flow_controlled_length)
+            await self._tasks.owe(event.stream_id, event.flow_controlled_length)
         else:
             await self.give_back(event.stream_id, event.flow_controlled_length)
             got = self._discarded[event.stream_id] = self._discarded.get(event.stream_id, 0) + len(event.data)
@@ -185,6 +199,7 @@ class Http2(H2Protocol):
         if stream_id in self.streams:
             self._patience = min(PATIENCE, self._patience + 1)
         await super()._close_stream(stream_id)
+        await self._tasks.leave(stream_id)
 
     async def _reset(self, stream_id: int, code: ErrorCodes) -> None:
         self._forget(stream_id)
@@ -220,7 +235,8 @@ def _fault(
     faults = {
         "a header value with a control character": any(_CONTROL.search(value) for _, value in listed),
         "a header without a name": not all(name and (name[:1] != b":" or name in _PSEUDO) for name in headers),
-        "no method": not (method.isalpha() and method.isascii()),
+        "no method": not (method.isalpha() and method.isascii() and method.isupper()),
+        "a host that is none": not HOST.fullmatch(headers.get(b":authority") or headers.get(b"host", b"")),
         "no path": not path.isascii() or not (path.startswith(b"/") or path == b"*"),
     }
     why = next((fault for fault, found in faults.items() if found), "")

@@ -21,11 +21,13 @@ class Inbox(Client):
     """Messages from a client to an app.
 
     Args:
+        kind: ``"http"`` or ``"websocket"``.
         give_back: Over HTTP/2: called with bytes that may be sent again. None: ``put`` waits for room instead.
     """
 
-    def __init__(self, give_back: Callable[[int], Awaitable[None]] | None = None) -> None:
+    def __init__(self, kind: str, give_back: Callable[[int], Awaitable[None]] | None = None) -> None:
         super().__init__()
+        self._kind = kind
         self._give_back = give_back
         self._messages: deque[Message] = deque()
         self._level = self._owed = 0
@@ -50,7 +52,7 @@ class Inbox(Client):
         elif message["type"] == "http.request":
             self.body_arrived = not message["more_body"]
         if self._give_back is None:
-            while self.full and not self._closed:
+            while self.full and not (self._closed or self.gone):
                 self._room = anyio.Event()
                 await self._room.wait()
 
@@ -73,6 +75,11 @@ class Inbox(Client):
         """Say that the client has left, and let go of the connection that waits for room."""
         super().leave()
         self._make_room()
+
+    async def hang_up(self) -> None:
+        """Tell the app that its client has left, unless it knows."""
+        code = {"code": 1006} if self._kind == "websocket" else {}
+        await self.put({"type": f"{self._kind}.disconnect", **code})
 
     async def owe(self, size: int) -> None:
         """Note that so many bytes of an HTTP/2 stream's window were used; they are given back when there is room."""

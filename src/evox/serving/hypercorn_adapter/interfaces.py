@@ -80,7 +80,7 @@ def config_of(settings: ServingSettings) -> Config:
     config.h11_max_incomplete_size = settings.header_bytes
     config.h2_max_concurrent_streams = settings.streams
     # What the decoder bears is more than what is allowed, so that a head over the limit can still be answered 431.
-    config.h2_max_header_list_size = 4 * (settings.header_bytes + 32 * settings.header_count)
+    config.h2_max_header_list_size = 2 * (settings.header_bytes + 32 * settings.header_count)
     config.websocket_max_message_size = _NEVER
     config.websocket_ping_interval = None
     return config

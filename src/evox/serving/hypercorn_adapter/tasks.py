@@ -36,6 +36,12 @@ class Tasks:
         """Return how many requests are being answered."""
         return len(self._inboxes)
 
+    async def leave(self, stream_id: int | None = None) -> None:
+        """Tell the apps, or the app of one stream, that the client has left; hypercorn does not tell all of them."""
+        for number, inbox in list(self._inboxes.items()):
+            if stream_id in (None, number):
+                await inbox.hang_up()
+
     async def owe(self, stream_id: int, size: int) -> None:
         """Note that bytes of a stream's window were used."""
         inbox = self._inboxes.get(stream_id)
@@ -53,7 +59,7 @@ class Tasks:
     ) -> Callable[[Any], Awaitable[None]]:
         """Start the app, and return what takes the client's messages to it."""
         stream, number = send.__self__, send.__self__.stream_id
-        inbox = self._inboxes[number] = Inbox(self._returner(number))
+        inbox = self._inboxes[number] = Inbox(scope["type"], self._returner(number))
         inbox.enter(scope)
         put = inbox.put
         if scope["type"] == "websocket":
