@@ -19,28 +19,42 @@ __all__ = ["command"]
 @click.option("--port", type=click.IntRange(0, 65535), help="Port of the gateway, of the one service, or of the first.")
 @click.option("--backend", type=click.Choice(["auto", "trio", "asyncio"]), help="Event loop.  [default: auto]")
 @click.option("--gateway", is_flag=True, default=None, help="All services under one port, each below its name.")
+@click.option("--workers", type=click.IntRange(1), metavar="N", help="Processes on the same sockets.  [default: 1]")
 @click.option("--certfile", type=click.Path(resolve_path=True), help="Certificate chain in PEM; turns TLS on.")
 @click.option("--keyfile", type=click.Path(resolve_path=True), help="Its private key, if not in --certfile.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON event a line instead of text.")
 @click.option("--trace", is_flag=True, help="Show whole tracebacks.")
 def command(targets: tuple[str, ...], dev: bool, **given: Any) -> Callable[[], int]:
     """Run services: in this project, or in the files, folders or modules named (module:attribute picks one)."""
+    if dev and given["workers"]:
+        raise click.UsageError("--dev runs one process: leave out --workers")
     if dev and "EVOX_HANDOVER" not in os.environ:
         return lambda: _develop(targets)
 
     def run() -> int:
         from evox.errors import EvoxError
-        from evox.orchestrator import Console, Handover, RunOptions, plan, serve
+        from evox.orchestrator import Console, Handover, RunOptions, configuration, plan, serve
 
         options = RunOptions(targets=targets, dev=dev, **given)
+        console = Console(as_json=options.as_json, trace=options.trace)
+        handover = Handover(os.environ)
         try:
+            settings = configuration(options).settings
+            if settings.workers > 1 and not (dev or handover.worker):
+                return _supervise(settings, console)
             planned = plan(options)
         except EvoxError as error:
-            Console(as_json=options.as_json, trace=options.trace).error(error)
+            console.error(error)
             return error.exit_code
-        return serve(planned, handover=Handover(os.environ))
+        return serve(planned, handover=handover)
 
     return run
+
+
+def _supervise(settings: Any, console: Any) -> int:
+    from evox.orchestrator.workers import run_workers
+
+    return run_workers(sys.argv[1:], settings, console)
 
 
 def _develop(targets: tuple[str, ...]) -> int:

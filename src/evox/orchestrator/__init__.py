@@ -6,7 +6,7 @@ from evox.orchestrator.fleet import DrainReport, Fleet
 from evox.orchestrator.gateway import Gateway
 from evox.orchestrator.handover import Handover
 from evox.orchestrator.host import Host
-from evox.orchestrator.server import Plan, RunOptions, plan, serve
+from evox.orchestrator.server import Plan, RunOptions, configuration, plan, serve
 from evox.orchestrator.validation import assign_ports, start_order, validate
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Plan",
     "RunOptions",
     "assign_ports",
+    "configuration",
     "discover",
     "plan",
     "serve",

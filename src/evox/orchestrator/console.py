@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -45,21 +45,13 @@ class Console:
         self._out = out
         self._trace = trace
 
-    def started(self, *, version: str, loop: str, rows: Sequence[Row], notes: Sequence[str] = ()) -> None:
+    def started(
+        self, *, version: str, loop: str, rows: Sequence[Row], notes: Sequence[str] = (), workers: Sequence[int] = ()
+    ) -> None:
         """Say what runs and where. Called when sockets are bound, services are ready and connections are accepted."""
         if self.as_json:
-            services = [
-                {
-                    "name": r.name,
-                    "url": r.url,
-                    "docs": r.docs,
-                    "syntax": r.syntax,
-                    "endpoints": r.endpoints,
-                    "why": r.why,
-                }
-                for r in rows
-            ]
-            self._event("started", version=version, loop=loop, pid=os.getpid(), services=services, notes=list(notes))
+            facts = {"version": version, "loop": loop, "pid": os.getpid(), "workers": list(workers)}
+            self._event("started", **facts, services=[asdict(row) for row in rows], notes=list(notes))
             return
         self._line(f"evox {version} on {loop}\n")
         table = [("service", "url", "docs", "syntax", "endpoints", "chosen because")]
@@ -72,6 +64,13 @@ class Console:
         for note in notes:
             self._line(f"note: {note}")
         self._line("Ctrl-C drains and ends; a second one ends at once.")
+
+    def worker(self, number: int, what: str, *, pid: int | None) -> None:
+        """Say what became of one of several workers; ``pid`` is that of a new one."""
+        if self.as_json:
+            self._event("worker", number=number, what=what, pid=pid)
+        else:
+            self._line(f"worker {number} {what}")
 
     def draining(self, signal: str) -> None:
         """Say that a drain begins."""

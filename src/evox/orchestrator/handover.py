@@ -1,19 +1,20 @@
 """Handover: listening sockets that outlive the process that bound them, so that a restart refuses no connection.
 
-Under ``evox run --dev`` a small parent keeps the sockets and gives them to each new child; the old child goes on
-serving until the new one is ready. The two talk over one inherited socket: the child sends its listening sockets
-up, then ``ready``.
+A small parent keeps the sockets and gives them to each new child: the next version under ``--dev``, the other workers
+under ``--workers``. The two talk over one inherited socket: the child sends its listening sockets up, then ``ready``
+with what the banner shows, and at its end ``stopped`` with what was cut.
 """
 
+import contextlib
 import json
 import os
 import socket
-from collections.abc import Iterable, Mapping
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 import anyio
 
-__all__ = ["ENVIRONMENT", "Handover", "receive", "sockets_of"]
+__all__ = ["ENVIRONMENT", "Handover", "Receiver", "environment_of"]
 
 ENVIRONMENT: Final = "EVOX_HANDOVER"
 _MESSAGE: Final = 65536
@@ -24,14 +25,19 @@ class Handover:
 
     Args:
         environ: Where the parent left word; without it everything here does nothing.
+
+    Attributes:
+        worker: Whether this process is one of several, so that the parent speaks for it.
     """
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         text = (environ or {}).get(ENVIRONMENT, "")
         self._channel: socket.socket | None = None
         self._inherited: dict[str, socket.socket] = {}
+        self.worker = False
         if text:
             facts = json.loads(text)
+            self.worker = facts.get("worker", False)
             self._channel = socket.socket(fileno=facts["channel"])
             self._inherited = {name: socket.socket(fileno=fd) for name, fd in facts["sockets"].items()}
 
@@ -55,14 +61,24 @@ class Handover:
         for left in self._inherited.values():
             left.close()
         self._inherited.clear()
-        if self._channel is not None:
-            message = json.dumps({"event": "sockets", "names": list(sockets)}).encode() + b"\n"
-            socket.send_fds(self._channel, [message], [one.fileno() for one in sockets.values()])
+        self._tell("sockets", sockets, names=list(sockets))
 
-    def ready(self) -> None:
-        """Tell the parent that requests are answered."""
-        if self._channel is not None:
-            self._channel.send(b'{"event": "ready"}\n')
+    def ready(self, facts: Mapping[str, Any] | None = None) -> None:
+        """Tell the parent that requests are answered, and what the banner shows."""
+        self._tell("ready", facts=dict(facts or {}))
+
+    def stopped(self, *, requests: Sequence[str], streams: Sequence[str]) -> None:
+        """Tell the parent what was cut."""
+        self._tell("stopped", requests=list(requests), streams=list(streams))
+
+    def _tell(self, event: str, sockets: Mapping[str, socket.socket] | None = None, **facts: Any) -> None:
+        if self._channel is None:
+            return
+        message = json.dumps({"event": event, **facts}).encode() + b"\n"
+        with contextlib.suppress(ConnectionError):  # the parent is gone; ``wait_orphaned`` sees it
+            self._channel.setblocking(True)
+            sent = socket.send_fds(self._channel, [message], [one.fileno() for one in (sockets or {}).values()])
+            self._channel.sendall(message[sent:])
 
     async def wait_orphaned(self) -> None:
         """Wait until the parent is gone; for ever where there is none."""
@@ -77,25 +93,40 @@ def _addresses(host: str) -> Iterable[str]:
     return {str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
 
 
-def receive(channel: socket.socket) -> tuple[list[str], dict[str, int]]:
-    """Read what a child sent: the names of its events, and its listening sockets as descriptors by service.
+class Receiver:
+    """The parent's end.
 
     Args:
-        channel: The parent's end, readable.
-
-    Returns:
-        Events in order, empty when the child is gone; and the descriptors that came along.
+        channel: Its end of the socket, not blocking.
     """
-    data, descriptors, _, _ = socket.recv_fds(channel, _MESSAGE, 253)
-    events: list[str] = []
-    sockets: dict[str, int] = {}
-    for line in data.splitlines():
-        message = json.loads(line)
-        events.append(message["event"])
-        sockets.update(zip(message.get("names", ()), descriptors, strict=False))
-    return events, sockets
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._rest = b""
+
+    def __repr__(self) -> str:
+        return f"<Receiver on {self._channel.fileno()}>"
+
+    def receive(self) -> tuple[list[dict[str, Any]], dict[str, int]] | None:
+        """Read what the child sent, when the channel is readable.
+
+        Returns:
+            Messages in order, each with its ``event``, and listening sockets as descriptors by service; None when the
+            child is gone.
+        """
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self._channel, _MESSAGE, 253)
+        except ConnectionError:
+            return None
+        if not data:
+            return None
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        messages = [json.loads(line) for line in lines]
+        names = [name for message in messages for name in message.get("names", ())]
+        return messages, dict(zip(names, descriptors, strict=False))
 
 
-def sockets_of(channel: socket.socket, kept: Mapping[str, int]) -> dict[str, str]:
-    """Return the environment that tells a new child of its channel and the sockets kept for it."""
-    return {**os.environ, ENVIRONMENT: json.dumps({"channel": channel.fileno(), "sockets": dict(kept)})}
+def environment_of(channel: socket.socket, kept: Mapping[str, int], *, worker: bool = False) -> dict[str, str]:
+    """Return the environment that tells a new child of its channel, the sockets kept for it, and what it is."""
+    facts = {"channel": channel.fileno(), "sockets": dict(kept), "worker": worker}
+    return {**os.environ, ENVIRONMENT: json.dumps(facts)}

@@ -12,7 +12,7 @@ import ssl
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import anyio
@@ -42,7 +42,7 @@ from evox.runtime import (
 from evox.services import Scope, Service
 from evox.serving import Port, bind, tls_of
 
-__all__ = ["Plan", "RunOptions", "plan", "serve"]
+__all__ = ["Plan", "RunOptions", "configuration", "plan", "serve"]
 
 DRAIN_EXCEEDED = 124
 _log = logging.getLogger("evox.run")
@@ -60,6 +60,7 @@ class RunOptions:
     gateway: bool | None = None
     certfile: str | None = None
     keyfile: str | None = None
+    workers: int | None = None
     as_json: bool = False
     dev: bool = False
     trace: bool = False
@@ -77,11 +78,11 @@ class Plan:
     notes: Sequence[str] = field(default=())
 
 
-def plan(options: RunOptions) -> Plan:
-    """Read the configuration, import the services and check everything that can be checked without a socket.
+def configuration(options: RunOptions) -> Loaded:
+    """Read the configuration of the project that the command line names. No user code is imported.
 
     Raises:
-        EvoxError: naming what, why and the line to change.
+        EvoxError: if it is wrong.
     """
     first = next(
         (Path(one.partition(":")[0]) for one in options.targets if Path(one.partition(":")[0]).exists()),
@@ -90,10 +91,26 @@ def plan(options: RunOptions) -> Plan:
     root = find_root(first)
     given = {"certfile": options.certfile, "keyfile": options.keyfile}
     serving = {name: value for name, value in given.items() if value is not None}
-    loaded = load(root, host=options.host, backend=options.backend, gateway=options.gateway, serving=serving or None)
+    return load(
+        root,
+        host=options.host,
+        backend=options.backend,
+        gateway=options.gateway,
+        workers=options.workers,
+        serving=serving or None,
+    )
+
+
+def plan(options: RunOptions) -> Plan:
+    """Read the configuration, import the services and check everything that can be checked without a socket.
+
+    Raises:
+        EvoxError: naming what, why and the line to change.
+    """
+    loaded = configuration(options)
     tls = tls_of(loaded)
     source = loaded.sources.get("services", "[tool.evox]").removesuffix(" in pyproject.toml")
-    found = discover(options.targets, root, configured=loaded.settings.services, source=source)
+    found = discover(options.targets, loaded.root, configured=loaded.settings.services, source=source)
     if options.only:
         names = [one.service.name for one in found]
         missing = [name for name in options.only if name not in names]
@@ -168,13 +185,20 @@ class _Server:
             self._end_if_stuck(stopped=True)
         failed = self._given_up or any(host.stop_error is not None for host in self._fleet.hosts)
         code = int(failed) if self._report.clean else DRAIN_EXCEEDED
-        self._console.stopped(code=code, requests=self._report.requests, streams=self._report.streams)
+        self._say_stopped(code, self._report.requests)
         return code
+
+    def _say_stopped(self, code: int, requests: Sequence[str]) -> None:
+        if self._handover.worker:
+            self._handover.stopped(requests=requests, streams=self._report.streams)
+        else:
+            self._console.stopped(code=code, requests=requests, streams=self._report.streams)
 
     async def _interrupt(self, starting: anyio.CancelScope) -> None:
         """End the start at a signal that comes before everything has started: there is nothing to drain yet."""
         received = await self._signals.wait()
-        self._console.draining(signal.Signals(received).name)
+        if not self._handover.worker:
+            self._console.draining(signal.Signals(received).name)
         self._ending.set()
         if not self._started:
             starting.cancel()
@@ -185,7 +209,6 @@ class _Server:
             nursery.start_soon(port.serve, name=f"listener:{name}")
         self._started = True
         self._announce()
-        self._handover.ready()
         self._given_up = await self._wait_end()
         for port in self._ports:
             nursery.start_soon(port.leave_soon)
@@ -269,7 +292,7 @@ class _Server:
     def _stuck(self) -> int:
         threads = [f"a thread of {name}" for name in in_threads()]
         cut = [*self._report.requests, *threads] or ["a thread that cannot be stopped"]
-        self._console.stopped(code=DRAIN_EXCEEDED, requests=cut, streams=self._report.streams)
+        self._say_stopped(DRAIN_EXCEEDED, cut)
         return DRAIN_EXCEEDED
 
     def _announce(self) -> None:
@@ -279,7 +302,16 @@ class _Server:
             service = one.service
             base = f"{urls['gateway']}/{service.name}" if self._settings.gateway else urls[service.name]
             rows.append(Row(service.name, base, f"{base}/docs", _syntax(service), len(service.endpoints), one.why))
-        self._console.started(version=evox.__version__, loop=str(self._plan.loop), rows=rows, notes=self._plan.notes)
+        version, loop, notes = evox.__version__, str(self._plan.loop), list(self._plan.notes)
+        if not self._handover.worker:
+            self._console.started(version=version, loop=loop, rows=rows, notes=notes)
+            self._handover.ready()
+            return
+        background = [
+            f"{task.name} of {one.service.name}" for one in self._plan.found for task in one.service.background
+        ]
+        shown = {"version": version, "loop": loop, "notes": notes, "background": background}
+        self._handover.ready({**shown, "services": [asdict(row) for row in rows]})
 
 
 def _log_answer(label: str, status: int, took: float) -> None:

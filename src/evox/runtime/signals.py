@@ -30,6 +30,7 @@ class SignalWatch:
         self._writer.setblocking(False)
         self.received: signal.Signals | None = None
         self.on_first: Callable[[], None] | None = None
+        self.on_second: Callable[[], None] | None = None
 
     async def wait(self) -> signal.Signals:
         """Wait for the first signal and return it."""
@@ -40,6 +41,8 @@ class SignalWatch:
     def handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  the signature is Python's
         """Take a signal: note the first and wake the loop, end the process on the second."""
         if self.received is not None:
+            if self.on_second is not None:
+                self.on_second()
             os._exit(SECOND_SIGNAL)
         self.received = signal.Signals(number)
         if self.on_first is not None:

@@ -22,6 +22,8 @@ __all__ = ["Accept", "Listener", "bind"]
 Accept: TypeAlias = Callable[[SocketStream], Awaitable[None]]
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 PAUSE = 0.1
+# Connections accepted at a time: the rest is left to other workers that may be idle.
+AT_ONCE = 4
 _log = logging.getLogger("evox.serving")
 
 
@@ -110,7 +112,7 @@ class Listener:
                 while True:
                     await anyio.wait_readable(self._socket)
                     try:
-                        self._take(connections)
+                        self._take(connections, at_most=AT_ONCE)
                     except OSError as error:
                         if error.errno not in _EXHAUSTED:
                             _log.warning("accept for %s failed: %s", self.service, error)
@@ -141,8 +143,9 @@ class Listener:
         self._socket.close()
         self._closed.set()
 
-    def _take(self, connections: TaskGroup) -> None:
-        while True:
+    def _take(self, connections: TaskGroup, at_most: int | None = None) -> None:
+        taken = 0
+        while taken != at_most:
             try:
                 connection, _ = self._socket.accept()
             except (BlockingIOError, ConnectionAbortedError):
@@ -150,6 +153,7 @@ class Listener:
             connection.setblocking(False)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.accepted += 1
+            taken += 1
             connections.start_soon(self._serve_one, connection, name=f"svc:{self.service}/connection")
 
     async def _serve_one(self, connection: socket.socket) -> None:

@@ -2,15 +2,18 @@
 
 import json
 import os
+import select
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import anyio
 import pytest
 
 from evox.orchestrator import Handover
-from evox.orchestrator.handover import ENVIRONMENT, receive, sockets_of
+from evox.orchestrator.handover import ENVIRONMENT, Receiver, environment_of
 from evox.serving import bind
 
 
@@ -47,6 +50,14 @@ class Ends:
             with socket.socket(fileno=descriptor) as one:
                 found[name] = one.getsockname()
         return found
+
+
+def read(receiver: Receiver) -> tuple[list[str], dict[str, int]]:
+    """Return the names of the events that have come, and descriptors."""
+    received = receiver.receive()
+    assert received is not None
+    messages, sockets = received
+    return [message["event"] for message in messages], sockets
 
 
 @pytest.fixture
@@ -114,11 +125,12 @@ def test_the_parent_gets_the_sockets_then_the_word_that_they_are_served(ends: En
     shop, stock = ends.listening(), ends.listening()
     child = ends.child()
     child.keep({"shop": shop, "stock": stock})
-    events, sockets = receive(ends.parent)
+    receiver = Receiver(ends.parent)
+    events, sockets = read(receiver)
     assert events == ["sockets"]
     assert ends.take_descriptors(sockets) == {"shop": shop.getsockname(), "stock": stock.getsockname()}
-    child.ready()
-    assert receive(ends.parent) == (["ready"], {})
+    child.ready({"version": "1"})
+    assert receiver.receive() == ([{"event": "ready", "facts": {"version": "1"}}], {})
 
 
 def test_both_messages_in_one_read_are_both_seen(ends: Ends) -> None:
@@ -126,10 +138,11 @@ def test_both_messages_in_one_read_are_both_seen(ends: Ends) -> None:
     child = ends.child()
     child.keep({"shop": shop})
     child.ready()
+    receiver = Receiver(ends.parent)
     events: list[str] = []
     sockets: dict[str, int] = {}
     while "ready" not in events:
-        more, descriptors = receive(ends.parent)
+        more, descriptors = read(receiver)
         events += more
         sockets |= descriptors
     assert events == ["sockets", "ready"]
@@ -138,7 +151,23 @@ def test_both_messages_in_one_read_are_both_seen(ends: Ends) -> None:
 
 def test_a_child_that_is_gone_sends_nothing(ends: Ends) -> None:
     ends._child.close()
-    assert receive(ends.parent) == ([], {})
+    assert Receiver(ends.parent).receive() is None
+
+
+def test_a_message_longer_than_one_read_is_put_together(ends: Ends) -> None:
+    ends.parent.setblocking(False)
+    facts = {"notes": ["x" * 100_000]}
+    child, receiver = ends.child(), Receiver(ends.parent)
+    sending = threading.Thread(target=child.ready, args=(facts,))
+    sending.start()
+    messages: list[Any] = []
+    while not messages:
+        select.select([ends.parent], [], [], 5)
+        received = receiver.receive()
+        assert received is not None
+        messages += received[0]
+    sending.join(5)
+    assert messages == [{"event": "ready", "facts": facts}]
 
 
 async def test_a_child_sees_that_its_parent_is_gone(ends: Ends) -> None:
@@ -152,6 +181,10 @@ async def test_a_child_sees_that_its_parent_is_gone(ends: Ends) -> None:
 
 def test_the_environment_of_a_child_names_channel_and_sockets(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_SETTING", "kept")
-    environ = sockets_of(ends.parent, {"shop": 7})
+    environ = environment_of(ends.parent, {"shop": 7})
     assert environ["A_SETTING"] == "kept"
-    assert json.loads(environ[ENVIRONMENT]) == {"channel": ends.parent.fileno(), "sockets": {"shop": 7}}
+    assert json.loads(environ[ENVIRONMENT]) == {
+        "channel": ends.parent.fileno(),
+        "sockets": {"shop": 7},
+        "worker": False,
+    }
