@@ -139,7 +139,7 @@ def test_no_page_says_to_install_the_other_evox(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_environment_variable_that_a_page_names_exists(page: Path) -> None:
     named = set(re.findall(r"\bEVOX_[A-Z][A-Z_]*[A-Z]", page.read_text(encoding="utf-8")))
-    assert list(config._unknown(dict.fromkeys(named, ""))) == []
+    assert list(config.unknown_variables(dict.fromkeys(named, ""))) == []
     nested = {option.split("`")[1].replace(".", "__").upper() for option in options(Settings)}
     sections = ("EVOX_CONFIG__",)
     assert [

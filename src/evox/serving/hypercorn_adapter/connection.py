@@ -81,7 +81,7 @@ class Connection:
         self._writing = anyio.CancelScope()
         self._reading = anyio.CancelScope()
         self._idle, self._begun = True, False
-        self._closing = self._dead = self._pinged = False
+        self._closing = self._left = self._dead = self._pinged = False
         self._tasks: Tasks
         self._protocol: Http1 | Http2
 
@@ -103,7 +103,7 @@ class Connection:
             await self._read()
             await self._protocol.handle(Closed())
             await self._tasks.leave()
-            if self._closing and not self._dead:
+            if self._closing and not (self._left or self._dead):
                 await self._linger()
                 await self._stream.aclose()  # the app may go on with background tasks; the client need not wait
 
@@ -139,14 +139,15 @@ class Connection:
 
     async def _read(self) -> None:
         """Feed the protocol until either side is done, or nothing comes for too long."""
-        self._wait_for(self._settings.header_timeout)
+        second = isinstance(self._protocol, Http2)
+        self._wait_for(self._settings.keep_alive if second else self._settings.header_timeout)
         while not self._closing and not self._dead:
             data = None
             with self._reading:
                 try:
                     data = await self._stream.receive(_READ)
                 except GONE:
-                    self._dead = True  # the client left first: there is nobody to wait for
+                    self._left = True  # it may still read: what is being answered is sent
                     return
             deadline, self._reading = self._reading.deadline, anyio.CancelScope()
             self._reading.deadline = deadline

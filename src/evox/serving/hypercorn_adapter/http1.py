@@ -30,8 +30,6 @@ _TITLES = {
     501: "Not Implemented",
     505: "HTTP Version Not Supported",
 }
-
-
 _VERSIONS = (b"1.0", b"1.1")
 HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]*)(:[0-9]*)?")  # RFC 3986 section 3.2.2
 
@@ -143,9 +141,7 @@ class _Parser(h11.Connection):
         Raises:
             h11.RemoteProtocolError: if they say nothing that RFC 9112 allows; its hint is the status to answer.
         """
-        if self.their_state is h11.MUST_CLOSE:
-            return h11.NEED_DATA
-        if self.ended:
+        if self.ended or self.their_state is h11.MUST_CLOSE:
             return h11.NEED_DATA
         if self.their_state is h11.IDLE:
             self._check_head(self.trailing_data[0])
@@ -158,10 +154,12 @@ class _Parser(h11.Connection):
             self._refuse(f"{type(error).__name__}")
         if type(event) is h11.Request:
             return self._checked(event)
-        if type(event) is h11.EndOfMessage and self._chunked:
-            end = len(self._seen) - len(self.trailing_data[0])
-            if self._seen[:end][-4:] != b"\r\n\r\n":
+        if type(event) is h11.EndOfMessage:
+            rest = self.trailing_data[0]
+            end = len(self._seen) - len(rest)
+            if self._chunked and self._seen[:end][-4:] != b"\r\n\r\n":
                 self._refuse("a chunked body that ends with a bare LF")
+            self._seen = rest
         return event
 
     def _check_head(self, data: bytes) -> None:
@@ -191,13 +189,7 @@ class _Parser(h11.Connection):
         if request.method != request.method.upper():
             self._refuse("a method that is not in capitals")
         self._too_large = length is not None and int(length) > self._limits.body_bytes
-        target, host = request.target, headers.get(b"host", b"")
-        if not (target.startswith(b"/") or target == b"*"):
-            host, target = _parts_of(target)
-            if not host:
-                self._refuse("a target that is neither a path nor a URL")
-        if not HOST.fullmatch(host):
-            self._refuse("a host that is none")
+        host, target = self._aim(request.target, headers.get(b"host", b""))
         changes = target is not request.target
         kept = list(request.headers)
         if changes:  # RFC 9112 section 3.2.2: the URL's host counts, whatever the header says
@@ -207,6 +199,16 @@ class _Parser(h11.Connection):
         if not changes:
             return request
         return h11.Request(method=request.method, target=target, headers=kept, http_version=request.http_version)
+
+    def _aim(self, target: bytes, host: bytes) -> tuple[bytes, bytes]:
+        """Return the host and the path that a request is meant for."""
+        if not (target.startswith(b"/") or target == b"*"):
+            host, target = _parts_of(target)
+            if not host:
+                self._refuse("a target that is neither a path nor a URL")
+        if not HOST.fullmatch(host):
+            self._refuse("a host that is none")
+        return host, target
 
     def _refuse(self, why: str, status: int = 400) -> None:
         self.refused = why

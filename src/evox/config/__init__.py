@@ -1,0 +1,20 @@
+"""Configuration: typed settings from ``[tool.evox]`` in pyproject.toml, ``evox.toml`` and ``EVOX_*``; later wins.
+
+Unknown names and values that do not fit are errors that name the file and the line. Nothing needs pyproject.toml at
+run time. Each value's source is kept, so that what is shown of a configuration says where it comes from.
+"""
+
+from evox.config.loading import Loaded, find_root, load, section, settings_of, unknown_variables
+from evox.config.tables import RuntimeSettings, ServingSettings, Settings
+
+__all__ = [
+    "Loaded",
+    "RuntimeSettings",
+    "ServingSettings",
+    "Settings",
+    "find_root",
+    "load",
+    "section",
+    "settings_of",
+    "unknown_variables",
+]

@@ -1,0 +1,75 @@
+"""Faults: which option of which source is wrong, and the line that sets it."""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from evox.config.tables import Settings
+from evox.errors import InvalidOption, Place, UnknownOption
+
+__all__ = ["explain", "line_of"]
+
+
+def explain(
+    error: ValidationError, layers: list[tuple[str, Path | None, dict[str, Any]]]
+) -> UnknownOption | InvalidOption:
+    """Turn pydantic's error into one that names the option, its source and its line."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    path = [str(part) for part in first["loc"]]
+    source, place = _origin(path, layers)
+    if first["type"] == "extra_forbidden":
+        return UnknownOption(".".join(path), source=source, known=_fields(path[:-1]), place=place)
+    return InvalidOption(".".join(path), source=source, why=first["msg"].removeprefix("Value error, "), place=place)
+
+
+def _origin(path: list[str], layers: list[tuple[str, Path | None, dict[str, Any]]]) -> tuple[str, Place | None]:
+    for name, file, values in reversed(layers):
+        found: Any = values
+        keys = [key for key in path if not key.isdigit()]
+        for key in keys:
+            found = found.get(key, _MISSING) if isinstance(found, Mapping) else _MISSING
+        if found is not _MISSING:
+            return name, line_of(file, keys) if file is not None else None
+    return "the configuration", None
+
+
+_MISSING: Final = object()
+
+
+def line_of(file: Path, keys: list[str]) -> Place:
+    """Find the line that sets an option, in whatever way TOML lets it be written; else the nearest table around it."""
+    target = ["tool", "evox", *keys] if file.name == "pyproject.toml" else keys
+    table: list[str] = []
+    best, nearest = 0, 0
+    for number, text in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        header, entry = _HEADER.match(text), _ENTRY.match(text)
+        if header:
+            table = _parts(header[1])
+        elif not entry:
+            continue
+        here = table + (_parts(entry[1]) if entry else [])
+        if here == target[: len(here)] and len(here) > nearest:
+            best, nearest = number, len(here)
+    return Place(str(file), best)
+
+
+_KEY = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')"""
+_HEADER = re.compile(rf"\s*\[\[?\s*({_KEY}(?:\s*\.\s*{_KEY})*)\s*\]")
+_ENTRY = re.compile(rf"\s*({_KEY}(?:\s*\.\s*{_KEY})*)\s*=")
+
+
+def _parts(dotted: str) -> list[str]:
+    return [part.strip("\"'") for part in re.findall(_KEY, dotted)]
+
+
+def _fields(path: list[str]) -> Iterable[str]:
+    fields: Mapping[str, FieldInfo] = Settings.model_fields
+    for part in path:
+        model = fields[part].annotation
+        candidates = [model, *get_args(model)]
+        fields = next(c.model_fields for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
+    return fields

@@ -1,0 +1,133 @@
+"""Tables: the options there are, with their types, defaults and meanings."""
+
+from ipaddress import ip_network
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ByteSize, ConfigDict, Field
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from evox.durations import seconds
+
+__all__ = ["RuntimeSettings", "ServingSettings", "Settings"]
+
+
+def _seconds(value: Any) -> float:
+    """Read a duration; from the environment even a plain number is a text."""
+    try:
+        return seconds(float(value) if isinstance(value, str) else value)
+    except ValueError:
+        return seconds(value)
+
+
+def _positive(value: float) -> float:
+    if value <= 0:
+        raise ValueError("it must be more than 0")
+    return value
+
+
+def _network(value: str) -> str:
+    try:
+        ip_network(value)
+    except ValueError as error:
+        raise ValueError(f"{error}; write an address or a network such as 10.0.0.0/8") from None
+    return value
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds)]
+Limit = Annotated[float, BeforeValidator(_seconds), AfterValidator(_positive)]
+Bytes = Annotated[ByteSize, AfterValidator(_positive)]
+Count = Annotated[int, Field(ge=1)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+def _split(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class ServingSettings(_Table):
+    """``[tool.evox.serving]``. Durations in seconds or as ``"30s"``, sizes in bytes or as ``"10MB"``."""
+
+    drain_delay: Seconds = Field(
+        default=1.0, description="from the signal to the close of the listener; readiness says 503 meanwhile"
+    )
+    drain_timeout: Seconds = Field(default=30.0, description="hard deadline after the signal: what still runs is cut")
+    stream_grace: Seconds = Field(default=5.0, description="how long streams and WebSockets may go on after the signal")
+    keep_alive: Seconds = Field(default=75.0, description="how long an idle connection is kept")
+    backlog: Count = Field(default=2048, description="connections the kernel queues before they are accepted")
+    connections: Count = Field(default=10_000, description="open connections of a listener; one more is answered 503")
+    header_bytes: Bytes = Field(default=ByteSize(16_384), description="size of a request's head; a longer one is 431")
+    header_count: Count = Field(default=100, description="headers of a request; more are 431")
+    header_timeout: Limit = Field(
+        default=10.0, description="how long a request's head may take, and a TLS handshake; a slower head is 408"
+    )
+    body_bytes: Bytes = Field(default=ByteSize(10_000_000), description="size of a request's body; a larger one is 413")
+    body_timeout: Limit = Field(
+        default=20.0, description="how long a handler waits for a body, besides the time its bytes take at body_rate"
+    )
+    body_rate: Bytes = Field(default=ByteSize(500), description="slowest body in bytes a second; a slower one is 408")
+    write_timeout: Limit = Field(
+        default=30.0, description="how long a client may take to read 64 KiB of an answer before it is cut"
+    )
+    websocket_bytes: Bytes = Field(
+        default=ByteSize(16_777_216), description="size of a WebSocket message; a larger one is closed with 1009"
+    )
+    ping: Limit = Field(
+        default=20.0, description="a WebSocket or HTTP/2 client silent this long is pinged, and cut after as long again"
+    )
+    streams: Count = Field(default=100, description="requests at a time on one HTTP/2 connection")
+    h2c: bool = Field(default=False, description="HTTP/2 without TLS")
+    certfile: str | None = Field(default=None, min_length=1, description="certificate chain in PEM; turns TLS on")
+    keyfile: str | None = Field(default=None, min_length=1, description="its private key, if certfile does not hold it")
+    forwarded_from: Annotated[
+        tuple[Annotated[str, AfterValidator(_network)], ...], NoDecode, BeforeValidator(_split)
+    ] = Field(default=(), description="proxies whose X-Forwarded-For and -Proto are believed: addresses or networks")
+
+
+class RuntimeSettings(_Table):
+    """``[tool.evox.runtime]``. Durations in seconds or as ``"30s"``."""
+
+    start_timeout: Seconds = Field(default=30.0, description="limit of each service's start-up")
+    shutdown_timeout: Seconds = Field(default=10.0, description="limit of each service's shutdown hooks")
+    max_restarts: int = Field(default=5, ge=0, description="crashes of a service tolerated within window")
+    window: Seconds = Field(default=60.0, description="seconds over which crashes are counted")
+    backoff: Seconds = Field(default=0.5, description="wait before the first restart; doubles")
+    threads: int = Field(default=40, ge=1, description="worker threads of a service's hooks and background tasks")
+
+
+class Settings(BaseSettings):
+    """``[tool.evox]``."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="EVOX_", env_nested_delimiter="__", extra="forbid", frozen=True, validate_default=True
+    )
+
+    backend: Literal["auto", "trio", "asyncio"] = Field(default="auto", description="the event loop")
+    services: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
+        default=(), description="files, folders or modules to run; found by themselves when empty"
+    )
+    host: str = Field(default="127.0.0.1", min_length=1, description="address to listen on")
+    gateway: bool = Field(default=False, description="all services under one port")
+    port: Port = Field(default=8000, description="the gateway's port, and the first one given to services without one")
+    workers: Count = Field(default=1, description="processes that share the sockets")
+    serving: ServingSettings = ServingSettings()
+    runtime: RuntimeSettings = RuntimeSettings()
+    config: dict[str, dict[str, Any]] = Field(
+        default={}, description="your own sections, read with inject.config(name)"
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take only what ``load`` hands over: it has merged the sources, and knows each value's origin."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
