@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import ByteStream, SocketAttribute
 from anyio.streams.tls import TLSAttribute, TLSStream
 from hypercorn.config import Config
@@ -77,7 +78,7 @@ class Connection:
     ) -> None:
         self._app, self._config, self._context = app, config, context
         self._stream, self._addresses, self._settings, self._complain = stream, addresses, settings, complain
-        self._sending = anyio.Lock()
+        self._sending = anyio.Lock(fast_acquire=True)
         self._writing = anyio.CancelScope()
         self._reading = anyio.CancelScope()
         self._idle, self._begun = True, False
@@ -222,7 +223,7 @@ class Connection:
 
     async def _send(self, event: Event) -> None:
         if isinstance(event, RawData):
-            if not await self._write(event.data):
+            if event.data and not await self._write(event.data):
                 await self._protocol.handle(Closed())
         elif isinstance(event, Closed):
             self._closing = True
@@ -237,12 +238,18 @@ class Connection:
 
     async def _write(self, data: bytes) -> bool:
         """Send; return False when the client has gone, or does not read."""
-        # What HTTP/2 has made of a frame must go out whole: were it lost, every stream of the connection would be.
+        if not isinstance(self._protocol, Http2):
+            return await self._write_in_turn(data)
         sent = False
-        with anyio.CancelScope(shield=isinstance(self._protocol, Http2)):
-            async with self._sending:
-                sent = not self._dead and await self._write_now(data)
+        # What HTTP/2 has made of a frame must go out whole: were it lost, every stream of the connection would be.
+        with anyio.CancelScope(shield=True):
+            sent = await self._write_in_turn(data)
         return sent
+
+    async def _write_in_turn(self, data: bytes) -> bool:
+        await anyio.lowlevel.checkpoint_if_cancelled()  # while nothing of it is sent
+        async with self._sending:
+            return not self._dead and await self._write_now(data)
 
     async def _write_now(self, data: bytes) -> bool:
         done = False

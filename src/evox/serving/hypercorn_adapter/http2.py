@@ -13,11 +13,11 @@ import anyio.lowlevel
 import h2.events as h2e
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
-from hypercorn.events import Closed, RawData
-from hypercorn.protocol.events import Body, Data, EndBody, EndData, Trailers
+from hypercorn.events import Closed, RawData, Updated
+from hypercorn.protocol.events import Body, Data, EndBody, EndData, StreamClosed, Trailers
 from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.protocol.ws_stream import WSStream
-from hyperframe.frame import GoAwayFrame
+from hyperframe.frame import SettingsFrame
 
 from evox.config import ServingSettings
 from evox.serving.complaints import Reason
@@ -30,7 +30,7 @@ WINDOW = 65_535
 # h2 checks headers character by character, and a few bytes can stand for kilobytes of them: a whole read could hold
 # the loop for seconds.
 SLICE = 4_096
-_LAST_STREAM = 2**31 - 1
+_AT_ONCE = SettingsFrame.MAX_CONCURRENT_STREAMS
 # Bytes of a body that are read and dropped once its request has been answered. Clients that send the whole body before
 # they look at the answer get both done; more than this is reset.
 DISCARD = 4_194_304
@@ -62,7 +62,7 @@ class Http2(H2Protocol):
         self._patience = PATIENCE
         self._receiving: set[int] = set()
         self._discarded: dict[int, int] = {}
-        self._told = False
+        self._leaving = self._told = self._taking = False
 
     async def initiate(self, headers: Any = None, settings: bytes | None = None) -> None:
         """Send our settings, and a window for the connection that no single slow stream can use up."""
@@ -77,6 +77,7 @@ class Http2(H2Protocol):
             for buffer in self.stream_buffers.values():
                 await buffer.close()  # whoever waits for the client to read it waits in vain
             return
+        self._taking = True
         try:
             for start in range(0, len(event.data), SLICE):
                 if self.closed:
@@ -91,12 +92,24 @@ class Http2(H2Protocol):
         except Exception as error:  # noqa: BLE001  only the client's bytes were worked on
             self._close(ErrorCodes.PROTOCOL_ERROR)
             await self._give_up(Reason.MALFORMED, f"{type(error).__name__}: {error}")
+        finally:
+            self._taking = False
+        await self._leave_if_idle()
 
     async def leave_soon(self) -> None:
-        """Ask the client to open no more streams. Written by hand: h2 itself says nothing more after a GOAWAY."""
-        if not self._told and not self.closed:
-            self._told = True
-            await self.send(RawData(GoAwayFrame(stream_id=0, last_stream_id=_LAST_STREAM).serialize()))
+        """End the connection once none of its requests is open. What comes meanwhile is answered.
+
+        There are clients that give up every open request at a GOAWAY, whatever it says of them. So it goes out when
+        none is open; a request that crosses it on its way is one that the client may repeat elsewhere.
+        """
+        self._leaving = True
+        await self._leave_if_idle()
+
+    async def _leave_if_idle(self) -> None:
+        busy = self.streams or self.stream_buffers or self._taking
+        if (self._leaving or self.context.terminated.is_set()) and not (busy or self.closed):
+            await self.say_goodbye()
+            await self.send(Closed())
 
     async def say_goodbye(self) -> None:
         """Send the last GOAWAY of a connection that ends."""
@@ -120,6 +133,11 @@ class Http2(H2Protocol):
         """Send part of an answer. A client that does not read it for too long loses the stream."""
         if self.closed:
             return
+        if isinstance(event, StreamClosed):
+            await self._close_stream(event.stream_id)
+            await self.send(Updated(idle=not self.streams))
+            await self._leave_if_idle()
+            return
         if not isinstance(event, Body | Data | EndBody | EndData | Trailers):
             await super().stream_send(event)
             return
@@ -136,6 +154,7 @@ class Http2(H2Protocol):
         await super()._send_data(stream_id)
         if stream_id in self._receiving and stream_id not in self.stream_buffers:
             self._discarded[stream_id] = 0  # answered before the request was read
+        await self._leave_if_idle()  # the end of the last answer is sent now
 
     async def _take(self, event: h2e.Event) -> None:
         if isinstance(event, h2e.RequestReceived):
@@ -160,6 +179,9 @@ class Http2(H2Protocol):
             self._receiving.add(stream_id)
         if self.context.terminated.is_set() or self._tasks.running() >= self._limits.streams:
             await self._reset(stream_id, ErrorCodes.REFUSED_STREAM)
+            if self.context.terminated.is_set() and not self._told:
+                self._told = True  # by hand: h2 would end the connection of a client that tries again
+                await self.send(RawData(SettingsFrame(settings={_AT_ONCE: 0}).serialize()))
             return
         headers = dict(event.headers)
         status, why = _fault(headers, event.headers, self._limits)
