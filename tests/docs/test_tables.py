@@ -15,8 +15,10 @@ from evox import EvoxError, config, errors
 from evox.config import Settings
 from evox.orchestrator.server import DRAIN_EXCEEDED
 from evox.runtime.signals import SECOND_SIGNAL
+from evox.serving import Reason
 
 QUICKSTART: Final = ROOT / "docs" / "quickstart.md"
+SERVING: Final = ROOT / "docs" / "serving.md"
 DECISIONS: Final = ROOT / "docs" / "decisions"
 SECTIONS: Final = ["Context", "Decision", "Consequences", "What would change our mind"]
 LONGEST_DECISION: Final = 45
@@ -41,12 +43,14 @@ def options(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 
 def default(value: Any) -> str:
-    """Return a default as it is written in TOML; durations are numbers of seconds."""
-    if value in ((), {}):
+    """Return a default as it is written in TOML; durations are numbers of seconds, sizes of bytes."""
+    if value in ((), {}, None):
         return "none"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
-    return f'`"{value}"`' if isinstance(value, str) else f"`{value:g}`"
+    if isinstance(value, float):
+        return f"`{value:g}`"
+    return f'`"{value}"`' if isinstance(value, str) else f"`{value:d}`"
 
 
 def declared_errors(base: type[EvoxError] = EvoxError) -> Iterator[type[EvoxError]]:
@@ -62,6 +66,14 @@ def test_the_quickstart_lists_every_option_with_its_default() -> None:
     assert rows(QUICKSTART, "Configuration") == list(options(Settings))
 
 
+def test_each_limit_on_clients_stands_with_its_option_and_its_default() -> None:
+    listed = dict(re.findall(r"^\| .+? \| `(\w+)` \| (\S+) \| ", "\n".join(rows(SERVING, "Limits")), re.MULTILINE))
+    fields = config.ServingSettings.model_fields
+    assert listed == {name: default(fields[name].default) for name in listed}
+    limits = {name for name in fields if name.endswith(("_bytes", "_count", "_timeout", "_rate"))} - {"drain_timeout"}
+    assert limits | {"keep_alive", "connections", "ping", "streams"} == set(listed)
+
+
 def test_the_quickstart_lists_every_error() -> None:
     expected = [
         f"| {one.id} | `{one.__name__}` | {one.exit_code} | {(one.__doc__ or '').splitlines()[0]} |"
@@ -72,6 +84,11 @@ def test_the_quickstart_lists_every_error() -> None:
 
 def test_one_error_is_a_503_as_the_quickstart_says() -> None:
     assert {one.id: one.status for one in declared_errors() if one.status != 500} == {"EVX-602": 503}
+
+
+def test_each_reason_of_a_complaint_is_explained() -> None:
+    listed = [row.split("`")[1] for row in rows(SERVING, "What is logged and counted")]
+    assert listed == [str(reason) for reason in Reason]
 
 
 def test_the_tree_that_the_errors_draw_holds_every_error() -> None:

@@ -9,7 +9,7 @@ import contextlib
 import json
 import os
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from typing import Any, Final
 
 import anyio
@@ -24,14 +24,15 @@ class Handover:
     """The child's end.
 
     Args:
-        environ: Where the parent left word; without it everything here does nothing.
+        environ: Where the parent left word, which is taken from there: it is not for processes that this one starts.
+            Without it everything here does nothing.
 
     Attributes:
         worker: Whether this process is one of several, so that the parent speaks for it.
     """
 
-    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
-        text = (environ or {}).get(ENVIRONMENT, "")
+    def __init__(self, environ: MutableMapping[str, str] | None = None) -> None:
+        text = environ.pop(ENVIRONMENT, "") if environ else ""
         self._channel: socket.socket | None = None
         self._inherited: dict[str, socket.socket] = {}
         self.worker = False

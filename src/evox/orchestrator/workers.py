@@ -18,6 +18,7 @@ from evox.runtime import Intensity, RestartPolicy, SignalWatch, watch_signals
 __all__ = ["run_workers"]
 
 MARGIN = 5.0
+CUT = 124
 
 
 def run_workers(arguments: Sequence[str], settings: Settings, console: Console) -> int:
@@ -45,7 +46,6 @@ class _Workers:
         self._current: dict[int, Child] = {}
         self._codes: list[int] = []
         self._cut: dict[str, list[str]] = {"requests": [], "streams": []}
-        self._ending = False
         self._over = anyio.Event()
         self._announced = False
 
@@ -57,8 +57,8 @@ class _Workers:
             await self._over.wait()
             await self._end()
             group.cancel_scope.cancel()
-        code = 124 if 124 in self._codes else max(self._codes, default=0)
-        if self._announced:
+        code = CUT if CUT in self._codes else max(self._codes, default=0)
+        if self._announced or self._signals.received is not None:
             self._console.stopped(code=code, requests=self._cut["requests"], streams=self._cut["streams"])
         return code
 
@@ -66,8 +66,8 @@ class _Workers:
         """Wait for the signal that ends everything."""
         received = await self._signals.wait()
         self._console.draining(signal.Signals(received).name)
-        self._ending = True
         self._over.set()
+        self._children.end()  # now, for one that starts may take long
 
     async def _first(self, group: TaskGroup) -> None:
         """Start one worker, which binds the sockets and finds what is wrong; then the others; then say so."""
@@ -87,12 +87,10 @@ class _Workers:
             return False
         child = self._current[number] = await self._children.start()
         group.start_soon(self._children.listen, child)
-        if self._ending:
-            child.end()
         ready = await child.settled()
         if ready:
             group.start_soon(self._attend, group, number, child)
-        elif not self._announced:
+        elif not (self._announced or child.asked):
             self._note(child)
             self._over.set()
         return ready
@@ -105,7 +103,7 @@ class _Workers:
             how = _how(child.process.returncode)
             if self._failures.exceeded():
                 self._console.worker(
-                    number, f"{how}; workers failed {failures} times in {self._policy.window:g} s", pid=None
+                    number, f"{how}; given up: workers failed {failures} times in {self._policy.window:g} s", pid=None
                 )
                 self._codes.append(1)
                 self._over.set()
@@ -122,23 +120,32 @@ class _Workers:
 
     def _note(self, child: Child) -> None:
         code = child.process.returncode or 0
+        if child.asked and code == -signal.SIGTERM:
+            code = 0  # it was being imported, and held nothing
         self._codes.append(128 - code if code < 0 else code)
         for kind, labels in self._cut.items():
             labels.extend(child.report.get(kind, []))
 
     async def _end(self) -> None:
         """Have all workers drain at the same time, for no longer than a drain may take."""
-        self._ending = True
-        alive = list(self._children.alive)
         self._children.end()
+        await self._children.settled()
+        told = self._children.told
         serving, runtime = self._settings.serving, self._settings.runtime
-        for limit in (serving.drain_timeout + 2 * runtime.shutdown_timeout + MARGIN, MARGIN):
-            with anyio.move_on_after(limit):
-                for child in alive:
-                    await child.ended.wait()
-            self._children.kill()
-        for child in alive:
-            self._note(child)
+        with anyio.move_on_after(serving.drain_timeout + 2 * runtime.shutdown_timeout + MARGIN):
+            for child in told:
+                await child.ended.wait()
+        stuck = [child for child in told if not child.ended.is_set()]
+        self._children.kill()
+        with anyio.move_on_after(MARGIN):
+            for child in stuck:
+                await child.ended.wait()
+        for child in told:
+            if child in stuck:
+                self._codes.append(CUT)
+                self._cut["requests"].append(f"worker with pid {child.process.pid}")
+            else:
+                self._note(child)
 
     def _announce(self) -> None:
         self._announced = True

@@ -7,15 +7,21 @@ before the body is read. Parsing, validation, serialisation and OpenAPI stay Fas
 import inspect
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import aclosing
+from contextvars import ContextVar
+from functools import wraps
 from typing import Annotated, Any
 
 import anyio
+import anyio.lowlevel
 from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.dependencies.utils import get_dependant
 from fastapi.exceptions import FastAPIError
 from fastapi.routing import APIRoute
 from pydantic.errors import PydanticUserError
+from starlette.concurrency import iterate_in_threadpool
+from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from evox import context, events
@@ -53,11 +59,13 @@ class EvoxRoute(APIRoute):
 
         steps = pipeline.outer(respond)
 
-        async def handle(request: Request) -> Response:
+        async def handle(request: Request) -> Any:
             scope = context.maybe_service()
             name = scope.name if scope is not None else ""
-            response: Response = await steps(Call(row, "http", name, request.method, request, current_call()))
-            return response
+            generators: list[Any] = []
+            _generators.set(generators)
+            response: Any = await steps(Call(row, "http", name, request.method, request, current_call()))
+            return _Closing(response, generators) if isinstance(response, StreamingResponse) else response
 
         return handle
 
@@ -69,7 +77,9 @@ class EvoxRoute(APIRoute):
         status, began, ended = 500, anyio.current_time(), None
         opened = scope.get("extensions", {}).get(OPENED)
         if opened is not None:
-            opened.on_disconnect = self.endpoint.__evox_row__.on_disconnect  # type: ignore[attr-defined]
+            opened.decide(self.endpoint.__evox_row__.on_disconnect)  # type: ignore[attr-defined]
+            if opened.left:
+                await anyio.lowlevel.checkpoint()  # nobody waits for what has not begun
 
         async def watching(message: Message) -> None:
             nonlocal status, ended
@@ -88,6 +98,25 @@ class EvoxRoute(APIRoute):
             if ended is None and opened is not None and opened.left:
                 status = _LEFT
             events.notify(events.CallFinished(name, self.name, "http", status, took))
+
+
+_generators: ContextVar[list[Any]] = ContextVar("evox_generators")
+
+
+class _Closing:
+    """A streaming answer whose generators are closed when it ends, however it ends; Starlette leaves that to chance."""
+
+    def __init__(self, response: StreamingResponse, generators: list[Any]) -> None:
+        self._response = response
+        self._generators = generators
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._response(scope, receive, send)
+        finally:
+            for generator in (self._response.body_iterator, *self._generators):
+                if hasattr(generator, "aclose"):
+                    await generator.aclose()
 
 
 def add_routes(app: FastAPI, row: Endpoint) -> None:
@@ -155,18 +184,21 @@ def _returning(row: Endpoint, inner: Inner) -> tuple[Callable[..., Any], inspect
 
 def _streaming(row: Endpoint) -> Callable[..., Any]:
     handler = _bound(row)
-    if inspect.isasyncgenfunction(row.handler):
+    waits = inspect.isasyncgenfunction(row.handler)
 
-        async def stream(**arguments: Any) -> Any:
-            async for part in handler()(**arguments):
+    async def stream(**arguments: Any) -> Any:
+        made: Any = handler()(**arguments)
+        async with aclosing(made if waits else iterate_in_threadpool(made)) as parts:  # type: ignore[type-var]
+            async for part in parts:
                 yield part
 
-        return stream
+    @wraps(stream)  # FastAPI looks through it, and finds a generator
+    def begin(**arguments: Any) -> Any:
+        begun = stream(**arguments)
+        _generators.get().append(begun)
+        return begun
 
-    def stream_sync(**arguments: Any) -> Any:
-        yield from handler()(**arguments)
-
-    return stream_sync
+    return begin
 
 
 def _bound(row: Endpoint) -> Callable[[], Callable[..., Any]]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import anyio
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
@@ -185,6 +186,8 @@ class Inflight:
             await self._app(scope, one.receive, one.send)
         except WebSocketDisconnect as error:
             _log.debug("%s: left by its client with %d", one.label, error.code)
+        except ClientDisconnect:
+            _log.debug("%s: left by its client in the middle of its body", one.label)
         except Exception as error:  # noqa: BLE001  the boundary: logged once, answered, and told to whoever asked
             self._failed += 1
             _log.error("%s failed\n%s", one.label, describe(error), exc_info=error)

@@ -4,6 +4,8 @@ Here is what a drain says to a client: ``Connection: close`` on an HTTP/1.1 answ
 WebSocket is told when it next receives or sends, so that telling it needs no task of its own.
 """
 
+import sys
+from collections.abc import Iterable
 from enum import Enum
 
 import anyio
@@ -75,20 +77,21 @@ class Http(Opened):
     Attributes:
         refusal: Why the request itself is refused, once it is.
         left: Whether the client left before its answer was complete.
-        on_disconnect: What its endpoint says about a client that leaves; None: its method decides.
     """
 
     __slots__ = (
         "_client",
         "_closes",
         "_got",
+        "_headers",
         "_length",
         "_limits",
         "_method",
+        "_on_disconnect",
+        "_owed",
         "_read",
         "_waited",
         "left",
-        "on_disconnect",
         "refusal",
     )
 
@@ -103,7 +106,9 @@ class Http(Opened):
         self.refusal: Refusal | None = None
         if self._length is not None and self._length > limits.body_bytes:
             self.refusal = Refusal.TOO_LARGE
-        self.on_disconnect: str | None = None
+        self._on_disconnect: str | None = None
+        self._headers: Iterable[tuple[bytes, bytes]] = ()
+        self._owed: int | None = None
         self._client = client_of(scope)
         scope.setdefault("extensions", {})[OPENED] = self
 
@@ -113,6 +118,12 @@ class Http(Opened):
             self._client.on_gone = self._gone
             if self._client.gone:
                 self._gone()
+
+    def decide(self, on_disconnect: str | None) -> None:
+        """Take what the endpoint says about a client that leaves, or has left; None: its method decides."""
+        self._on_disconnect = on_disconnect
+        if self.left:
+            self._cancel()
 
     def end_soon(self) -> None:
         """Ask for the connection to be closed after the answer. HTTP/2 has no such header; its connection is told."""
@@ -139,20 +150,34 @@ class Http(Opened):
         """Send the app's message, and note how far the answer is."""
         if message["type"] == "http.response.start":
             self.started, self.status = True, message["status"]
+            self._headers = message.get("headers", ())
             if self._closes or (self._closes is None and self._leaves_body()):
-                message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
+                message = {**message, "headers": [*self._headers, (b"connection", b"close")]}
         elif message["type"] == "http.response.body":
             # Once complete it is an ordinary request again: what still runs are FastAPI's background tasks.
             self.finished = not message.get("more_body", False)
             self.kind = Kind.REQUEST if self.finished else Kind.STREAM
+            if not self.finished:
+                self._count(len(message.get("body", b"")))
         await self._send(message)
 
+    def _count(self, size: int) -> None:
+        """Note how much of an answer in parts is still owed, if its length was announced."""
+        if self._owed is None:
+            self._owed = _announced(self._headers)
+        self._owed -= size
+
     def _gone(self) -> None:
-        # A complete answer disarms this: what still runs then are FastAPI's background tasks.
-        if not self.finished:
+        # A complete answer disarms this: what still runs then are FastAPI's background tasks. Its last byte makes it
+        # complete, even if the app has yet to say so.
+        whole = self.finished or (self._owed is not None and self._owed <= 0)
+        if not whole and not (self.started and self._method == "HEAD"):
             self.left = True
-            if self.on_disconnect == "cancel" or (self.on_disconnect is None and self._method in _SAFE):
-                self.scope.cancel()
+            self._cancel()
+
+    def _cancel(self) -> None:
+        if self._on_disconnect == "cancel" or (self._on_disconnect is None and self._method in _SAFE):
+            self.scope.cancel()
 
     async def _refuse(self, why: "Refusal") -> Message:
         """End the app; the door answers in its place. Not raised in the app, which might take it for its own error."""
@@ -164,6 +189,14 @@ class Http(Opened):
     def _leaves_body(self) -> bool:
         """Whether a body is left unread: the connection cannot be used again then, and the client has to know."""
         return not (self._read or self._length == 0 or (self._client is not None and self._client.body_arrived))
+
+
+def _announced(headers: Iterable[tuple[bytes, bytes]]) -> int:
+    """Return the length that an answer has announced; endless if it has not."""
+    for name, value in headers:
+        if name.lower() == b"content-length" and value.isdigit():
+            return int(value)
+    return sys.maxsize
 
 
 def _length(scope: Scope, *, unknown: bool) -> int | None:

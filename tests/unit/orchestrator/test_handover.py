@@ -77,6 +77,14 @@ async def test_without_a_parent_nothing_is_taken_kept_or_told() -> None:
     assert "nothing" in repr(handover)
 
 
+def test_the_word_of_a_parent_is_not_passed_on_to_processes_that_the_child_starts(ends: Ends) -> None:
+    environ = {ENVIRONMENT: json.dumps({"channel": os.dup(ends._child.fileno()), "sockets": {}}), "A_SETTING": "kept"}
+    handover = Handover(environ)
+    assert handover._channel is not None
+    handover._channel.close()
+    assert environ == {"A_SETTING": "kept"}
+
+
 def test_a_child_takes_the_socket_that_listens_where_it_should(ends: Ends) -> None:
     kept = ends.listening()
     child = ends.child(shop=kept)

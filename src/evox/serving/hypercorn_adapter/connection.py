@@ -6,6 +6,7 @@ depends on what is being waited for: the head of a request, the next request, or
 
 import contextlib
 import socket
+import ssl
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -82,6 +83,7 @@ class Connection:
         self._writing = anyio.CancelScope()
         self._reading = anyio.CancelScope()
         self._idle, self._begun = True, False
+        self._resuming = False
         self._closing = self._left = self._dead = self._pinged = False
         self._tasks: Tasks
         self._protocol: Http1 | Http2
@@ -99,6 +101,7 @@ class Connection:
                     limits=self._settings,
                     h2c=self._settings.h2c and not secure,
                     complain=self._complain,
+                    resume=self._resume,
                 )
                 await self._protocol.initiate()
             await self._read()
@@ -108,10 +111,15 @@ class Connection:
                 await self._linger()
                 await self._stream.aclose()  # the app may go on with background tasks; the client need not wait
 
+    @property
+    def idle(self) -> bool:
+        """Whether it waits for the client's next request."""
+        return self._idle and not self._closing
+
     async def leave_soon(self) -> None:
         """Ask the client to send its next request elsewhere. Over HTTP/1.1 each answer says it."""
         if isinstance(self._protocol, Http2):
-            await self._protocol.leave_soon()
+            await self._protocol.leave_if_idle()
 
     def finish(self) -> None:
         """Close as soon as nothing is being answered. A request already sent is still answered."""
@@ -143,6 +151,8 @@ class Connection:
         second = isinstance(self._protocol, Http2)
         self._wait_for(self._settings.keep_alive if second else self._settings.header_timeout)
         while not self._closing and not self._dead:
+            if isinstance(self._protocol, Http1):
+                await self._protocol.room()
             data = None
             with self._reading:
                 try:
@@ -152,6 +162,8 @@ class Connection:
                     return
             deadline, self._reading = self._reading.deadline, anyio.CancelScope()
             self._reading.deadline = deadline
+            if data is None and self._resuming:
+                data, self._resuming = b"", False
             if data is None:
                 if self._closing or self._dead or not await self._overdue():
                     return
@@ -163,6 +175,11 @@ class Connection:
             await self._feed(data)
             if not self._idle:
                 self._reading.deadline = self._patience()
+
+    def _resume(self) -> None:
+        """Have the reader hand in what was read while an answer was under way."""
+        self._resuming = True
+        self._reading.cancel()
 
     async def _feed(self, data: bytes) -> None:
         try:
@@ -215,7 +232,8 @@ class Connection:
         stream: Any = self._stream
         with contextlib.suppress(Exception), anyio.move_on_after(LINGER):
             if isinstance(stream, TLSStream):
-                await stream.unwrap()
+                with contextlib.suppress(ssl.SSLError, *GONE):  # what the client still sends is no goodbye
+                    await stream.unwrap()
                 stream = stream.transport_stream
             await stream.send_eof()
             while True:
@@ -240,11 +258,10 @@ class Connection:
         """Send; return False when the client has gone, or does not read."""
         if not isinstance(self._protocol, Http2):
             return await self._write_in_turn(data)
-        sent = False
         # What HTTP/2 has made of a frame must go out whole: were it lost, every stream of the connection would be.
         with anyio.CancelScope(shield=True):
-            sent = await self._write_in_turn(data)
-        return sent
+            return await self._write_in_turn(data)
+        return False
 
     async def _write_in_turn(self, data: bytes) -> bool:
         await anyio.lowlevel.checkpoint_if_cancelled()  # while nothing of it is sent

@@ -30,6 +30,8 @@ _TITLES = {
     501: "Not Implemented",
     505: "HTTP Version Not Supported",
 }
+# Bytes read of the next requests while one is being answered.
+WAITING = 65_536
 _VERSIONS = (b"1.0", b"1.1")
 HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]*)(:[0-9]*)?")  # RFC 3986 section 3.2.2
 
@@ -42,14 +44,23 @@ class Http1(H11Protocol):
         limits: What a client may do.
         h2c: Whether a client may change to HTTP/2.
         complain: Called with reason and detail when a client is refused.
+        resume: Called when a request that was read during the answer before it can be taken: hand in no bytes then.
     """
 
     connection: Any
 
-    def __init__(self, *args: Any, limits: ServingSettings, h2c: bool, complain: Callable[[Reason, str], None]) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        limits: ServingSettings,
+        h2c: bool,
+        complain: Callable[[Reason, str], None],
+        resume: Callable[[], None],
+    ) -> None:
         super().__init__(*args)
         self.connection = _Parser(limits, h2c=h2c)
         self._complain = complain
+        self._resume = resume
         self._over = False
 
     async def handle(self, event: Any) -> None:
@@ -59,7 +70,10 @@ class Http1(H11Protocol):
         if isinstance(event, Closed):
             await self._end()
         try:
-            await super().handle(event)
+            if isinstance(event, RawData) and not event.data:
+                await self._handle_events()
+            else:
+                await super().handle(event)
         except (H2CProtocolRequiredError, H2ProtocolAssumedError):
             raise
         except Exception as error:  # noqa: BLE001  only the client's bytes were worked on
@@ -75,10 +89,21 @@ class Http1(H11Protocol):
         if refused:
             await self.send(Closed())  # a WebSocket refused, perhaps before its app has looked
 
+    async def room(self) -> None:
+        """Wait while the client has sent more behind its request than should be kept until that is answered."""
+        while isinstance(self.connection, _Parser) and self.connection.waiting > WAITING:
+            await self.can_read.wait()
+
+    async def _maybe_recycle(self) -> None:
+        await super()._maybe_recycle()
+        if isinstance(self.connection, _Parser) and self.connection.paused:
+            self.connection.resume()
+            self._resume()
+
     async def _end(self) -> None:
-        """Wake the reader, which may be waiting for the end of an answer with the next request in hand."""
         if isinstance(self.connection, _Parser):
             self.connection.ended = True
+            self.connection.waiting = 0
         await self.can_read.set()
 
     async def too_slow(self) -> None:
@@ -112,6 +137,9 @@ class _Parser(h11.Connection):
     Attributes:
         refused: Why the last message was refused by a check of ours.
         ended: Whether the connection is over, so that what was read of it is nobody's.
+        paused: Whether a request waits for the answer to the one before it. The connection is read on, because that is
+            how one learns that the client has left.
+        waiting: Bytes that have come since.
     """
 
     def __init__(self, limits: ServingSettings, *, h2c: bool) -> None:
@@ -121,7 +149,12 @@ class _Parser(h11.Connection):
         self._seen = b""
         self._chunked = self._too_large = False
         self.refused = ""
-        self.ended = False
+        self.ended = self.paused = False
+        self.waiting = 0
+
+    def resume(self) -> None:
+        """Take the request that waits."""
+        self.paused, self.waiting = False, 0
 
     @property
     def they_are_waiting_for_100_continue(self) -> bool:
@@ -132,7 +165,10 @@ class _Parser(h11.Connection):
         """Take bytes from the connection."""
         if self.their_state is h11.MUST_CLOSE:
             return  # behind the last request, as the client has said: nobody's
-        self._seen = self._seen[-4:] + data
+        if self.paused:
+            self._seen, self.waiting = self._seen + data, self.waiting + len(data)
+        else:
+            self._seen = self._seen[-4:] + data
         super().receive_data(data)
 
     def next_event(self) -> Any:
@@ -152,6 +188,9 @@ class _Parser(h11.Connection):
             raise
         except Exception as error:  # noqa: BLE001  e.g. a number of 5,000 digits
             self._refuse(f"{type(error).__name__}")
+        if event is h11.PAUSED:
+            self.paused = True
+            return h11.NEED_DATA
         if type(event) is h11.Request:
             return self._checked(event)
         if type(event) is h11.EndOfMessage:

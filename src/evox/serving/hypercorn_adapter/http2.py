@@ -22,6 +22,7 @@ from hyperframe.frame import SettingsFrame
 from evox.config import ServingSettings
 from evox.serving.complaints import Reason
 from evox.serving.hypercorn_adapter.http1 import HOST
+from evox.serving.hypercorn_adapter.interfaces import Context
 from evox.serving.hypercorn_adapter.tasks import Tasks
 
 __all__ = ["Http2"]
@@ -48,6 +49,8 @@ class Http2(H2Protocol):
         tasks: The requests of this connection that are being answered; a reset does not end them all.
     """
 
+    context: Context
+
     def __init__(
         self,
         *args: Any,
@@ -62,7 +65,8 @@ class Http2(H2Protocol):
         self._patience = PATIENCE
         self._receiving: set[int] = set()
         self._discarded: dict[int, int] = {}
-        self._leaving = self._told = self._taking = False
+        self._told = self._taking = False
+        self._ending: dict[int, anyio.Event] = {}
 
     async def initiate(self, headers: Any = None, settings: bytes | None = None) -> None:
         """Send our settings, and a window for the connection that no single slow stream can use up."""
@@ -76,6 +80,8 @@ class Http2(H2Protocol):
             await super().handle(event)
             for buffer in self.stream_buffers.values():
                 await buffer.close()  # whoever waits for the client to read it waits in vain
+            for waiting in self._ending.values():
+                waiting.set()
             return
         self._taking = True
         try:
@@ -94,20 +100,16 @@ class Http2(H2Protocol):
             await self._give_up(Reason.MALFORMED, f"{type(error).__name__}: {error}")
         finally:
             self._taking = False
-        await self._leave_if_idle()
+        await self.leave_if_idle()
 
-    async def leave_soon(self) -> None:
-        """End the connection once none of its requests is open. What comes meanwhile is answered.
+    async def leave_if_idle(self) -> None:
+        """End the connection if the server is leaving and no request is open. What comes meanwhile is answered.
 
         There are clients that give up every open request at a GOAWAY, whatever it says of them. So it goes out when
         none is open; a request that crosses it on its way is one that the client may repeat elsewhere.
         """
-        self._leaving = True
-        await self._leave_if_idle()
-
-    async def _leave_if_idle(self) -> None:
         busy = self.streams or self.stream_buffers or self._taking
-        if (self._leaving or self.context.terminated.is_set()) and not (busy or self.closed):
+        if self.context.leaving and self.connection.highest_inbound_stream_id and not (busy or self.closed):
             await self.say_goodbye()
             await self.send(Closed())
 
@@ -136,13 +138,15 @@ class Http2(H2Protocol):
         if isinstance(event, StreamClosed):
             await self._close_stream(event.stream_id)
             await self.send(Updated(idle=not self.streams))
-            await self._leave_if_idle()
+            await self.leave_if_idle()
             return
         if not isinstance(event, Body | Data | EndBody | EndData | Trailers):
             await super().stream_send(event)
             return
         with anyio.move_on_after(self._limits.write_timeout) as limit:
             await super().stream_send(event)
+            if isinstance(event, EndBody | EndData):
+                await self._ended(event.stream_id)
         if limit.cancelled_caught:
             self._complain(Reason.DOES_NOT_READ, f"stream {event.stream_id}")
             await self._reset(event.stream_id, ErrorCodes.CANCEL)
@@ -150,11 +154,19 @@ class Http2(H2Protocol):
         elif isinstance(event, EndBody) and isinstance(self.streams.get(event.stream_id), WSStream):
             await self._close_stream(event.stream_id)  # a WebSocket refused, perhaps before its app has looked
 
+    async def _ended(self, stream_id: int) -> None:
+        """Wait until the end of an answer is sent: whoever has sent it may close the connection next."""
+        if stream_id in self.stream_buffers and not self.closed:
+            waiting = self._ending[stream_id] = anyio.Event()
+            await waiting.wait()
+
     async def _send_data(self, stream_id: int) -> None:
         await super()._send_data(stream_id)
+        if stream_id not in self.stream_buffers and stream_id in self._ending:
+            self._ending.pop(stream_id).set()
         if stream_id in self._receiving and stream_id not in self.stream_buffers:
             self._discarded[stream_id] = 0  # answered before the request was read
-        await self._leave_if_idle()  # the end of the last answer is sent now
+        await self.leave_if_idle()
 
     async def _take(self, event: h2e.Event) -> None:
         if isinstance(event, h2e.RequestReceived):
@@ -177,16 +189,18 @@ class Http2(H2Protocol):
         stream_id = event.stream_id
         if event.stream_ended is None:
             self._receiving.add(stream_id)
-        if self.context.terminated.is_set() or self._tasks.running() >= self._limits.streams:
+        over = self.context.terminated.is_set() and bool(self.streams)
+        if over or self._tasks.running() >= self._limits.streams:
             await self._reset(stream_id, ErrorCodes.REFUSED_STREAM)
-            if self.context.terminated.is_set() and not self._told:
+            if over and not self._told:
                 self._told = True  # by hand: h2 would end the connection of a client that tries again
                 await self.send(RawData(SettingsFrame(settings={_AT_ONCE: 0}).serialize()))
             return
         headers = dict(event.headers)
         status, why = _fault(headers, event.headers, self._limits)
         if not status:
-            await self._handle_events([event])
+            await self._create_stream(event)
+            await self.send(Updated(idle=False))
             return
         self._complain(Reason.HEAD_TOO_LARGE if status == 431 else Reason.MALFORMED, why)
         self.connection.send_headers(stream_id, [(":status", str(status)), ("content-length", "0")], end_stream=True)

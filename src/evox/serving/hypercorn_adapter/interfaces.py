@@ -48,11 +48,17 @@ class Event:
 
 
 class Context:
-    """Hypercorn's worker context: whether the server ends, and time."""
+    """Hypercorn's worker context: whether the server ends, and time.
+
+    Attributes:
+        leaving: Whether clients are asked to go elsewhere.
+        terminated: Set when connections are closed once they are idle.
+    """
 
     event_class = Event
 
     def __init__(self) -> None:
+        self.leaving = False
         self.terminate = Event()
         self.terminated = Event()
 

@@ -14,12 +14,14 @@ from evox.config import ServingSettings
 from evox.failures import root_cause
 from evox.serving.complaints import Complaints, Reason
 from evox.serving.forwarded import Forwarded
-from evox.serving.hypercorn_adapter.connection import GONE, LINGER, Address, Connection, addresses_of
+from evox.serving.hypercorn_adapter.connection import GONE, LAST_CALL, LINGER, Address, Connection, addresses_of
 from evox.serving.hypercorn_adapter.interfaces import Context, Wrapper, config_of
 from evox.serving.protocol import ServingStatistics
 from evox.serving.surplus import Surplus
 
 __all__ = ["HypercornProtocol"]
+
+TICK = 0.01
 
 
 class HypercornProtocol:
@@ -82,14 +84,23 @@ class HypercornProtocol:
 
     async def leave_soon(self) -> None:
         """Ask clients to send their next requests elsewhere."""
+        self._context.leaving = True
         for connection in list(self._connections):
             await connection.leave_soon()
 
     async def finish(self) -> None:
-        """Close each connection once it is idle; what is being answered is finished first."""
+        """Close each connection once it is idle; what is being answered is finished first.
+
+        Returns when each connection is closed or is being answered, so that no request is missed that was on its way.
+        """
+        self._context.leaving = True
         await self._context.terminated.set()
         for connection in self._connections:
             connection.finish()
+        with anyio.move_on_after(LAST_CALL + TICK):
+            await anyio.sleep(TICK)  # for those that were accepted last
+            while self._open > len(self._connections) or any(one.idle for one in self._connections):  # noqa: ASYNC110
+                await anyio.sleep(TICK)
 
     def abort(self) -> None:
         """Close every connection now."""

@@ -1,0 +1,194 @@
+"""Files and limits of serving that cannot be right: exit 78, the option named, one screen, nothing started."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from tests.support import EvoxProcess, Run
+
+from evox.config import load
+from evox.errors import InvalidOption
+
+ONE_SCREEN = 25
+SVC = """
+    from evox import service
+
+    svc = service("shop").port(0)
+
+
+    @svc.on_startup
+    async def begin() -> None:
+        open("begun", "w").close()
+"""
+TLS = {"EVOX_SERVING__CERTFILE": "cert.pem", "EVOX_SERVING__KEYFILE": "key.pem"}
+
+
+def issue(folder: Path, name: str = "") -> None:
+    """Write ``cert.pem`` and ``key.pem``, or with a name ``<name>-cert.pem`` and ``<name>-key.pem``."""
+    made = trustme.CA(key_type=trustme.KeyType.ECDSA).issue_cert("127.0.0.1", key_type=trustme.KeyType.ECDSA)
+    prefix = f"{name}-" if name else ""
+    made.cert_chain_pems[0].write_to_path(folder / f"{prefix}cert.pem")
+    made.private_key_pem.write_to_path(folder / f"{prefix}key.pem")
+
+
+def no_certfile(folder: Path) -> None:
+    (folder / "cert.pem").unlink()
+
+
+def folder_for_certfile(folder: Path) -> None:
+    no_certfile(folder)
+    (folder / "cert.pem").mkdir()
+
+
+def no_keyfile(folder: Path) -> None:
+    (folder / "key.pem").unlink()
+
+
+def certfile_of_words(folder: Path) -> None:
+    (folder / "cert.pem").write_text("no certificate\n")
+
+
+def certfile_of_bytes(folder: Path) -> None:
+    (folder / "cert.pem").write_bytes(bytes(range(256)))
+
+
+def certfile_that_is_empty(folder: Path) -> None:
+    (folder / "cert.pem").write_bytes(b"")
+
+
+def certfile_cut_short(folder: Path) -> None:
+    (folder / "cert.pem").write_bytes((folder / "cert.pem").read_bytes()[:200])
+
+
+def certfile_that_is_a_key(folder: Path) -> None:
+    (folder / "cert.pem").write_bytes((folder / "key.pem").read_bytes())
+
+
+def keyfile_of_words(folder: Path) -> None:
+    (folder / "key.pem").write_text("no key\n")
+
+
+def keyfile_that_is_a_certificate(folder: Path) -> None:
+    (folder / "key.pem").write_bytes((folder / "cert.pem").read_bytes())
+
+
+def key_of_another(folder: Path) -> None:
+    issue(folder, "other")
+    (folder / "other-key.pem").replace(folder / "key.pem")
+
+
+def key_with_a_passphrase(folder: Path) -> None:
+    key = load_pem_private_key((folder / "key.pem").read_bytes(), None)
+    sealed = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
+    (folder / "key.pem").write_bytes(sealed)
+
+
+FILES: list[tuple[Callable[[Path], None], str, str]] = [
+    (no_certfile, "certfile", "No such file or directory"),
+    (folder_for_certfile, "certfile", "Is a directory"),
+    (no_keyfile, "keyfile", "No such file or directory"),
+    (certfile_of_words, "certfile", "no certificate in PEM"),
+    (certfile_of_bytes, "certfile", "no certificate in PEM"),
+    (certfile_that_is_empty, "certfile", "no certificate in PEM"),
+    (certfile_cut_short, "certfile", "no certificate in PEM"),
+    (certfile_that_is_a_key, "certfile", "no certificate in PEM"),
+    (keyfile_of_words, "keyfile", "no private key in PEM"),
+    (keyfile_that_is_a_certificate, "keyfile", "no private key in PEM"),
+    (key_of_another, "keyfile", "not the key of the certificate"),
+    (key_with_a_passphrase, "keyfile", "passphrase"),
+]
+
+
+def refused(process: EvoxProcess, *says: str) -> None:
+    """Wait for the end, and hold it to what every wrong option has in common."""
+    assert process.wait() == 78, process.err
+    assert process.out == ""
+    assert "Traceback" not in process.err
+    assert len(process.err.splitlines()) <= ONE_SCREEN
+    assert [text for text in says if text not in process.err] == []
+    assert not (process.folder / "begun").exists()
+
+
+@pytest.mark.parametrize(("spoil", "option", "why"), FILES, ids=lambda one: getattr(one, "__name__", ""))
+def test_V7_a_file_that_cannot_be_used_ends_the_start_with_78_and_is_named(
+    spoil: Callable[[Path], None], option: str, why: str, tmp_path: Path, evox_run: Run
+) -> None:
+    issue(tmp_path)
+    spoil(tmp_path)
+    refused(evox_run({"shop.py": SVC}, env=TLS), f"serving.{option}", why, f"{option[:-4]}.pem", "the environment")
+
+
+def test_V7_a_key_that_nobody_asked_for_a_password_of_is_never_asked_for_on_the_terminal(
+    tmp_path: Path, evox_run: Run
+) -> None:
+    issue(tmp_path)
+    key_with_a_passphrase(tmp_path)
+    process = evox_run({"shop.py": SVC}, "--certfile", "cert.pem", "--keyfile", "key.pem")
+    refused(process, "serving.keyfile", "passphrase", "the command line")
+    assert "Enter PEM" not in process.err
+
+
+def test_V7_a_certfile_without_its_key_is_named(tmp_path: Path, evox_run: Run) -> None:
+    issue(tmp_path)
+    refused(evox_run({"shop.py": SVC}, "--certfile", "cert.pem"), "serving.certfile", "no private key", "cert.pem")
+
+
+def test_V7_a_keyfile_without_a_certfile_is_named(tmp_path: Path, evox_run: Run) -> None:
+    issue(tmp_path)
+    refused(evox_run({"shop.py": SVC}, "--keyfile", "key.pem"), "serving.keyfile", "serving.certfile")
+
+
+def test_V7_a_file_named_in_evox_toml_is_looked_for_beside_it_and_the_file_is_named(evox_run: Run) -> None:
+    process = evox_run({"shop.py": SVC, "evox.toml": '[serving]\ncertfile = "tls/cert.pem"\n'})
+    refused(process, "serving.certfile", "tls/cert.pem", "evox.toml")
+
+
+OPTIONS = {
+    "drain_delay": ["-1", "soon", "nan", "inf"],
+    "drain_timeout": ["-1s"],
+    "stream_grace": ["-0.1"],
+    "keep_alive": ["-75"],
+    "backlog": ["0", "-1", "1.5"],
+    "connections": ["0", "-1", "many"],
+    "header_bytes": ["0", "-1", "abc", ""],
+    "header_count": ["0", "-5"],
+    "header_timeout": ["0", "-10", "nan"],
+    "body_bytes": ["0", "-1", "abc", "10 apples"],
+    "body_timeout": ["0", "-20s"],
+    "body_rate": ["0", "-500", "abc"],
+    "write_timeout": ["0", "-30"],
+    "websocket_bytes": ["0", "abc"],
+    "ping": ["0", "-1", "sometimes"],
+    "streams": ["0", "-1", "all"],
+    "h2c": ["maybe"],
+    "certfile": [""],
+    "keyfile": [""],
+    "forwarded_from": ["not-an-address", "10.0.0.0/33", "10.0.0.1/8", "10.0.0.1, proxy", "::1::", "300.1.1.1"],
+}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_V4_an_option_out_of_range_ends_the_start_with_78_and_is_named(option: str, evox_run: Run) -> None:
+    process = evox_run({"shop.py": SVC}, env={f"EVOX_SERVING__{option.upper()}": OPTIONS[option][0]})
+    refused(process, "EVX-102", f"serving.{option}", "the environment")
+
+
+@pytest.mark.parametrize(("option", "value"), [(name, value) for name, values in OPTIONS.items() for value in values])
+def test_V4_a_value_out_of_range_is_an_error_of_78_that_names_its_option(
+    option: str, value: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidOption, match=f"serving.{option}") as caught:
+        load(tmp_path, environ={f"EVOX_SERVING__{option.upper()}": value})
+    assert caught.value.exit_code == 78
+
+
+def test_V8_a_list_of_proxies_in_a_file_that_does_not_parse_is_named_with_its_line(evox_run: Run) -> None:
+    toml = '[serving]\nh2c = false\nforwarded_from = ["10.0.0.0/8", "proxy.internal"]\n'
+    refused(evox_run({"shop.py": SVC, "evox.toml": toml}), "serving.forwarded_from", "evox.toml:3", "proxy.internal")
