@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import pytest
 from tests.support import EvoxProcess, HttpSocket, Run, pids_of
 
-CLIENTS, REQUESTS = 20, 8
+CLIENTS, REQUESTS = 20, 4
 SERVES_AGAIN = 2.0
 QUICK = {
     "EVOX_SERVING__DRAIN_DELAY": "0.2s",
@@ -35,7 +35,7 @@ svc = service("shop").port(0)
 
 @svc.get("/pid")
 async def pid() -> int:
-    await anyio.sleep(0.02)
+    await anyio.sleep(0.1)
     return os.getpid()
 
 

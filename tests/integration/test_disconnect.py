@@ -305,7 +305,7 @@ async def test_V6_a_write_is_done_although_its_client_left_at_once() -> None:
         assert seen.finished
 
 
-@pytest.mark.parametrize(("method", "option", "finished"), [("POST", "cancel", False), ("GET", "finish", True)])
+@pytest.mark.parametrize(("method", "option", "finished"), [("POST", "cancel", False), ("POST", "finish", True)])
 async def test_V6_what_an_endpoint_says_counts_for_a_client_that_left_before_it_was_reached(
     method: str, option: str, finished: bool
 ) -> None:
@@ -576,7 +576,8 @@ async def test_V6_a_streams_generator_is_closed_when_its_client_leaves(path: str
         assert (after.streams, after.left, after.failed) == (0, 1, 0)
 
 
-@pytest.mark.parametrize("path", STREAMS)
+# A plain generator in the user's own response is out of our reach: Python closes it when it is collected.
+@pytest.mark.parametrize("path", [path for path in STREAMS if path != "/response-in-threads"])
 async def test_V6_a_streams_generator_is_closed_when_its_client_leaves_without_sockets(path: str) -> None:
     ended = threading.Event()
     async with running(streaming(ended)) as env:

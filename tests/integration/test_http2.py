@@ -113,7 +113,7 @@ class Peer:
 
     def __init__(self, stream: SocketStream) -> None:
         self.stream = stream
-        self.protocol = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
+        self.protocol = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding=None))
         self._events: list[h2.events.Event] = []
 
     async def flush(self) -> None:
@@ -171,7 +171,7 @@ class Peer:
                 assert event.stream_id == head.stream_id
                 body += event.data or b""
             elif isinstance(event, h2.events.StreamEnded):
-                return dict(head.headers or [])[":status"], body
+                return dict(head.headers or [])[b":status"].decode(), body
 
     async def closed(self) -> None:
         """Read until the server has closed."""

@@ -159,6 +159,9 @@ class Http(Opened):
             self.kind = Kind.REQUEST if self.finished else Kind.STREAM
             if not self.finished:
                 self._count(len(message.get("body", b"")))
+        if self._client is not None and self._client.gone:
+            # Nothing below waits for a client that is gone: an app that only writes would hold the loop for ever.
+            await anyio.lowlevel.checkpoint()
         await self._send(message)
 
     def _count(self, size: int) -> None:

@@ -10,6 +10,7 @@ protocol    the connections of one app: TLS, how many, drain
 connection  one connection: reading, writing, and how long a client may take for either
 http1       h11 made strict, and what is answered to a request that is none
 http2       what hypercorn's HTTP/2 lacks: floods, flow control, early answers, GOAWAY
+outbuffer   what has been sent on an HTTP/2 stream and has no room yet
 websocket   close codes, message sizes, pings
 tasks       one task for each request
 inbox       what has come for one request and the app has not taken

@@ -215,6 +215,8 @@ class Connection:
             elif isinstance(protocol, Http2):
                 await protocol.say_goodbye()
                 self._closing = True
+            else:
+                self._closing = isinstance(self._stream, TLSStream)  # which says goodbye too
             return False
         if self._pinged:
             self._complain(Reason.SILENT, f"no answer to a ping within {self._settings.ping:g} s")

@@ -22,7 +22,7 @@ from hyperframe.frame import SettingsFrame
 from evox.config import ServingSettings
 from evox.serving.complaints import Reason
 from evox.serving.hypercorn_adapter.http1 import HOST
-from evox.serving.hypercorn_adapter.interfaces import Context
+from evox.serving.hypercorn_adapter.outbuffer import OutBuffer
 from evox.serving.hypercorn_adapter.tasks import Tasks
 
 __all__ = ["Http2"]
@@ -49,7 +49,7 @@ class Http2(H2Protocol):
         tasks: The requests of this connection that are being answered; a reset does not end them all.
     """
 
-    context: Context
+    context: Any  # hypercorn's type has no ``leaving``
 
     def __init__(
         self,
@@ -179,9 +179,7 @@ class Http2(H2Protocol):
                 await self.streams[event.stream_id].handle(EndBody(stream_id=event.stream_id))
         elif isinstance(event, h2e.StreamReset):
             await self._was_reset(event)
-        elif not isinstance(
-            event, h2e.PriorityUpdated
-        ):  # RFC 9113 dropped priorities, and hypercorn's tree can be filled
+        elif not isinstance(event, h2e.PriorityUpdated):  # RFC 9113 dropped them, and hypercorn's tree can be filled
             await self._handle_events([event])
 
     async def _admit(self, event: h2e.RequestReceived) -> None:
@@ -200,6 +198,8 @@ class Http2(H2Protocol):
         status, why = _fault(headers, event.headers, self._limits)
         if not status:
             await self._create_stream(event)
+            if stream_id in self.stream_buffers:
+                self.stream_buffers[stream_id] = OutBuffer(self.context.event_class)  # its app has not begun
             await self.send(Updated(idle=False))
             return
         self._complain(Reason.HEAD_TOO_LARGE if status == 431 else Reason.MALFORMED, why)
@@ -244,6 +244,8 @@ class Http2(H2Protocol):
         except ProtocolError:
             return  # it is over already
         await self._flush()
+        if stream_id in self.stream_buffers:
+            await self._window_updated(stream_id)  # the sending task finds it closed, and drops what was not sent
 
     def _close(self, code: ErrorCodes) -> None:
         try:
