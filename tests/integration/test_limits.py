@@ -278,7 +278,7 @@ class Http2:
 
     def __init__(self, stream: SocketStream) -> None:
         self._stream = stream
-        self._http = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
+        self._http = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding=None))
         self._http.initiate_connection()
 
     async def ask(self, *headers: tuple[str, str], body: bytes | None = None) -> int:
@@ -298,7 +298,7 @@ class Http2:
             if not size:
                 for event in self._http.receive_data(await self._stream.receive()):
                     if isinstance(event, h2.events.ResponseReceived) and event.stream_id == number:
-                        return int(dict(event.headers or ())[":status"])
+                        return int(dict(event.headers or ())[b":status"])
 
 
 async def test_V4_the_same_limits_hold_over_http_2_and_end_no_other_request(env: Env, limited: Limited) -> None:

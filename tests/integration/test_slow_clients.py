@@ -13,7 +13,6 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, Self
 
 import anyio
-import anyio.lowlevel
 import h2.config
 import h2.connection
 import h2.events
@@ -42,20 +41,24 @@ def anyio_backend(request: pytest.FixtureRequest) -> Any:
 
 
 class Endless(Response):
-    """An answer without an end, that says when it is over all the same."""
+    """An answer without an end, that says when it is over all the same.
 
-    def __init__(self, end: Callable[[str], None]) -> None:
+    Args:
+        slow: Told of the end.
+    """
+
+    def __init__(self, slow: "Slow") -> None:
         super().__init__()
         del self.headers["content-length"]
-        self._end = end
+        self._slow = slow
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            while True:
+            while not self._slow.told_to_stop:
                 await send({"type": "http.response.body", "body": bytes(100_000), "more_body": True})
         finally:
-            self._end("stream")
+            self._slow.end("stream")
 
 
 class Slow:
@@ -64,6 +67,7 @@ class Slow:
     def __init__(self) -> None:
         self.ended: list[str] = []
         self.over = anyio.Event()
+        self.told_to_stop = False
         self.service = self._build()
 
     def end(self, how: str) -> None:
@@ -95,9 +99,9 @@ class Slow:
         async def huge() -> Response:
             return Response(bytes(HUGE))
 
-        @svc.get("/stream")
+        @svc.endpoint("/stream", methods=["GET", "POST"])
         async def stream() -> Response:
-            return Endless(self.end)
+            return Endless(self)
 
         @svc.websocket("/talk")
         async def talk(socket: WebSocket) -> None:
@@ -195,10 +199,16 @@ def complaints(env: Env) -> dict[str, int]:
     return dict(env.port("slow").statistics().complaints)
 
 
-async def settled(env: Env) -> None:
-    """Wait until connections were made and none is left."""
-    while (now := env.port("slow").statistics()).connections or not now.total:
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until something is true that no event tells."""
+    while not condition():  # noqa: ASYNC110
         await anyio.sleep(0.01)
+
+
+async def settled(env: Env, made: int = 1) -> None:
+    """Wait until so many connections were made and none is left."""
+    port = env.port("slow")
+    await until(lambda: port.statistics().total >= made and not port.statistics().connections)
 
 
 def problem(said: bytes) -> dict[str, Any]:
@@ -312,8 +322,7 @@ async def test_V4_the_handler_of_a_stream_that_is_never_read_ends(slow: Slow) ->
 async def test_V4_others_are_served_while_a_client_does_not_read(slow: Slow) -> None:
     async with serving(slow, write_timeout=0.4) as env, Wire(env, receive_buffer=4096) as wire:
         wire.send(GET.replace(b"/", b"/stream", 1))
-        while not env.host("slow").inflight.statistics().streams:
-            await anyio.lowlevel.checkpoint()
+        await until(lambda: env.host("slow").inflight.statistics().streams > 0)
         async with Wire(env) as other:
             for _ in range(10):
                 other.send(GET)
@@ -378,9 +387,9 @@ class Reader:
         self.resets: list[int] = []
         self.pinged = self.gone = False
 
-    def get(self, path: str) -> int:
+    def ask(self, path: str, method: str = "GET") -> int:
         number: int = self.http.get_next_available_stream_id()
-        head = [(":method", "GET"), (":scheme", "http"), (":authority", "evox"), (":path", path)]
+        head = [(":method", method), (":scheme", "http"), (":authority", "evox"), (":path", path)]
         self.http.send_headers(number, head, end_stream=True)
         self.wire.send(self.http.data_to_send())
         return number
@@ -404,7 +413,7 @@ class Reader:
 async def test_V4_an_http_2_stream_whose_window_never_opens_is_reset_alone(slow: Slow) -> None:
     async with serving(slow, write_timeout=0.3, h2c=True) as env, Wire(env) as wire:
         reader = Reader(wire)
-        number = reader.get("/stream")
+        number = reader.ask("/stream")
         while not reader.resets:
             await reader.read()
         await slow.over.wait()
@@ -412,26 +421,46 @@ async def test_V4_an_http_2_stream_whose_window_never_opens_is_reset_alone(slow:
         assert complaints(env) == {"does not read its answer": 1}
         assert env.port("slow").statistics().connections == 1
         reader.http.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 65_535})
-        second = reader.get("/")
+        second = reader.ask("/")
         while await reader.read() != second:
             pass
+
+
+@pytest.mark.parametrize("version", ["1.1", "2"])
+async def test_V2_an_app_that_goes_on_writing_to_a_client_that_is_gone_holds_up_nobody(
+    slow: Slow, version: str
+) -> None:
+    async with serving(slow, h2c=True) as env:
+        async with Wire(env) as wire:
+            if version == "2":
+                Reader(wire).ask("/stream", "POST")  # which goes on when its client leaves
+            else:
+                wire.send(b"POST /stream HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+            await until(lambda: env.host("slow").inflight.statistics().streams > 0)
+        async with Wire(env) as other:
+            for _ in range(5):
+                other.send(GET)
+                assert await other.answer() == (200, b'"root"')
+        assert slow.ended == []
+        slow.told_to_stop = True
+        await slow.over.wait()
 
 
 async def test_V4_an_http_2_answer_that_fits_no_window_is_reset_too(slow: Slow) -> None:
     async with serving(slow, write_timeout=0.3, h2c=True) as env, Wire(env) as wire:
         reader = Reader(wire, window=3)
-        number = reader.get("/")
+        number = reader.ask("/")
         while not reader.resets:
             await reader.read()
         assert reader.resets == [number]
-        assert env.host("slow").inflight.statistics().requests == 0
+        await until(lambda: not env.host("slow").inflight.statistics().requests)
 
 
 async def test_V4_an_http_2_client_that_stops_reading_its_socket_is_cut(slow: Slow) -> None:
     async with serving(slow, write_timeout=0.3, h2c=True) as env, Wire(env, receive_buffer=4096) as wire:
         reader = Reader(wire, window=2**31 - 1)
         reader.http.increment_flow_control_window(2**30)
-        reader.get("/stream")
+        reader.ask("/stream")
         await slow.over.wait()
         await settled(env)
         assert slow.ended == ["stream"]
@@ -441,7 +470,7 @@ async def test_V4_an_http_2_client_that_stops_reading_its_socket_is_cut(slow: Sl
 async def test_V4_an_http_2_client_that_answers_no_ping_is_cut(slow: Slow) -> None:
     async with serving(slow, ping=0.2, body_timeout=5, h2c=True) as env, Wire(env) as wire:
         reader = Reader(wire)
-        reader.get("/stream")
+        reader.ask("/stream")
         while not reader.gone:
             await reader.read(answers=not reader.pinged)
         assert reader.pinged
@@ -456,9 +485,7 @@ async def test_V4_clients_that_are_gone_without_a_word_leave_nothing(slow: Slow)
         silent = [Wire(env, receive_buffer=4096) for _ in beginnings]
         for wire, beginning in zip(silent, beginnings, strict=True):
             wire.send(beginning)
-        while env.port("slow").statistics().total < len(beginnings):
-            await anyio.sleep(0.01)
-        await settled(env)
+        await settled(env, len(beginnings))
         now = env.host("slow").inflight.statistics()
         assert (now.requests, now.streams, now.websockets) == (0, 0, 0)
         assert sorted(slow.ended) == ["disconnect 1006", "stream", "upload"]

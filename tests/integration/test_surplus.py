@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import anyio
@@ -259,6 +260,5 @@ def test_V4_a_process_out_of_descriptors_neither_spins_nor_floods_its_log(crowde
 
 
 def _ticks(process: EvoxProcess) -> int:
-    with open(f"/proc/{process.process.pid}/stat", encoding="utf-8") as file:
-        fields = file.read().rpartition(")")[2].split()
+    fields = Path(f"/proc/{process.process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])

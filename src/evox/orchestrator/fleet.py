@@ -107,7 +107,8 @@ class Fleet:
             await anyio.sleep(settings.drain_delay)
             await close_listeners()
         streams: list[str] = []
-        with anyio.move_on_after(began + settings.stream_grace - anyio.current_time()):
+        grace = min(settings.stream_grace, settings.drain_timeout)
+        with anyio.move_on_after(began + grace - anyio.current_time()):
             await self.wait_idle()
         for host in self.hosts:
             streams += host.inflight.cut(Kind.STREAM, Kind.WEBSOCKET)

@@ -40,7 +40,7 @@ class Forwarded:
     def _correct(self, scope: Scope) -> None:
         hops = [hop for value in _values(scope, b"x-forwarded-for") for hop in value.split(",")]
         for hop in reversed(hops):
-            address = _address(hop.strip())
+            address = None if "%" in hop else _address(hop.strip())  # a zone means nothing here, and may be any text
             if address is None:
                 break  # what is left of it is nobody's word
             scope["client"] = (str(address), 0)
