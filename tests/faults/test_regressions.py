@@ -72,7 +72,9 @@ async def test_an_unread_body_costs_no_later_request_of_its_client(size: int) ->
         client = env.client("a")
         for _ in range(10):
             reply = await client.post("/unread", content=b"x" * size)
-            assert (reply.status_code, reply.headers.get("connection")) == (200, "close")
+            assert reply.status_code == 200
+            if size > 65_536:  # a small one may have come whole by then, and costs nothing
+                assert reply.headers["connection"] == "close"
             assert (await client.get("/health")).status_code == 200
 
 

@@ -1,0 +1,158 @@
+"""Clients leave in the middle of their body, or once they have their answer; and what is reported of it."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import anyio
+import anyio.lowlevel
+import pytest
+from fastapi import BackgroundTasks
+from starlette.background import BackgroundTask
+from starlette.types import Receive, Scope, Send
+from tests.integration.leaving import PROMPTLY, WAYS, Caller, Seen, idle, passed, statistics, until, waiting
+
+from evox import (
+    Body,
+    Request,
+    Response,
+    ServiceBuilder,
+    events,
+)
+from evox.testing import running
+
+
+@pytest.fixture
+def calls() -> Iterator[list[events.CallFinished]]:
+    """Return the calls that finished so far."""
+    seen: list[events.CallFinished] = []
+    token = events.observe(lambda event: seen.append(event) if isinstance(event, events.CallFinished) else None)
+    yield seen
+    events._observers.reset(token)
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 10", "Transfer-Encoding: chunked"])
+@pytest.mark.parametrize("how", WAYS)
+async def test_V6_a_handler_that_waits_for_a_body_ends_when_the_client_leaves_in_the_middle_of_it(
+    framing: str, how: str, calls: list[events.CallFinished]
+) -> None:
+    svc, entered, ended = ServiceBuilder("a"), anyio.Event(), anyio.Event()
+
+    @svc.post("/upload")
+    async def upload(request: Request) -> int:
+        entered.set()
+        try:
+            return len(await request.body())
+        finally:
+            ended.set()
+
+    async with running(svc, sockets=True) as env:
+        client = Caller(env.url("a"))
+        client.ask("/upload", "POST", framing)
+        client.socket.sendall(b"5\r\nhe")
+        await entered.wait()
+        client.leave(how)
+        with anyio.fail_after(PROMPTLY):
+            await ended.wait()
+        after = await idle(env)
+    # The client's fault, not the service's: no failure, no traceback in the log.
+    assert (after.left, after.failed, [one.status for one in calls]) == (1, 0, [499])
+
+
+async def test_V6_a_handler_is_not_called_with_half_a_body() -> None:
+    svc, called = ServiceBuilder("a"), list[object]()
+
+    @svc.post("/upload")
+    async def upload(what: dict[str, Any] = Body()) -> None:
+        called.append(what)
+
+    async with running(svc, sockets=True) as env:
+        client = Caller(env.url("a"))
+        client.ask("/upload", "POST", "Content-Type: application/json", "Content-Length: 10")
+        client.socket.sendall(b"{}")
+        await until(lambda: statistics(env).requests == 1)
+        client.leave("fin")
+        after = await idle(env)
+    assert (called, after.left, after.failed) == ([], 1, 0)
+
+
+BACKGROUND: Final = [("GET", b""), ("POST", b""), ("POST", bytes(200_000))]
+
+
+@pytest.mark.parametrize("how", WAYS)
+@pytest.mark.parametrize(("method", "body"), BACKGROUND, ids=["get", "post", "unread body"])
+async def test_V6_a_client_that_closes_after_its_answer_does_not_cut_background_tasks(
+    method: str, body: bytes, how: str
+) -> None:
+    svc, task = ServiceBuilder("a"), Seen()
+
+    @svc.endpoint("/order", methods=[method], on_disconnect="cancel")
+    async def order(tasks: BackgroundTasks) -> str:
+        tasks.add_task(task.wait)
+        return "taken"
+
+    async with running(svc, sockets=True) as env:
+        client = Caller(env.url("a"))
+        client.ask("/order", method, body=body)
+        assert b" 200 " in await client.answer()
+        await task.entered.wait()
+        client.leave(how)
+        await passed(env)
+        assert not task.ended.is_set()
+        task.go.set()
+        after = await idle(env)
+    assert (task.finished, after.left) == (True, 0)
+
+
+class Late(Response):
+    """Says that it is complete some time after its last byte, as middleware that passes a body on does."""
+
+    def __init__(self, go: anyio.Event, **options: Any) -> None:
+        super().__init__(b"whole", **options)
+        self.go = go
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        await self.go.wait()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        assert self.background is not None
+        await self.background()
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_V6_the_last_byte_of_an_answer_with_a_length_is_its_end(
+    method: str, calls: list[events.CallFinished]
+) -> None:
+    svc, task, go = ServiceBuilder("a"), Seen(), anyio.Event()
+
+    @svc.endpoint("/order", methods=[method])
+    async def order() -> Response:
+        return Late(go, background=BackgroundTask(task.wait))
+
+    async with running(svc, sockets=True) as env:
+        client = Caller(env.url("a"))
+        client.ask("/order", method)
+        got = b""
+        while not got.endswith(b"whole" if method == "GET" else b"\r\n\r\n"):
+            got += await client.read()
+        client.leave("fin")
+        await passed(env)
+        go.set()
+        task.go.set()
+        after = await idle(env)
+    assert (task.finished, after.left, [one.status for one in calls]) == (True, 0, [200])
+
+
+@pytest.mark.parametrize(("method", "status"), [("GET", 499), ("HEAD", 499)])
+async def test_V6_a_call_that_its_client_left_is_reported_with_499(
+    method: str, status: int, calls: list[events.CallFinished]
+) -> None:
+    seen = Seen()
+    async with running(waiting(seen, method), sockets=True) as env:
+        client = Caller(env.url("a"))
+        client.ask("/wait", method)
+        await seen.entered.wait()
+        client.leave("fin")
+        await seen.cancelled()
+        await idle(env)
+    assert [(one.endpoint, one.status) for one in calls] == [("wait", status)]
