@@ -188,9 +188,14 @@ def _streaming(row: Endpoint) -> Callable[..., Any]:
 
     async def stream(**arguments: Any) -> Any:
         made: Any = handler()(**arguments)
-        async with aclosing(made if waits else iterate_in_threadpool(made)) as parts:  # type: ignore[type-var]
-            async for part in parts:
-                yield part
+        try:
+            async with aclosing(made if waits else iterate_in_threadpool(made)) as parts:  # type: ignore[type-var]
+                async for part in parts:
+                    yield part
+        finally:
+            if not waits:
+                with anyio.CancelScope(shield=True):
+                    await run_in_threadpool(made.close)  # its code runs in threads, to the last line
 
     @wraps(stream)  # FastAPI looks through it, and finds a generator
     def begin(**arguments: Any) -> Any:
