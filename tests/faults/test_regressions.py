@@ -110,3 +110,25 @@ class TestDrains:
             await anyio.sleep(5)
             assert (await fleet.drain(ServingSettings())).clean
         assert (len(starts), fleet.hosts[0].stop_error) == (1, None)
+
+
+async def test_a_websocket_refused_for_what_its_client_sent_too_early_is_no_failure_of_the_service() -> None:
+    """The handler's accept failed behind the refusal: a client could fill the log with tracebacks."""
+    svc = ServiceBuilder("a")
+
+    @svc.websocket("/talk")
+    async def talk(socket: WebSocket) -> None:
+        await socket.accept()
+        await socket.receive()
+
+    head = (
+        b"GET /talk HTTP/1.1\r\nhost: a\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\n"
+    )
+    async with running(svc, sockets=True) as env:
+        host, _, port = env.url("a").removeprefix("http://").partition(":")
+        for _ in range(30):
+            async with await anyio.connect_tcp(host, int(port)) as client:
+                await client.send(head + b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n\x81\x85\0\0\0\0hello")
+                assert (await client.receive()).startswith(b"HTTP/1.1 400")
+        await env.host("a").inflight.wait_idle()
+        assert env.host("a").inflight.statistics().failed == 0

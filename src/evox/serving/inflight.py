@@ -188,17 +188,23 @@ class Inflight:
             _log.debug("%s: left by its client with %d", one.label, error.code)
         except ClientDisconnect:
             _log.debug("%s: left by its client in the middle of its body", one.label)
+        except OSError as error:
+            if not (isinstance(one, WebSocket) and one.left):
+                await self._failure(one, scope, error)
         except Exception as error:  # noqa: BLE001  the boundary: logged once, answered, and told to whoever asked
-            self._failed += 1
-            _log.error("%s failed\n%s", one.label, describe(error), exc_info=error)
-            asked: list[Exception] | None = scope.get("extensions", {}).get("evox.errors")  # a test client's
-            if asked is not None:
-                asked.append(error)
-            if self._on_error is not None:
-                self._on_error(error)
-            if isinstance(one, Http) and not one.started:
-                await one.send({"type": "http.response.start", "status": 500, "headers": [(b"content-length", b"0")]})
-                await one.send({"type": "http.response.body", "body": b""})
+            await self._failure(one, scope, error)
+
+    async def _failure(self, one: Opened, scope: Scope, error: Exception) -> None:
+        self._failed += 1
+        _log.error("%s failed\n%s", one.label, describe(error), exc_info=error)
+        asked: list[Exception] | None = scope.get("extensions", {}).get("evox.errors")  # a test client's
+        if asked is not None:
+            asked.append(error)
+        if self._on_error is not None:
+            self._on_error(error)
+        if isinstance(one, Http) and not one.started:
+            await one.send({"type": "http.response.start", "status": 500, "headers": [(b"content-length", b"0")]})
+            await one.send({"type": "http.response.body", "body": b""})
 
     async def _last_word(self, one: Http | WebSocket, scope: Scope, receive: Receive, send: Send) -> None:
         """Tell the client of a cut request as much as can still be said, for at most a second."""

@@ -223,6 +223,11 @@ class WebSocket(Opened):
         self._telling = False
         self._client = client_of(scope)
 
+    @property
+    def left(self) -> bool:
+        """Whether its client has left."""
+        return self._client is not None and self._client.gone
+
     def end_soon(self) -> None:
         """Close with 1001 at the app's next receive or send, waking it if it is receiving."""
         self._telling = True
@@ -244,7 +249,7 @@ class WebSocket(Opened):
         Raises:
             OSError: if the client has left or we have closed already, as ASGI says.
         """
-        if self._client is not None and self._client.gone:
+        if self.left:
             raise OSError("the client of this WebSocket has left")
         if self._telling and message["type"] == "websocket.send":
             await self.go_away()

@@ -13,7 +13,7 @@ from typing import Any
 
 import h11
 from hypercorn.events import Closed, RawData
-from hypercorn.protocol.events import EndBody
+from hypercorn.protocol.events import EndBody, Response
 from hypercorn.protocol.h11 import H2CProtocolRequiredError, H2ProtocolAssumedError, H11Protocol
 from hypercorn.protocol.ws_stream import WSStream
 
@@ -61,7 +61,7 @@ class Http1(H11Protocol):
         self.connection = _Parser(limits, h2c=h2c)
         self._complain = complain
         self._resume = resume
-        self._over = False
+        self._over = self._refused = False
 
     async def handle(self, event: Any) -> None:
         """Take bytes, or the end of the connection."""
@@ -85,6 +85,8 @@ class Http1(H11Protocol):
     async def stream_send(self, event: Any) -> None:
         """Send part of an answer."""
         refused = isinstance(event, EndBody) and isinstance(self.stream, WSStream)
+        if isinstance(event, Response) and isinstance(self.stream, WSStream) and event.status_code >= 200:
+            self._refused = True
         await super().stream_send(event)
         if refused:
             await self.send(Closed())  # a WebSocket refused, perhaps before its app has looked
@@ -127,8 +129,13 @@ class Http1(H11Protocol):
 
     async def _send_h11_event(self, event: Any) -> None:
         """Send, unless the connection has been given its last answer: an app may not know yet."""
-        if not self._over:
+        if self._over:
+            return
+        try:
             await super()._send_h11_event(event)
+        except h11.LocalProtocolError:
+            if not self._refused:  # an app may accept a WebSocket at the moment it is refused for its client's fault
+                raise
 
 
 class _Parser(h11.Connection):
