@@ -57,7 +57,9 @@ class ServingSettings(_Table):
     drain_timeout: Seconds = Field(default=30.0, description="hard deadline after the signal: what still runs is cut")
     stream_grace: Seconds = Field(default=5.0, description="how long streams and WebSockets may go on after the signal")
     keep_alive: Seconds = Field(default=75.0, description="how long an idle connection is kept")
-    backlog: Count = Field(default=2048, description="connections the kernel queues before they are accepted")
+    backlog: Count = Field(
+        default=2048, le=65_535, description="connections the kernel queues before they are accepted"
+    )
     connections: Count = Field(default=10_000, description="open connections of a listener; one more is answered 503")
     header_bytes: Bytes = Field(default=ByteSize(16_384), description="size of a request's head; a longer one is 431")
     header_count: Count = Field(default=100, description="headers of a request; more are 431")
@@ -78,7 +80,7 @@ class ServingSettings(_Table):
     ping: Limit = Field(
         default=20.0, description="a WebSocket or HTTP/2 client silent this long is pinged, and cut after as long again"
     )
-    streams: Count = Field(default=100, description="requests at a time on one HTTP/2 connection")
+    streams: Count = Field(default=100, le=32_768, description="requests at a time on one HTTP/2 connection")
     h2c: bool = Field(default=False, description="HTTP/2 without TLS")
     certfile: str | None = Field(default=None, min_length=1, description="certificate chain in PEM; turns TLS on")
     keyfile: str | None = Field(default=None, min_length=1, description="its private key, if certfile does not hold it")

@@ -6,6 +6,7 @@ only what it held: what waits in the kernel's queue belongs to the sockets, and 
 
 import signal
 from collections.abc import Sequence
+from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
@@ -44,6 +45,7 @@ class _Workers:
         self._policy = RestartPolicy(runtime.max_restarts * settings.workers, runtime.window, runtime.backoff)
         self._failures = Intensity(self._policy)
         self._current: dict[int, Child] = {}
+        self._facts: dict[str, Any] = {}
         self._codes: list[int] = []
         self._cut: dict[str, list[str]] = {"requests": [], "streams": []}
         self._over = anyio.Event()
@@ -89,6 +91,7 @@ class _Workers:
         group.start_soon(self._children.listen, child)
         ready = await child.settled()
         if ready:
+            self._facts = self._facts or child.facts
             group.start_soon(self._attend, group, number, child)
         elif not (self._announced or child.asked):
             self._note(child)
@@ -150,7 +153,7 @@ class _Workers:
     def _announce(self) -> None:
         self._announced = True
         pids = {number: child.process.pid for number, child in sorted(self._current.items())}
-        facts = self._current[1].facts
+        facts = self._facts  # the first worker's own: it may have died since
         rows = [Row(**row) for row in facts["services"]]
         shared = (
             "they share the sockets and nothing else: what handlers keep in memory, and every limit, is each worker's"

@@ -72,6 +72,16 @@ def _watch_peers(bound: socket.socket) -> None:
             bound.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
+def _hold(stream: SocketStream) -> None:
+    """Have an asyncio transport read only when it is asked to; anyio does so for sockets that it connects itself.
+
+    Without it, what comes before the first read makes uvloop read on without end, whatever the handler takes.
+    """
+    transport = getattr(stream, "_transport", None)
+    if transport is not None:
+        transport.pause_reading()
+
+
 class Listener:
     """Accepts connections on one bound socket.
 
@@ -159,6 +169,7 @@ class Listener:
     async def _serve_one(self, connection: socket.socket) -> None:
         try:
             stream = await SocketStream.from_socket(connection)
+            _hold(stream)
         except (OSError, ValueError):
             connection.close()  # the peer was gone before we looked
             return

@@ -5,7 +5,7 @@ alone wherever HTTP/2 allows it, and what floods the connection ends it.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import anyio
@@ -143,8 +143,10 @@ class Http2(H2Protocol):
         if not isinstance(event, Body | Data | EndBody | EndData | Trailers):
             await super().stream_send(event)
             return
-        with anyio.move_on_after(self._limits.write_timeout) as limit:
-            await super().stream_send(event)
+        with anyio.CancelScope() as limit:
+            for part in _parts(event):
+                limit.deadline = anyio.current_time() + self._limits.write_timeout
+                await super().stream_send(part)
             if isinstance(event, EndBody | EndData):
                 await self._ended(event.stream_id)
         if limit.cancelled_caught:
@@ -257,6 +259,16 @@ class Http2(H2Protocol):
         self._complain(reason, detail)
         await self._flush()
         await self.send(Closed())
+
+
+def _parts(event: Any) -> Iterator[Any]:
+    """Yield an event in parts, each of which a client has its time for."""
+    data = getattr(event, "data", b"")
+    if len(data) <= WINDOW:
+        yield event
+        return
+    for start in range(0, len(data), WINDOW):
+        yield type(event)(stream_id=event.stream_id, data=data[start : start + WINDOW])
 
 
 def _fault(

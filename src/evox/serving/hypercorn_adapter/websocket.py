@@ -79,7 +79,7 @@ class _Events:
             elif isinstance(event, Message):
                 if self._connection.state is not ConnectionState.OPEN:
                     continue
-                self._length += len(event.data)
+                self._length += len(event.data.encode()) if isinstance(event.data, str) else len(event.data)
                 if self._length > self._longest:
                     yield from self._end(CloseReason.MESSAGE_TOO_BIG, f"more than {self._longest} bytes")
                     return
