@@ -39,10 +39,10 @@ def command(targets: tuple[str, ...], dev: bool, **given: Any) -> Callable[[], i
         console = Console(as_json=options.as_json, trace=options.trace)
         handover = Handover(os.environ)
         try:
-            settings = configuration(options).settings
-            if settings.workers > 1 and not (dev or handover.worker):
-                return _supervise(settings, console)
-            planned = plan(options)
+            loaded = configuration(options)
+            if loaded.settings.workers > 1 and not (dev or handover.worker):
+                return _supervise(loaded.settings, console)
+            planned = plan(options, loaded)
         except EvoxError as error:
             console.error(error)
             return error.exit_code

@@ -101,13 +101,17 @@ def configuration(options: RunOptions) -> Loaded:
     )
 
 
-def plan(options: RunOptions) -> Plan:
+def plan(options: RunOptions, loaded: Loaded | None = None) -> Plan:
     """Read the configuration, import the services and check everything that can be checked without a socket.
+
+    Args:
+        options: What the command line says.
+        loaded: From ``configuration``, if it was read already.
 
     Raises:
         EvoxError: naming what, why and the line to change.
     """
-    loaded = configuration(options)
+    loaded = loaded or configuration(options)
     tls = tls_of(loaded)
     source = loaded.sources.get("services", "[tool.evox]").removesuffix(" in pyproject.toml")
     found = discover(options.targets, loaded.root, configured=loaded.settings.services, source=source)

@@ -79,6 +79,7 @@ class Connection:
     ) -> None:
         self._app, self._config, self._context = app, config, context
         self._stream, self._addresses, self._settings, self._complain = stream, addresses, settings, complain
+        self._secure = isinstance(stream, TLSStream)
         self._sending = anyio.Lock(fast_acquire=True)
         self._writing = anyio.CancelScope()
         self._reading = anyio.CancelScope()
@@ -95,11 +96,10 @@ class Connection:
             if self._stream.extra(TLSAttribute.alpn_protocol, None) == "h2":  # noqa: S610
                 await self._switch()
             else:
-                secure = isinstance(self._stream, TLSStream)
                 self._protocol = Http1(
                     *self._arguments(),
                     limits=self._settings,
-                    h2c=self._settings.h2c and not secure,
+                    h2c=self._settings.h2c and not self._secure,
                     complain=self._complain,
                     resume=self._resume,
                 )
@@ -133,9 +133,8 @@ class Connection:
         self._reading.cancel()
 
     def _arguments(self) -> tuple[Any, ...]:
-        secure = isinstance(self._stream, TLSStream)
         shared = (self._app, self._config, self._context, self._tasks, ConnectionState({}))
-        return (*shared, secure, *self._addresses, self._send)
+        return (*shared, self._secure, *self._addresses, self._send)
 
     async def _switch(self, *begin: Any) -> None:
         """Go on in HTTP/2."""
@@ -216,7 +215,7 @@ class Connection:
                 await protocol.say_goodbye()
                 self._closing = True
             else:
-                self._closing = isinstance(self._stream, TLSStream)  # which says goodbye too
+                self._closing = self._secure  # TLS, which says goodbye too
             return False
         if self._pinged:
             self._complain(Reason.SILENT, f"no answer to a ping within {self._settings.ping:g} s")

@@ -1,6 +1,7 @@
 """Tasks: starts the app for a request, and gives it an inbox."""
 
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from anyio.abc import TaskGroup
@@ -59,7 +60,7 @@ class Tasks:
     ) -> Callable[[Any], Awaitable[None]]:
         """Start the app, and return what takes the client's messages to it."""
         stream, number = send.__self__, send.__self__.stream_id
-        inbox = self._inboxes[number] = Inbox(scope["type"], self._returner(number))
+        inbox = self._inboxes[number] = Inbox(scope["type"], self.give_back and partial(self.give_back, number))
         inbox.enter(scope)
         put = inbox.put
         if scope["type"] == "websocket":
@@ -79,16 +80,6 @@ class Tasks:
 
         self._group.start_soon(run)
         return put
-
-    def _returner(self, stream_id: int) -> Callable[[int], Awaitable[None]] | None:
-        give_back = self.give_back
-        if give_back is None:
-            return None
-
-        async def returned(size: int) -> None:
-            await give_back(stream_id, size)
-
-        return returned
 
     def spawn(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
         """Start a task of the protocol."""
