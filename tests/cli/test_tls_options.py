@@ -1,13 +1,18 @@
 """Files and limits of serving that cannot be right: exit 78, the option named, one screen, nothing started."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
+    NoEncryption,
     PrivateFormat,
     load_pem_private_key,
 )
@@ -84,6 +89,21 @@ def key_of_another(folder: Path) -> None:
     (folder / "other-key.pem").replace(folder / "key.pem")
 
 
+def key_of_another_kind(folder: Path) -> None:
+    made = trustme.CA(key_type=trustme.KeyType.RSA).issue_cert("127.0.0.1", key_type=trustme.KeyType.RSA)
+    made.private_key_pem.write_to_path(folder / "key.pem")
+
+
+def key_too_short(folder: Path) -> None:
+    """Write a certificate whose RSA key has 1,024 bits."""
+    key = rsa.generate_private_key(65_537, 1024)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "short")])
+    now = datetime.now(UTC)
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
+    (folder / "cert.pem").write_bytes(made.sign(key, SHA256()).public_bytes(Encoding.PEM))
+    (folder / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
+
 def key_with_a_passphrase(folder: Path) -> None:
     key = load_pem_private_key((folder / "key.pem").read_bytes(), None)
     sealed = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
@@ -102,6 +122,8 @@ FILES: list[tuple[Callable[[Path], None], str, str]] = [
     (keyfile_of_words, "keyfile", "no private key in PEM"),
     (keyfile_that_is_a_certificate, "keyfile", "no private key in PEM"),
     (key_of_another, "keyfile", "not the key of the certificate"),
+    (key_of_another_kind, "keyfile", "not the key of the certificate"),
+    (key_too_short, "certfile", "too weak: EE_KEY_TOO_SMALL"),
     (key_with_a_passphrase, "keyfile", "passphrase"),
 ]
 

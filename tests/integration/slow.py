@@ -92,6 +92,10 @@ class Slow:
         async def huge() -> Response:
             return Response(bytes(HUGE))
 
+        @svc.get("/large")
+        async def large() -> Response:
+            return Response(bytes(1_000_000))
+
         @svc.endpoint("/stream", methods=["GET", "POST"])
         async def stream() -> Response:
             return Endless(self)

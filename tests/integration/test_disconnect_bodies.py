@@ -1,5 +1,7 @@
 """Clients leave in the middle of their body, or once they have their answer; and what is reported of it."""
 
+import select
+import socket
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -9,7 +11,7 @@ import pytest
 from fastapi import BackgroundTasks
 from starlette.background import BackgroundTask
 from starlette.types import Receive, Scope, Send
-from tests.integration.leaving import PROMPTLY, WAYS, Caller, Seen, idle, passed, statistics, until, waiting
+from tests.integration.leaving import PROMPTLY, SOON, WAYS, Caller, Seen, idle, passed, statistics, until, waiting
 
 from evox import (
     Body,
@@ -18,6 +20,7 @@ from evox import (
     ServiceBuilder,
     events,
 )
+from evox.serving.client import LOOK
 from evox.testing import running
 
 
@@ -56,6 +59,62 @@ async def test_V6_a_handler_that_waits_for_a_body_ends_when_the_client_leaves_in
         after = await idle(env)
     # The client's fault, not the service's: no failure, no traceback in the log.
     assert (after.left, after.failed, [one.status for one in calls]) == (1, 0, [499])
+
+
+# More than is kept for a handler that does not read; the rest fits the kernel, where the end is seen behind it.
+UNREAD: Final = 150_000
+needs_hangups = pytest.mark.skipif(not hasattr(select, "POLLRDHUP"), reason="only Linux tells of an end not yet read")
+
+
+@needs_hangups
+@pytest.mark.parametrize("how", WAYS)
+@pytest.mark.parametrize(("method", "options"), [("GET", {}), ("POST", {"on_disconnect": "cancel"})])
+async def test_V6_a_body_that_nobody_reads_does_not_hide_that_its_client_has_left(
+    method: str, options: dict[str, Any], how: str
+) -> None:
+    seen = Seen()
+    async with running(waiting(seen, method, **options), sockets=True) as env:
+        client = Caller(env.url("a"))
+        client.ask("/wait", method, body=bytes(UNREAD))
+        await seen.entered.wait()
+        await passed(env)
+        client.leave(how)
+        assert await seen.cancelled()
+        assert (await idle(env)).left == 1
+
+
+@needs_hangups
+@pytest.mark.parametrize("how", WAYS)
+async def test_V6_requests_that_nobody_reads_do_not_hide_that_their_client_has_left(how: str) -> None:
+    seen = Seen()
+    async with running(waiting(seen), sockets=True) as env:
+        client = Caller(env.url("a"))
+        client.ask("/wait")
+        await seen.entered.wait()
+        for _ in range(50):
+            client.ask("/wait", "GET", "X-Fill: " + "f" * 4_000)
+        await passed(env)
+        client.leave(how)
+        assert await seen.cancelled()
+        assert (await idle(env)).total == 3  # and those of ``passed``: none of the others was begun
+
+
+async def test_V6_a_body_is_read_to_its_end_although_its_client_has_closed_its_direction() -> None:
+    svc, go = ServiceBuilder("a"), anyio.Event()
+
+    @svc.post("/upload")
+    async def upload(request: Request) -> int:
+        await go.wait()
+        return len(await request.body())
+
+    async with running(svc, sockets=True) as env:
+        with Caller(env.url("a")) as client, anyio.fail_after(SOON):
+            client.ask("/upload", "POST", body=bytes(UNREAD))
+            client.socket.shutdown(socket.SHUT_WR)
+            await until(lambda: statistics(env).left == 0 and statistics(env).requests == 1)
+            await anyio.sleep(3 * LOOK)
+            go.set()
+            assert (await client.answer()).endswith(b"\r\n\r\n%d" % UNREAD)
 
 
 async def test_V6_a_handler_is_not_called_with_half_a_body() -> None:

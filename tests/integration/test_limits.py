@@ -62,7 +62,7 @@ class Limited:
         async def talk(socket: WebSocket) -> None:
             await socket.accept()
             while (message := await socket.receive())["type"] != "websocket.disconnect":
-                await socket.send_text(str(len(message["bytes"])))
+                await socket.send_text(str(len(message.get("bytes") or message["text"])))
             self.codes.append(message["code"])
 
         return svc.build()
@@ -242,6 +242,18 @@ async def test_V4_a_websocket_message_over_websocket_bytes_is_closed_with_1009(e
             with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
                 await stream.receive()
         assert limited.codes == [1009]
+
+
+async def test_V4_websocket_bytes_are_bytes_and_no_characters(env: Env, limited: Limited) -> None:
+    with anyio.fail_after(SOON):
+        async with await dial(env) as stream:
+            await stream.send(ws_request("/talk"))
+            assert (await stream.receive()).startswith(b"HTTP/1.1 101")
+            text = "€" * (MESSAGE_BYTES // 3)
+            await stream.send(ws(1, text.encode()))
+            assert await stream.receive() == b"\x81\x03333"
+            await stream.send(ws(1, text.encode() + b"xx"))
+            assert (await stream.receive())[:4] == b"\x88\x02\x03\xf1"
 
 
 async def test_V4_each_limit_is_counted_under_its_reason(env: Env) -> None:

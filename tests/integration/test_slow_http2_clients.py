@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import anyio
 import h2.config
 import h2.connection
 import h2.events
 import h2.settings
 import pytest
+from tests.hostile.frames import GET as HEAD
+from tests.hostile.frames import MAGIC, OPENING, POST, block, chopped, headers
 from tests.integration.slow import GET, Slow, Wire, backend_of, complaints, serving, settled, until
 
 
@@ -45,8 +48,13 @@ class Reader:
         self.wire.send(self.http.data_to_send())
         return number
 
-    async def read(self, *, answers: bool = True) -> int:
-        """Take what comes once, and return the stream of an answer that has ended; 0 if none has."""
+    async def read(self, *, answers: bool = True, takes: int = 0) -> int:
+        """Take what comes once, and return the stream of an answer that has ended; 0 if none has.
+
+        Args:
+            answers: Whether to answer what the protocol wants answered.
+            takes: A stream whose window is given back.
+        """
         ended, data = 0, await self.wire.read()
         self.gone = not data
         for event in self.http.receive_data(data):
@@ -56,6 +64,8 @@ class Reader:
                 self.pinged = True
             elif isinstance(event, h2.events.StreamEnded):
                 ended = event.stream_id or 0
+            elif isinstance(event, h2.events.DataReceived) and takes:
+                self.http.acknowledge_received_data(event.flow_controlled_length or 0, takes)
         if answers:
             self.wire.send(self.http.data_to_send())
         return ended
@@ -127,3 +137,47 @@ async def test_V4_an_http_2_client_that_answers_no_ping_is_cut(slow: Slow) -> No
         assert reader.pinged
         await slow.over.wait()
         assert complaints(env) == {"silent": 1}
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [MAGIC[:10], MAGIC + b"\0\0", OPENING + headers(1, HEAD)[:-1], OPENING + chopped(1, block(HEAD), 10)[:-12]],
+    ids=["half a preface", "no settings", "half a frame", "no end of head"],
+)
+async def test_V4_an_http_2_head_that_is_never_finished_ends_within_header_timeout(slow: Slow, begun: bytes) -> None:
+    async with serving(slow, header_timeout=0.3, h2c=True) as env, Wire(env) as wire:
+        began = anyio.current_time()
+        wire.send(begun)
+        await wire.rest()
+        assert 0.25 < anyio.current_time() - began < 2
+        await settled(env)
+        assert complaints(env) == {"head too slow": 1}
+
+
+async def test_V4_other_streams_do_not_give_an_unfinished_head_more_time(slow: Slow) -> None:
+    async with serving(slow, header_timeout=0.3, h2c=True) as env, Wire(env) as wire:
+        reader = Reader(wire, window=65_535)
+        reader.ask("/stream")
+        await until(lambda: env.host("slow").inflight.statistics().streams > 0)
+        await wire.drip(headers(3, POST)[:-1], 0.05)
+        await settled(env)
+        assert complaints(env) == {"head too slow": 1}
+
+
+async def test_V4_an_http_2_client_that_never_asks_is_closed_after_keep_alive(slow: Slow) -> None:
+    async with serving(slow, keep_alive=0.6, header_timeout=0.2, h2c=True) as env, Wire(env) as wire:
+        began = anyio.current_time()
+        wire.send(OPENING)
+        await wire.rest()
+        assert 0.5 < anyio.current_time() - began < 3
+        assert complaints(env) == {}
+
+
+async def test_V4_each_part_of_an_http_2_answer_has_its_own_time(slow: Slow) -> None:
+    async with serving(slow, write_timeout=0.4, h2c=True) as env, Wire(env) as wire:
+        reader = Reader(wire, window=65_535)
+        number, began = reader.ask("/large"), anyio.current_time()
+        while not (reader.resets or await reader.read(takes=number)):  # noqa: ASYNC110  so slow is this client
+            await anyio.sleep(0.05)
+        assert reader.resets == []
+        assert anyio.current_time() - began > 0.4

@@ -250,11 +250,11 @@ async def test_V4_a_handshake_that_does_not_come_is_closed_after_header_timeout(
         await shop.settled(env)
 
 
-@pytest.mark.parametrize(("alpn", "limit"), [("http/1.1", "header_timeout"), ("h2", "keep_alive")])
+@pytest.mark.parametrize("alpn", ["http/1.1", "h2"])
 async def test_V4_a_handshake_and_nothing_else_is_closed(
-    shop: Shop, certified: Path, trust: ssl.SSLContext, alpn: str, limit: str
+    shop: Shop, certified: Path, trust: ssl.SSLContext, alpn: str
 ) -> None:
-    async with shop.running(certified, **{limit: 0.2}) as env:
+    async with shop.running(certified, header_timeout=0.2) as env:
         async with await shop.connect(env, trust, alpn) as stream:
             assert b"HTTP/1.1" not in await everything(stream)
         await shop.settled(env)

@@ -3,12 +3,16 @@
 It travels in the ASGI scope, so that whoever answers needs no task to watch the connection: the connection calls.
 """
 
+import select
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["Client", "client_of"]
+__all__ = ["LOOK", "Client", "client_of", "hung_up"]
 
 _KEY = "evox.client"
+# Seconds between two looks at a connection that is not read for now.
+LOOK = 0.1
+_HANGUP = getattr(select, "POLLRDHUP", 0)  # Linux
 
 
 class Client:
@@ -21,7 +25,7 @@ class Client:
     """
 
     def __init__(self) -> None:
-        self.gone = self.body_arrived = False
+        self.gone = self.body_arrived = self._told = False
         self.on_gone: Callable[[], None] | None = None
 
     def __repr__(self) -> str:
@@ -32,14 +36,31 @@ class Client:
         scope["extensions"][_KEY] = self
 
     def leave(self) -> None:
-        """Say that the client has left; said again it means nothing."""
+        """Say that the client has left, and that nothing more of it will come; said again it means nothing."""
         if not self.gone:
             self.gone = True
-            if self.on_gone is not None:
-                self.on_gone()
+            self.tell()
+
+    def tell(self) -> None:
+        """Say that the client has left, though some of what it sent is still to be read."""
+        if not self._told and self.on_gone is not None:
+            self._told = True
+            self.on_gone()
 
 
 def client_of(scope: Mapping[str, Any]) -> Client | None:
     """Return the client of a request; None under a server that does not tell."""
     found: Client | None = scope.get("extensions", {}).get(_KEY)
     return found
+
+
+def hung_up(descriptor: int) -> bool:
+    """Return whether a client has closed its side, though some of what it sent is unread.
+
+    Reading would tell only behind those bytes. Linux can be asked; elsewhere the answer is always no.
+    """
+    if descriptor < 0 or not _HANGUP:
+        return descriptor < 0
+    poll = select.poll()
+    poll.register(descriptor, _HANGUP)
+    return bool(poll.poll(0))

@@ -22,6 +22,8 @@ __all__ = ["Accept", "Listener", "bind"]
 Accept: TypeAlias = Callable[[SocketStream], Awaitable[None]]
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 PAUSE = 0.1
+# So often those who wait in the kernel's queue are tried again at a close, while there is no descriptor for them.
+TRIES = 20
 # Connections accepted at a time: the rest is left to other workers that may be idle.
 AT_ONCE = 4
 _log = logging.getLogger("evox.serving")
@@ -127,6 +129,10 @@ class Listener:
                         if error.errno not in _EXHAUSTED:
                             _log.warning("accept for %s failed: %s", self.service, error)
                         await anyio.sleep(PAUSE)
+            tries = 0
+            while not self._take_rest(connections) and tries < TRIES:
+                tries += 1
+                await anyio.sleep(PAUSE)
         finally:
             # Closed here, once the loop watches the descriptor no more: it may get a new owner at once.
             self._end(connections)
@@ -145,13 +151,20 @@ class Listener:
     def _end(self, connections: TaskGroup) -> None:
         if self._closed.is_set():
             return
-        try:
-            if self._closing:
-                self._take(connections)
-        except OSError as error:
-            _log.warning("connections waiting for %s were lost: %s", self.service, error)
+        if self._closing and not self._take_rest(connections):
+            _log.warning("connections waiting for %s were lost: out of descriptors", self.service)
         self._socket.close()
         self._closed.set()
+
+    def _take_rest(self, connections: TaskGroup) -> bool:
+        """Take what waits in the kernel's queue; return False when there is no descriptor for some of it."""
+        try:
+            self._take(connections)
+        except OSError as error:
+            if error.errno in _EXHAUSTED:
+                return False
+            _log.warning("connections waiting for %s were lost: %s", self.service, error)
+        return True
 
     def _take(self, connections: TaskGroup, at_most: int | None = None) -> None:
         taken = 0

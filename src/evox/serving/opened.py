@@ -132,7 +132,7 @@ class Http(Opened):
 
     async def receive(self) -> Message:
         """Return the client's next message, and hold its body to the limits."""
-        if self._read or self._length == 0 or self.started:
+        if self._read or self._length == 0 or self.finished:
             return await self._receive()
         began = anyio.current_time()
         allowed = self._limits.body_timeout + self._got / self._limits.body_rate - self._waited

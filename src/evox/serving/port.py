@@ -3,12 +3,13 @@
 import socket
 import ssl
 
+import anyio
 from anyio.abc import TaskGroup
 from starlette.types import ASGIApp
 
 from evox.config import ServingSettings
 from evox.serving.hypercorn_adapter import HypercornProtocol
-from evox.serving.listener import Listener
+from evox.serving.listener import PAUSE, Listener
 from evox.serving.protocol import ConnectionProtocol, ServingStatistics
 
 __all__ = ["Port"]
@@ -64,8 +65,12 @@ class Port:
     async def close(self) -> None:
         """Listen no more, and close each connection once it is idle."""
         self._listener.close(self._connections)
-        await self._listener.wait_closed()
+        with anyio.move_on_after(PAUSE) as pause:
+            await self._listener.wait_closed()
         await self._protocol.finish()
+        if pause.cancelled_caught:  # out of descriptors: who waits is taken as idle connections give theirs up
+            await self._listener.wait_closed()
+            await self._protocol.finish()
 
     def abort(self) -> None:
         """Close every connection now."""

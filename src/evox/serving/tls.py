@@ -8,6 +8,10 @@ from evox.errors import InvalidOption
 
 __all__ = ["tls_of"]
 
+# OpenSSL's reasons.
+_NOT_A_PAIR = frozenset({"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"})
+_WEAK = ("_TOO_SMALL", "_TOO_WEAK")
+
 
 def tls_of(loaded: Loaded) -> ssl.SSLContext | None:
     """Return the context that a configuration asks for, or None if it asks for none.
@@ -36,8 +40,11 @@ def tls_of(loaded: Loaded) -> ssl.SSLContext | None:
         context.load_cert_chain(certificate, key, password=lambda: b"")
     except ssl.SSLError as error:
         option = "certfile" if settings.keyfile is None else "keyfile"
-        if error.reason == "KEY_VALUES_MISMATCH":
+        reason = error.reason or ""
+        if reason in _NOT_A_PAIR:
             why = f"the key in {key} is not the key of the certificate in {certificate}"
+        elif reason.endswith(_WEAK):
+            option, why = "certfile", f"OpenSSL refuses {certificate} as too weak: {reason}"
         else:
             why = f"{key} holds no private key in PEM, or one with a passphrase"
         raise _wrong(loaded, option, why) from None

@@ -1,9 +1,13 @@
 """Client: what a connection knows about the client of a request, and tells the door."""
 
+import select
+import socket
 from typing import Any
 
+import pytest
+
 from evox.serving import Client
-from evox.serving.client import client_of
+from evox.serving.client import client_of, hung_up
 
 
 def test_a_client_is_there_until_it_leaves() -> None:
@@ -46,3 +50,26 @@ def test_it_is_found_in_the_scope_it_has_entered() -> None:
 def test_under_a_server_that_does_not_tell_there_is_none() -> None:
     assert client_of({}) is None
     assert client_of({"extensions": {}}) is None
+
+
+def test_it_can_be_told_before_all_that_came_is_read() -> None:
+    told: list[bool] = []
+    client = Client()
+    client.tell()  # nobody listens yet
+    client.on_gone = lambda: told.append(client.gone)
+    client.tell()
+    client.tell()
+    client.leave()
+    assert told == [False]
+    assert client.gone
+
+
+@pytest.mark.skipif(not hasattr(select, "POLLRDHUP"), reason="only Linux tells of an end not yet read")
+def test_a_hang_up_is_seen_behind_bytes_that_nobody_has_read() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.send(b"unread")
+        assert not hung_up(ours.fileno())
+        theirs.shutdown(socket.SHUT_WR)
+        assert hung_up(ours.fileno())
+    assert hung_up(-1)  # ours is closed

@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import anyio
+import anyio.lowlevel
 import pytest
 from anyio.abc import SocketStream
 
 from evox.errors import CannotBind, PortInUse
 from evox.serving import Listener, bind
+
+MUCH = 100_000_000  # bytes, far more than kernels keep
 
 
 @pytest.fixture
@@ -155,18 +158,21 @@ async def test_a_connection_whose_client_left_at_once_ends_nothing(bound: socket
             listener.close(connections)
 
 
+class Exhausted(socket.socket):
+    """A socket for which there are no descriptors a few times."""
+
+    left = 2
+
+    def accept(self) -> tuple[socket.socket, object]:
+        if self.left:
+            self.left -= 1
+            raise OSError(errno.EMFILE, "Too many open files")
+        return super().accept()
+
+
 async def test_V4_accepting_pauses_and_recovers_when_descriptors_are_exhausted(
     bound: socket.socket, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Exhausted(socket.socket):
-        left = 2
-
-        def accept(self) -> tuple[socket.socket, object]:
-            if self.left:
-                self.left -= 1
-                raise OSError(errno.EMFILE, "Too many open files")
-            return super().accept()
-
     greeter = Greeter()
     with Exhausted(fileno=bound.detach()) as scarce:
         scarce.setblocking(False)
@@ -177,3 +183,51 @@ async def test_V4_accepting_pauses_and_recovers_when_descriptors_are_exhausted(
                 assert await greeted(listener.address) == b"!"
                 listener.close(connections)
     assert scarce.left == 0
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(("failures", "served"), [(3, 1), (1000, 0)])
+async def test_V3_a_close_waits_a_while_for_descriptors_for_those_in_the_queue(
+    bound: socket.socket, caplog: pytest.LogCaptureFixture, failures: int, served: int
+) -> None:
+    greeter = Greeter()
+    with Exhausted(fileno=bound.detach()) as scarce:
+        scarce.setblocking(False)
+        listener = Listener(scarce, greeter, service="shop")
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as connections, anyio.create_task_group() as nursery:
+                nursery.start_soon(listener.serve, connections)
+                await anyio.wait_all_tasks_blocked()
+                with socket.create_connection(listener.address, 5):
+                    scarce.left = failures
+                    listener.close(connections)
+                    await listener.wait_closed()
+    assert greeter.served == served
+    assert [record.getMessage() for record in caplog.records] == [
+        "connections waiting for shop were lost: out of descriptors"
+    ] * (not served)
+
+
+async def test_V4_what_a_client_sends_before_it_is_read_stays_with_the_client(bound: socket.socket) -> None:
+    over, sent = anyio.Event(), 0
+
+    async def idle(stream: SocketStream) -> None:
+        async with stream:
+            await over.wait()
+
+    listener = Listener(bound, idle, service="shop")
+    with anyio.fail_after(15):
+        async with anyio.create_task_group() as connections, anyio.create_task_group() as nursery:
+            nursery.start_soon(listener.serve, connections)
+            with socket.create_connection(listener.address, 5) as client:
+                client.setblocking(False)
+                turns = 0
+                while turns < 100 and sent < MUCH:  # turns of the loop in which nothing more was taken
+                    try:
+                        sent, turns = sent + client.send(bytes(1_000_000)), 0
+                    except BlockingIOError:
+                        turns += 1
+                    await anyio.lowlevel.checkpoint()
+                over.set()
+            listener.close(connections)
+    assert sent < MUCH

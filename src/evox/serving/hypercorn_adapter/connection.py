@@ -22,6 +22,7 @@ from hypercorn.typing import ConnectionState
 from hypercorn.utils import parse_socket_addr
 
 from evox.config import ServingSettings
+from evox.serving.client import LOOK, hung_up
 from evox.serving.complaints import Reason
 from evox.serving.hypercorn_adapter.http1 import Http1
 from evox.serving.hypercorn_adapter.http2 import Http2
@@ -83,6 +84,7 @@ class Connection:
         self._sending = anyio.Lock(fast_acquire=True)
         self._writing = anyio.CancelScope()
         self._reading = anyio.CancelScope()
+        self._head_by = NEVER
         self._idle, self._begun = True, False
         self._resuming = False
         self._closing = self._left = self._dead = self._pinged = False
@@ -92,7 +94,7 @@ class Connection:
     async def run(self) -> None:
         """Serve the connection to its end."""
         async with anyio.create_task_group() as group:
-            self._tasks = Tasks(group, self._settings)
+            self._tasks = Tasks(group, self._settings, self._hung_up)
             if self._stream.extra(TLSAttribute.alpn_protocol, None) == "h2":  # noqa: S610
                 await self._switch()
             else:
@@ -143,15 +145,17 @@ class Connection:
         )
         self._tasks.give_back = protocol.give_back
         self._begun = True  # it says so itself when requests come; bytes alone mean nothing
+        self._head_by = anyio.current_time() + self._settings.header_timeout  # the client has to introduce itself
+        self._until(NEVER)
         await protocol.initiate(*begin)
 
     async def _read(self) -> None:
         """Feed the protocol until either side is done, or nothing comes for too long."""
-        second = isinstance(self._protocol, Http2)
-        self._wait_for(self._settings.keep_alive if second else self._settings.header_timeout)
+        self._wait_for(self._settings.header_timeout)
         while not self._closing and not self._dead:
-            if isinstance(self._protocol, Http1):
-                await self._protocol.room()
+            if isinstance(self._protocol, Http1) and self._protocol.crowded and not await self._room(self._protocol):
+                self._left = True
+                return
             data = None
             with self._reading:
                 try:
@@ -172,8 +176,21 @@ class Connection:
                 self._begun = True
                 self._wait_for(self._settings.header_timeout)
             await self._feed(data)
+            self._watch_head()
             if not self._idle:
-                self._reading.deadline = self._patience()
+                self._until(self._patience())
+
+    async def _room(self, protocol: Http1) -> bool:
+        """Wait until there is room to read on; return False if the client leaves before."""
+        while not (self._closing or self._dead or self._hung_up()):
+            with anyio.move_on_after(LOOK):
+                await protocol.room()
+                return True
+        return self._closing or self._dead
+
+    def _hung_up(self) -> bool:
+        """Whether the client has closed, whatever there is still to read."""
+        return hung_up(self._stream.extra(SocketAttribute.raw_socket).fileno())  # noqa: S610
 
     def _resume(self) -> None:
         """Have the reader hand in what was read while an answer was under way."""
@@ -184,6 +201,7 @@ class Connection:
         try:
             await self._protocol.handle(RawData(data))
         except H2ProtocolAssumedError as change:
+            self._idle = True  # what it has begun with looked like a request and is none
             await self._switch()
             rest = change.data
         except H2CProtocolRequiredError as change:
@@ -197,7 +215,21 @@ class Connection:
     def _wait_for(self, seconds: float) -> None:
         if self._context.terminated.is_set():
             seconds = min(seconds, LAST_CALL)
-        self._reading.deadline = anyio.current_time() + seconds
+        self._until(anyio.current_time() + seconds)
+
+    def _until(self, deadline: float) -> None:
+        self._reading.deadline = min(deadline, self._head_by)
+
+    def _watch_head(self) -> None:
+        """Over HTTP/2 a head that has begun has its time, whatever else goes on. HTTP/1.1 has one at a time."""
+        if isinstance(self._protocol, Http1):
+            return
+        begun = self._protocol.heads.begun
+        if begun == (self._head_by < NEVER):
+            return
+        self._head_by = anyio.current_time() + self._settings.header_timeout if begun else NEVER
+        if self._idle:
+            self._wait_for(self._settings.keep_alive)
 
     def _patience(self) -> float:
         """Return until when a client may be silent while it is being answered."""
@@ -207,6 +239,9 @@ class Connection:
     async def _overdue(self) -> bool:
         """Nothing came in time; return whether to wait on."""
         protocol = self._protocol
+        if isinstance(protocol, Http2) and self._head_by <= anyio.current_time():
+            await protocol.too_slow()
+            return False
         if self._idle:
             if self._begun and isinstance(protocol, Http1) and not self._context.terminated.is_set():
                 await protocol.too_slow()
@@ -222,7 +257,7 @@ class Connection:
             self._reset()
             return False
         self._pinged = True
-        self._reading.deadline = anyio.current_time() + self._settings.ping
+        self._wait_for(self._settings.ping)
         if isinstance(protocol, Http2):
             await protocol.ping()
         elif self._tasks.websocket is not None:
@@ -253,7 +288,7 @@ class Connection:
                 self._begun = isinstance(self._protocol, Http2)
                 self._wait_for(self._settings.keep_alive)
             else:
-                self._reading.deadline = self._patience()
+                self._until(self._patience())
 
     async def _write(self, data: bytes) -> bool:
         """Send; return False when the client has gone, or does not read."""

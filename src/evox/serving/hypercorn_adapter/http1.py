@@ -91,9 +91,14 @@ class Http1(H11Protocol):
         if refused:
             await self.send(Closed())  # a WebSocket refused, perhaps before its app has looked
 
+    @property
+    def crowded(self) -> bool:
+        """Whether the client has sent more behind its request than should be kept until that is answered."""
+        return isinstance(self.connection, _Parser) and self.connection.waiting > WAITING
+
     async def room(self) -> None:
-        """Wait while the client has sent more behind its request than should be kept until that is answered."""
-        while isinstance(self.connection, _Parser) and self.connection.waiting > WAITING:
+        """Wait while it is crowded."""
+        while self.crowded:
             await self.can_read.wait()
 
     async def _maybe_recycle(self) -> None:

@@ -21,6 +21,7 @@ from hyperframe.frame import SettingsFrame
 
 from evox.config import ServingSettings
 from evox.serving.complaints import Reason
+from evox.serving.hypercorn_adapter.heads import Heads
 from evox.serving.hypercorn_adapter.http1 import HOST
 from evox.serving.hypercorn_adapter.outbuffer import OutBuffer
 from evox.serving.hypercorn_adapter.tasks import Tasks
@@ -47,6 +48,9 @@ class Http2(H2Protocol):
         limits: What a client may do.
         complain: Called with reason and detail when a client is refused.
         tasks: The requests of this connection that are being answered; a reset does not end them all.
+
+    Attributes:
+        heads: Says whether the client is in the middle of a head.
     """
 
     context: Any  # hypercorn's type has no ``leaving``
@@ -62,6 +66,7 @@ class Http2(H2Protocol):
         self._limits = limits
         self._complain = complain
         self._tasks = tasks
+        self.heads = Heads()
         self._patience = PATIENCE
         self._receiving: set[int] = set()
         self._discarded: dict[int, int] = {}
@@ -84,6 +89,7 @@ class Http2(H2Protocol):
                 waiting.set()
             return
         self._taking = True
+        self.heads.take(event.data)
         try:
             for start in range(0, len(event.data), SLICE):
                 if self.closed:
@@ -118,6 +124,11 @@ class Http2(H2Protocol):
         self._close(ErrorCodes.NO_ERROR)
         await self._flush()
 
+    async def too_slow(self) -> None:
+        """End a connection that does not complete a head: nothing else can come on it before."""
+        self._close(ErrorCodes.ENHANCE_YOUR_CALM)
+        await self._give_up(Reason.HEAD_TOO_SLOW, "")
+
     async def ping(self) -> None:
         """Ask the client for a sign of life."""
         self.connection.ping(b"evoxping")
@@ -136,6 +147,9 @@ class Http2(H2Protocol):
         if self.closed:
             return
         if isinstance(event, StreamClosed):
+            buffer = self.stream_buffers.get(event.stream_id)
+            if isinstance(buffer, OutBuffer) and not buffer.ended:
+                await self._reset(event.stream_id, ErrorCodes.INTERNAL_ERROR)  # an answer broken off
             await self._close_stream(event.stream_id)
             await self.send(Updated(idle=not self.streams))
             await self.leave_if_idle()
@@ -200,8 +214,6 @@ class Http2(H2Protocol):
         status, why = _fault(headers, event.headers, self._limits)
         if not status:
             await self._create_stream(event)
-            if stream_id in self.stream_buffers:
-                self.stream_buffers[stream_id] = OutBuffer(self.context.event_class)  # its app has not begun
             await self.send(Updated(idle=False))
             return
         self._complain(Reason.HEAD_TOO_LARGE if status == 431 else Reason.MALFORMED, why)
@@ -232,6 +244,11 @@ class Http2(H2Protocol):
         if self._patience < 0:
             self._close(ErrorCodes.ENHANCE_YOUR_CALM)
             await self._give_up(Reason.FLOOD, f"{PATIENCE} requests more were reset than answered")
+
+    async def _create_stream(self, request: h2e.RequestReceived) -> None:
+        await super()._create_stream(request)
+        if request.stream_id in self.stream_buffers:
+            self.stream_buffers[request.stream_id] = OutBuffer(self.context.event_class)  # its app has not begun
 
     async def _close_stream(self, stream_id: int) -> None:
         if stream_id in self.streams:

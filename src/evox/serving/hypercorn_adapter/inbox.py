@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 from starlette.types import Message
 
-from evox.serving.client import Client
+from evox.serving.client import LOOK, Client
 
 __all__ = ["Inbox"]
 
@@ -23,12 +23,19 @@ class Inbox(Client):
     Args:
         kind: ``"http"`` or ``"websocket"``.
         give_back: Over HTTP/2: called with bytes that may be sent again. None: ``put`` waits for room instead.
+        hung_up: Says whether the client has closed a connection that is not read while ``put`` waits.
     """
 
-    def __init__(self, kind: str, give_back: Callable[[int], Awaitable[None]] | None = None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        give_back: Callable[[int], Awaitable[None]] | None = None,
+        hung_up: Callable[[], bool] = lambda: False,
+    ) -> None:
         super().__init__()
         self._kind = kind
         self._give_back = give_back
+        self._hung_up = hung_up
         self._messages: deque[Message] = deque()
         self._level = self._owed = 0
         self._arrived = anyio.Event()
@@ -54,7 +61,10 @@ class Inbox(Client):
         if self._give_back is None:
             while self.full and not (self._closed or self.gone):
                 self._room = anyio.Event()
-                await self._room.wait()
+                with anyio.move_on_after(LOOK) as look:
+                    await self._room.wait()
+                if look.cancelled_caught and self._hung_up():
+                    self.tell()
 
     async def receive(self) -> Message:
         """Return the next message: ASGI's ``receive``."""
@@ -106,4 +116,5 @@ class Inbox(Client):
 
 
 def _size(message: Message) -> int:
-    return len(message.get("body") or message.get("bytes") or message.get("text") or b"")
+    text = message.get("text")
+    return len(text.encode() if text else message.get("body") or message.get("bytes") or b"")

@@ -11,6 +11,11 @@ LOW = HIGH // 2
 class OutBuffer(StreamBuffer):
     """Hypercorn's, with back-pressure: its own lets an app go on as soon as anything was asked of it, even nothing."""
 
+    @property
+    def ended(self) -> bool:
+        """Whether the app has sent its last byte, or nobody wants it."""
+        return self._complete
+
     async def push(self, data: bytes) -> None:
         """Add bytes, and wait while there are too many.
 

@@ -20,15 +20,17 @@ class Tasks:
     Args:
         group: The connection's.
         settings: Says how large a WebSocket message may be.
+        hung_up: Says whether the client has closed the connection, read or not.
 
     Attributes:
         give_back: Over HTTP/2: called with a stream and bytes of its window that may be used again.
         websocket: The WebSocket of an HTTP/1.1 connection.
     """
 
-    def __init__(self, group: TaskGroup, settings: ServingSettings) -> None:
+    def __init__(self, group: TaskGroup, settings: ServingSettings, hung_up: Callable[[], bool]) -> None:
         self._group = group
         self._settings = settings
+        self._hung_up = hung_up
         self._inboxes: dict[int, Inbox] = {}
         self.give_back: Callable[[int, int], Awaitable[None]] | None = None
         self.websocket: Any = None
@@ -60,7 +62,8 @@ class Tasks:
     ) -> Callable[[Any], Awaitable[None]]:
         """Start the app, and return what takes the client's messages to it."""
         stream, number = send.__self__, send.__self__.stream_id
-        inbox = self._inboxes[number] = Inbox(scope["type"], self.give_back and partial(self.give_back, number))
+        give_back = self.give_back and partial(self.give_back, number)
+        inbox = self._inboxes[number] = Inbox(scope["type"], give_back, self._hung_up)
         inbox.enter(scope)
         put = inbox.put
         if scope["type"] == "websocket":
