@@ -53,6 +53,35 @@ async def fork() -> int:
         os._exit(0)
     return os.getpid()
 """
+FIRST_DIES = """
+import os
+
+import anyio
+
+from evox import service
+
+svc = service("shop").port(0)
+
+
+@svc.on_startup
+async def begin() -> None:
+    try:
+        open("first", "x").close()
+    except FileExistsError:
+        open("second", "a").close()
+        await anyio.sleep(0.5)
+
+
+@svc.background_task()
+async def die() -> None:
+    while not os.path.exists("second"):
+        await anyio.sleep(0.01)
+    try:
+        open("dead", "x").close()
+    except FileExistsError:
+        await anyio.sleep_forever()
+    os._exit(9)
+"""
 BROKEN = "from evox import service\n\n\ndef broken(:\n"
 
 
@@ -251,3 +280,12 @@ def test_V3_a_worker_that_does_not_react_is_ended_and_named(evox_run: Run) -> No
     assert process.end() == 124
     assert process.event("stopped")["cut_requests"] == [f"worker with pid {stopped}"]
     assert pids_of(process.mark) == []
+
+
+def test_a_worker_that_dies_before_the_others_have_started_is_replaced_and_the_rest_is_said(evox_run: Run) -> None:
+    process = evox_run({"shop.py": FIRST_DIES}, "--workers", "2", "--json", env=QUICK)
+    assert len(workers(process)) == 2
+    assert process.event("worker")["what"].startswith("ended with 9")
+    assert process.event("worker", count=2)["what"].startswith("is pid")
+    assert process.get("/pid").status_code == 404  # it serves
+    assert process.end() == 0
