@@ -257,7 +257,7 @@ class Connection:
             self._reset()
             return False
         self._pinged = True
-        self._wait_for(self._settings.ping)
+        self._until(self._patience())
         if isinstance(protocol, Http2):
             await protocol.ping()
         elif self._tasks.websocket is not None:

@@ -296,18 +296,26 @@ def _fault(
         return 431, f"more than {limits.header_count} headers"
     if sum(len(name) + len(value) + 4 for name, value in listed) > limits.header_bytes:
         return 431, f"a head of more than {limits.header_bytes} bytes"
-    method, path = headers.get(b":method", b""), headers.get(b":path", b"")
-    if method.upper() == b"CONNECT" and headers.get(b":protocol") != b"websocket":
+    if headers.get(b":method", b"").upper() == b"CONNECT" and headers.get(b":protocol") != b"websocket":
         return 501, "CONNECT to anything but a WebSocket"
-    faults = {
-        "a header value with a control character": any(_CONTROL.search(value) for _, value in listed),
-        "a header without a name": not all(name and (name[:1] != b":" or name in _PSEUDO) for name in headers),
-        "no method": not (method.isalpha() and method.isascii() and method.isupper()),
-        "a host that is none": not HOST.fullmatch(headers.get(b":authority") or headers.get(b"host", b"")),
-        "no path": not path.isascii() or not (path.startswith(b"/") or path == b"*"),
-    }
-    why = next((fault for fault, found in faults.items() if found), "")
+    why = _malformed(headers, listed)
     return (400, why) if why else (0, "")
+
+
+def _malformed(headers: Mapping[bytes, bytes], listed: list[tuple[bytes, bytes]]) -> str:
+    """Return what makes a request none; empty if nothing does."""
+    method, path = headers.get(b":method", b""), headers.get(b":path", b"")
+    if any(_CONTROL.search(value) for _, value in listed):
+        return "a header value with a control character"
+    if not all(name and (name[:1] != b":" or name in _PSEUDO) for name in headers):
+        return "a header without a name"
+    if not (method.isalpha() and method.isascii() and method.isupper()):
+        return "no method"
+    if not HOST.fullmatch(headers.get(b":authority") or headers.get(b"host", b"")):
+        return "a host that is none"
+    if not path.isascii() or not (path.startswith(b"/") or path == b"*"):
+        return "no path"
+    return ""
 
 
 _CONTROL = re.compile(rb"[\0\r\n]")
