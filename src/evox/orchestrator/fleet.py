@@ -105,7 +105,8 @@ class Fleet:
             host.drain()
         if close_listeners is not None:
             await anyio.sleep(settings.drain_delay)
-            await close_listeners()
+            with anyio.move_on_after(began + settings.drain_timeout - anyio.current_time()):
+                await close_listeners()
         streams: list[str] = []
         grace = min(settings.stream_grace, settings.drain_timeout)
         with anyio.move_on_after(began + grace - anyio.current_time()):

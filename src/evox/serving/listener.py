@@ -23,7 +23,7 @@ Accept: TypeAlias = Callable[[SocketStream], Awaitable[None]]
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 PAUSE = 0.1
 # So often those who wait in the kernel's queue are tried again at a close, while there is no descriptor for them.
-TRIES = 20
+TRIES = 50
 # Connections accepted at a time: the rest is left to other workers that may be idle.
 AT_ONCE = 4
 _log = logging.getLogger("evox.serving")

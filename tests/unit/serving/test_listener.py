@@ -188,8 +188,13 @@ async def test_V4_accepting_pauses_and_recovers_when_descriptors_are_exhausted(
 
 @pytest.mark.parametrize(("failures", "served"), [(3, 1), (1000, 0)])
 async def test_V3_a_close_waits_a_while_for_descriptors_for_those_in_the_queue(
-    bound: socket.socket, caplog: pytest.LogCaptureFixture, failures: int, served: int
+    bound: socket.socket,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    failures: int,
+    served: int,
 ) -> None:
+    monkeypatch.setattr("evox.serving.listener.PAUSE", 0.01)
     greeter = Greeter()
     with Exhausted(fileno=bound.detach()) as scarce:
         scarce.setblocking(False)

@@ -147,10 +147,12 @@ class Http2(H2Protocol):
         if self.closed:
             return
         if isinstance(event, StreamClosed):
+            if isinstance(self.streams.get(event.stream_id), WSStream):
+                await self._end(event.stream_id)
+            await self._close_stream(event.stream_id)
             buffer = self.stream_buffers.get(event.stream_id)
             if isinstance(buffer, OutBuffer) and not buffer.ended:
                 await self._reset(event.stream_id, ErrorCodes.INTERNAL_ERROR)  # an answer broken off
-            await self._close_stream(event.stream_id)
             await self.send(Updated(idle=not self.streams))
             await self.leave_if_idle()
             return
@@ -169,6 +171,13 @@ class Http2(H2Protocol):
             await self._close_stream(event.stream_id)
         elif isinstance(event, EndBody) and isinstance(self.streams.get(event.stream_id), WSStream):
             await self._close_stream(event.stream_id)  # a WebSocket refused, perhaps before its app has looked
+
+    async def _end(self, stream_id: int) -> None:
+        """Send the end of a stream behind what waits to be sent. The reader may ask, so nothing is waited for."""
+        if stream_id in self.stream_buffers:
+            self.stream_buffers[stream_id].set_complete()
+            self.priority.unblock(stream_id)
+            await self.has_data.set()
 
     async def _ended(self, stream_id: int) -> None:
         """Wait until the end of an answer is sent: whoever has sent it may close the connection next."""
@@ -191,8 +200,12 @@ class Http2(H2Protocol):
             await self._data(event)
         elif isinstance(event, h2e.StreamEnded):
             self._forget(event.stream_id)
-            if event.stream_id in self.streams:
-                await self.streams[event.stream_id].handle(EndBody(stream_id=event.stream_id))
+            stream = self.streams.get(event.stream_id)
+            if isinstance(stream, WSStream):  # RFC 8441 section 5: as if its connection had ended
+                await self._end(event.stream_id)
+                await self._close_stream(event.stream_id)
+            elif stream is not None:
+                await stream.handle(EndBody(stream_id=event.stream_id))
         elif isinstance(event, h2e.StreamReset):
             await self._was_reset(event)
         elif not isinstance(event, h2e.PriorityUpdated):  # RFC 9113 dropped them, and hypercorn's tree can be filled
