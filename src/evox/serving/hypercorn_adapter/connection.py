@@ -25,7 +25,7 @@ from evox.config import ServingSettings
 from evox.serving.client import LOOK, hung_up
 from evox.serving.complaints import Reason
 from evox.serving.hypercorn_adapter.http1 import Http1
-from evox.serving.hypercorn_adapter.http2 import Http2
+from evox.serving.hypercorn_adapter.http2 import SLICE, Http2
 from evox.serving.hypercorn_adapter.interfaces import Context, Wrapper
 from evox.serving.hypercorn_adapter.tasks import Tasks
 from evox.serving.hypercorn_adapter.websocket import ping
@@ -175,7 +175,7 @@ class Connection:
             if self._idle and not self._begun:
                 self._begun = True
                 self._wait_for(self._settings.header_timeout)
-            await self._feed(data)
+            await (self._feed(data) if self._tasks.websocket is None else self._feed_in_slices(data))
             self._watch_head()
             if not self._idle:
                 self._until(self._patience())
@@ -196,6 +196,14 @@ class Connection:
         """Have the reader hand in what was read while an answer was under way."""
         self._resuming = True
         self._reading.cancel()
+
+    async def _feed_in_slices(self, data: bytes) -> None:
+        """Feed a WebSocket, where a few bytes may inflate to a thousand times as many: others get their turn."""
+        for start in range(0, len(data), SLICE):
+            if start:
+                await anyio.lowlevel.checkpoint()
+            if not (self._closing or self._dead):
+                await self._feed(data[start : start + SLICE])
 
     async def _feed(self, data: bytes) -> None:
         try:

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 
 import anyio
+import anyio.lowlevel
 from starlette.types import Message
 
 from evox.serving.client import LOOK, Client
@@ -15,6 +16,8 @@ from evox.serving.client import LOOK, Client
 __all__ = ["Inbox"]
 
 HIGH = 65_536  # bytes
+# Messages after which others get their turn: one read may hold ten thousand chunks of a byte each.
+TURN = 100
 
 
 class Inbox(Client):
@@ -37,7 +40,7 @@ class Inbox(Client):
         self._give_back = give_back
         self._hung_up = hung_up
         self._messages: deque[Message] = deque()
-        self._level = self._owed = 0
+        self._level = self._owed = self._put = 0
         self._arrived = anyio.Event()
         self._room: anyio.Event | None = None
         self._closed = False
@@ -59,6 +62,9 @@ class Inbox(Client):
         elif message["type"] == "http.request":
             self.body_arrived = not message["more_body"]
         if self._give_back is None:
+            self._put += 1
+            if self._put % TURN == 0:
+                await anyio.lowlevel.checkpoint()
             while self.full and not (self._closed or self.gone):
                 self._room = anyio.Event()
                 with anyio.move_on_after(LOOK) as look:
