@@ -164,6 +164,20 @@ async def test_V4_other_streams_do_not_give_an_unfinished_head_more_time(slow: S
         assert complaints(env) == {"head too slow": 1}
 
 
+async def test_V4_each_http_2_head_has_its_own_time_wherever_its_bytes_are_cut(slow: Slow) -> None:
+    async with serving(slow, header_timeout=0.3, h2c=True) as env, Wire(env) as wire:
+        wire.send(OPENING)
+        rest = b""
+        for number in range(1, 21, 2):  # every write ends within a head, and each head takes 0.1 s
+            head = headers(number, HEAD)
+            wire.send(rest + head[:-4])
+            rest = head[-4:]
+            await anyio.sleep(0.1)
+        wire.send(rest)
+        await until(lambda: env.host("slow").inflight.statistics().total == 10)
+        assert complaints(env) == {}
+
+
 async def test_V4_an_http_2_client_that_never_asks_is_closed_after_keep_alive(slow: Slow) -> None:
     async with serving(slow, keep_alive=0.6, header_timeout=0.2, h2c=True) as env, Wire(env) as wire:
         began = anyio.current_time()

@@ -84,7 +84,7 @@ class Connection:
         self._sending = anyio.Lock(fast_acquire=True)
         self._writing = anyio.CancelScope()
         self._reading = anyio.CancelScope()
-        self._head_by = NEVER
+        self._head_by, self._head = NEVER, 0
         self._idle, self._begun = True, False
         self._resuming = False
         self._closing = self._left = self._dead = self._pinged = False
@@ -145,6 +145,7 @@ class Connection:
         )
         self._tasks.give_back = protocol.give_back
         self._begun = True  # it says so itself when requests come; bytes alone mean nothing
+        self._head = protocol.heads.count
         self._head_by = anyio.current_time() + self._settings.header_timeout  # the client has to introduce itself
         self._until(NEVER)
         await protocol.initiate(*begin)
@@ -232,9 +233,11 @@ class Connection:
         """Over HTTP/2 a head that has begun has its time, whatever else goes on. HTTP/1.1 has one at a time."""
         if isinstance(self._protocol, Http1):
             return
-        begun = self._protocol.heads.begun
-        if begun == (self._head_by < NEVER):
+        heads = self._protocol.heads
+        begun = heads.count if heads.begun else 0
+        if begun == self._head:
             return
+        self._head = begun
         self._head_by = anyio.current_time() + self._settings.header_timeout if begun else NEVER
         if self._idle:
             self._wait_for(self._settings.keep_alive)

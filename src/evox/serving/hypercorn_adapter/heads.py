@@ -15,10 +15,12 @@ class Heads:
 
     Attributes:
         begun: Whether a head has begun that is not complete; what a client opens a connection with counts as one.
+        count: How many have begun.
     """
 
     def __init__(self) -> None:
         self.begun = self._goes_on = True
+        self.count = 1
         self._payload = _PREFACE
         self._frame = b""
 
@@ -45,6 +47,7 @@ class Heads:
     def _begin(self) -> None:
         self._payload = int.from_bytes(self._frame[:3], "big")
         carries = self._frame[3] in _CARRIES_HEAD
+        self.count += carries and not self.begun
         self.begun = self.begun or carries
         self._goes_on = carries and not self._frame[4] & _END_HEADERS
         self._frame = b""
