@@ -1,4 +1,4 @@
-"""Context: which runtime, which service and which call the current task belongs to.
+"""Context: which runtime and which service the current task belongs to, and on which seat it runs.
 
 Context variables follow tasks and worker threads on both loops, so a handler never passes these along by hand. The
 facades (``inject``, later ``data_io`` and ``proxy``) resolve through here, which is what lets several runtimes live
@@ -13,10 +13,17 @@ from evox.errors import OutsideRuntime
 
 __all__ = [
     "RuntimeScope",
+    "SeatScope",
     "ServiceScope",
     "current_service",
+    "enter_level",
+    "enter_seat",
     "enter_service",
+    "leave_level",
+    "leave_seat",
     "leave_service",
+    "maybe_level",
+    "maybe_seat",
     "maybe_service",
 ]
 
@@ -46,6 +53,16 @@ class ServiceScope(Protocol):
         """Return what injection gives for a type or named value."""
 
 
+class SeatScope(Protocol):
+    """What is known of the seat that a chain of calls runs on."""
+
+    @property
+    def live(self) -> bool:
+        """Whether it is still held; a task that outlives its request finds it given back."""
+
+
+_seat: ContextVar[SeatScope | None] = ContextVar("evox_seat", default=None)
+_level: ContextVar[int | None] = ContextVar("evox_level", default=None)
 _service: ContextVar[ServiceScope | None] = ContextVar("evox_service", default=None)
 
 
@@ -77,3 +94,34 @@ def current_service(asked_for: str) -> ServiceScope:
     if scope is None:
         raise OutsideRuntime(asked_for)
     return scope
+
+
+def enter_seat(seat: SeatScope | None) -> Token[SeatScope | None]:
+    """Let this task, and the tasks it starts, run on ``seat``; None for a task that is on nobody's."""
+    return _seat.set(seat)
+
+
+def leave_seat(token: Token[SeatScope | None]) -> None:
+    """Undo ``enter_seat``."""
+    _seat.reset(token)
+
+
+def maybe_seat() -> SeatScope | None:
+    """Return the seat that the current task runs on, or None if it runs on none that is still held."""
+    seat = _seat.get()
+    return seat if seat is not None and seat.live else None
+
+
+def enter_level(level: int | None) -> Token[int | None]:
+    """Let calls that need a seat of their own be admitted in this level."""
+    return _level.set(level)
+
+
+def leave_level(token: Token[int | None]) -> None:
+    """Undo ``enter_level``."""
+    _level.reset(token)
+
+
+def maybe_level() -> int | None:
+    """Return the level that was asked for, or None to leave it to the endpoint."""
+    return _level.get()

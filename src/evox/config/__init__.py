@@ -5,10 +5,13 @@ run time. Each value's source is kept, so that what is shown of a configuration 
 """
 
 from evox.config.loading import Loaded, find_root, load, section, settings_of, unknown_variables
+from evox.config.priority import PerLevel, PrioritySettings
 from evox.config.tables import RuntimeSettings, ServingSettings, Settings
 
 __all__ = [
     "Loaded",
+    "PerLevel",
+    "PrioritySettings",
     "RuntimeSettings",
     "ServingSettings",
     "Settings",

@@ -20,21 +20,25 @@ def explain(
     """Turn pydantic's error into one that names the option, its source and its line."""
     first = error.errors(include_url=False, include_input=False)[0]
     path = [str(part) for part in first["loc"]]
-    source, place = _origin(path, layers)
     if first["type"] == "extra_forbidden":
+        _, source, place = _origin(path, layers)
         return UnknownOption(".".join(path), source=source, known=_fields(path[:-1]), place=place)
-    return InvalidOption(".".join(path), source=source, why=first["msg"].removeprefix("Value error, "), place=place)
+    option, source, place = _origin(path, layers)
+    return InvalidOption(option, source=source, why=first["msg"].removeprefix("Value error, "), place=place)
 
 
-def _origin(path: list[str], layers: list[tuple[str, Path | None, dict[str, Any]]]) -> tuple[str, Place | None]:
-    for name, file, values in reversed(layers):
-        found: Any = values
-        keys = [key for key in path if not key.isdigit()]
-        for key in keys:
-            found = found.get(key, _MISSING) if isinstance(found, Mapping) else _MISSING
-        if found is not _MISSING:
-            return name, line_of(file, keys) if file is not None else None
-    return "the configuration", None
+def _origin(path: list[str], layers: list[tuple[str, Path | None, dict[str, Any]]]) -> tuple[str, str, Place | None]:
+    """Return the option as it was written, its source and its line: ``queue = -1`` stands for all of its levels."""
+    keys = [key for key in path if not key.isdigit()]
+    for length in range(len(keys), 0, -1):
+        for name, file, values in reversed(layers):
+            found: Any = values
+            for key in keys[:length]:
+                found = found.get(key, _MISSING) if isinstance(found, Mapping) else _MISSING
+            if found is not _MISSING:
+                option = ".".join(path if length == len(keys) else keys[:length])
+                return option, name, line_of(file, keys[:length]) if file is not None else None
+    return ".".join(path), "the configuration", None
 
 
 _MISSING: Final = object()

@@ -1,54 +1,17 @@
 """Tables: the options there are, with their types, defaults and meanings."""
 
-from ipaddress import ip_network
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ByteSize, ConfigDict, Field
+from pydantic import BeforeValidator, ByteSize, Field
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from evox.durations import seconds
+from evox.config.fields import Bytes, Count, Limit, Network, Number, Port, Seconds, Table, split
+from evox.config.priority import PrioritySettings
 
 __all__ = ["RuntimeSettings", "ServingSettings", "Settings"]
 
 
-def _seconds(value: Any) -> float:
-    """Read a duration; from the environment even a plain number is a text."""
-    try:
-        return seconds(float(value) if isinstance(value, str) else value)
-    except ValueError:
-        return seconds(value)
-
-
-def _positive(value: float) -> float:
-    if value <= 0:
-        raise ValueError("it must be more than 0")
-    return value
-
-
-def _network(value: str) -> str:
-    try:
-        ip_network(value)
-    except ValueError as error:
-        raise ValueError(f"{error}; write an address or a network such as 10.0.0.0/8") from None
-    return value
-
-
-Seconds = Annotated[float, BeforeValidator(_seconds)]
-Limit = Annotated[float, BeforeValidator(_seconds), AfterValidator(_positive)]
-Bytes = Annotated[ByteSize, AfterValidator(_positive)]
-Count = Annotated[int, Field(ge=1)]
-Port = Annotated[int, Field(ge=0, le=65535)]
-
-
-def _split(value: object) -> object:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
-
-
-class ServingSettings(_Table):
+class ServingSettings(Table):
     """``[tool.evox.serving]``. Durations in seconds or as ``"30s"``, sizes in bytes or as ``"10MB"``."""
 
     drain_delay: Seconds = Field(
@@ -84,20 +47,20 @@ class ServingSettings(_Table):
     h2c: bool = Field(default=False, description="HTTP/2 without TLS")
     certfile: str | None = Field(default=None, min_length=1, description="certificate chain in PEM; turns TLS on")
     keyfile: str | None = Field(default=None, min_length=1, description="its private key, if certfile does not hold it")
-    forwarded_from: Annotated[
-        tuple[Annotated[str, AfterValidator(_network)], ...], NoDecode, BeforeValidator(_split)
-    ] = Field(default=(), description="proxies whose X-Forwarded-For and -Proto are believed: addresses or networks")
+    forwarded_from: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(split)] = Field(
+        default=(), description="proxies whose X-Forwarded-For and -Proto are believed: addresses or networks"
+    )
 
 
-class RuntimeSettings(_Table):
+class RuntimeSettings(Table):
     """``[tool.evox.runtime]``. Durations in seconds or as ``"30s"``."""
 
     start_timeout: Seconds = Field(default=30.0, description="limit of each service's start-up")
     shutdown_timeout: Seconds = Field(default=10.0, description="limit of each service's shutdown hooks")
-    max_restarts: int = Field(default=5, ge=0, description="crashes of a service tolerated within window")
+    max_restarts: Number = Field(default=5, description="crashes of a service tolerated within window")
     window: Seconds = Field(default=60.0, description="seconds over which crashes are counted")
     backoff: Seconds = Field(default=0.5, description="wait before the first restart; doubles")
-    threads: int = Field(default=40, ge=1, description="worker threads of a service's hooks and background tasks")
+    threads: Count = Field(default=40, description="worker threads of a service's hooks and background tasks")
 
 
 class Settings(BaseSettings):
@@ -108,7 +71,7 @@ class Settings(BaseSettings):
     )
 
     backend: Literal["auto", "trio", "asyncio"] = Field(default="auto", description="the event loop")
-    services: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
+    services: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split)] = Field(
         default=(), description="files, folders or modules to run; found by themselves when empty"
     )
     host: str = Field(default="127.0.0.1", min_length=1, description="address to listen on")
@@ -116,6 +79,7 @@ class Settings(BaseSettings):
     port: Port = Field(default=8000, description="the gateway's port, and the first one given to services without one")
     workers: Count = Field(default=1, description="processes that share the sockets")
     serving: ServingSettings = ServingSettings()
+    priority: PrioritySettings = PrioritySettings()
     runtime: RuntimeSettings = RuntimeSettings()
     config: dict[str, dict[str, Any]] = Field(
         default={}, description="your own sections, read with inject.config(name)"

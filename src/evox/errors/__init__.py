@@ -26,9 +26,14 @@ EvoxError                      id, what, why, fix, place; status (HTTP), exit_co
 |  |- PortInUse                EVX-501   exit 69
 |  `- CannotBind               EVX-502   exit 78
 |- OutsideRuntime              EVX-601   a facade was used where no service runs
-`- ServiceUnavailable          EVX-602   503, retryable: starting, draining, restarting or failed
+|- ServiceUnavailable          EVX-602   503, retryable: starting, draining, restarting or failed
+|- Rejected                    level, reason, retry_after: it has not run
+|  |- Overloaded               EVX-603   503, retryable: a queue is full, or the wait in it was too long
+|  `- TooManyRequests          EVX-604   429, retryable: one client has as many requests as it may
+`- DeadlineExceeded            EVX-605   504, retryable: the time of a call was over
 """
 
+from evox.errors.admission import DeadlineExceeded, Overloaded, Rejected, TooManyRequests
 from evox.errors.base import (
     EvoxError,
     Place,
@@ -72,6 +77,7 @@ __all__ = [
     "AsyncioOnly",
     "CannotBind",
     "ConfigurationError",
+    "DeadlineExceeded",
     "DeclarationError",
     "DuplicateEndpoint",
     "DuplicatePort",
@@ -84,8 +90,10 @@ __all__ = [
     "NoService",
     "NotInjectable",
     "OutsideRuntime",
+    "Overloaded",
     "Place",
     "PortInUse",
+    "Rejected",
     "ServiceGivenUp",
     "ServiceUnavailable",
     "ServingError",
@@ -93,6 +101,7 @@ __all__ = [
     "StartupFailed",
     "StartupTimeout",
     "TargetNotFound",
+    "TooManyRequests",
     "UnbindableParameter",
     "UnknownOption",
     "UnreadableConfiguration",

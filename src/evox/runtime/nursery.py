@@ -15,7 +15,7 @@ import anyio.from_thread
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
-from evox import events
+from evox import context, events
 from evox.runtime.background import call
 
 __all__ = ["JobStatistics", "Nursery"]
@@ -102,6 +102,7 @@ class Nursery:
     async def _run(self, serial: int, label: str, job: Callable[..., Any], args: tuple[Any, ...]) -> None:
         began = anyio.current_time()
         failure: Exception | None = None
+        context.enter_seat(None)  # a job outlives its request, and does not keep what is only lent to that
         try:
             with anyio.CancelScope() as self._scopes[serial]:
                 if serial in self._cancelled:

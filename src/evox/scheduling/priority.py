@@ -12,6 +12,11 @@ class Priority(enum.IntEnum):
     MEDIUM = 1
     LOW = 2
 
+    @property
+    def label(self) -> str:
+        """The level's name, as users write it: ``"high"``, ``"medium"`` or ``"low"``."""
+        return _LABELS[self]
+
     @classmethod
     def parse(cls, value: "Priority | str") -> "Priority":
         """Return the level named by ``"high"``, ``"medium"`` or ``"low"``, in any case.
@@ -25,3 +30,6 @@ class Priority(enum.IntEnum):
             return cls[str(value).upper()]
         except KeyError:
             raise ValueError('priorities are "high", "medium" and "low"') from None
+
+
+_LABELS = tuple(level.name.lower() for level in Priority)

@@ -104,6 +104,7 @@ def adopt(app: FastAPI, service: Declaration) -> None:
     def build_with_layer() -> ASGIApp:
         return _Layer(build(), service)
 
+    app.exception_handlers.setdefault(EvoxError, evox_error_handler)  # only what is added to it raises those
     app.router.lifespan_context = lifespan_of(service, app.router.lifespan_context)
     app.build_middleware_stack = build_with_layer  # type: ignore[method-assign]
     if app.middleware_stack is not None:

@@ -3,10 +3,12 @@
 Every step returns the builder; the builder is the service, so it can be used with or without ``.build()``.
 """
 
+from collections.abc import Mapping
 from typing import Any, Self
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
+from evox.config import PrioritySettings
 from evox.durations import Duration, seconds
 from evox.errors import InvalidDeclaration, LateDeclaration
 from evox.runtime import RestartPolicy
@@ -52,6 +54,39 @@ class ServiceBuilder(Service):
             raise self._invalid("max_restarts", max_restarts, "it is a number of failures, 0 or more")
         policy = RestartPolicy(max_restarts, self._seconds("window", window), self._seconds("backoff", backoff))
         self.settings.restart = policy
+        return self
+
+    def concurrency(
+        self,
+        *,
+        total: int | None = None,
+        high: int | None = None,
+        medium: int | None = None,
+        low: int | None = None,
+        queue: int | Mapping[str, int] | None = None,
+        reserve: Mapping[str, int] | None = None,
+        per_client: int | None = None,
+        max_wait: Duration | None = None,
+    ) -> Self:
+        """Give the service seats of its own, instead of a share of the process's.
+
+        Args:
+            total: Requests that run at the same time; 200 by default.
+            high: Of those, at most so many of this level; all by default.
+            medium: The same; four fifths by default.
+            low: The same; half by default.
+            queue: How many may wait, in each level or by level: ``{"low": 10}``; 1000 by default.
+            reserve: Seats that a level is given first: ``{"low": 2}``.
+            per_client: Requests that one client may have running and waiting.
+            max_wait: Seconds a request may wait at most; 5 by default.
+        """
+        given = {name: value for name, value in locals().items() if name != "self" and value is not None}
+        try:
+            self.settings.concurrency = PrioritySettings(**given)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            option, why = str(first["loc"][0]), first["msg"].removeprefix("Value error, ")
+            raise self._invalid(option, given.get(option), f"in concurrency(...): {why}") from None
         return self
 
     def config(self, name: str, model: type[BaseModel]) -> Self:

@@ -3,17 +3,29 @@
 The pipeline's steps all take the call; nothing about HTTP is in it but what came in with it.
 """
 
+import math
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from evox.services.endpoint import Endpoint
 
-__all__ = ["OPENED", "Call", "Origin", "current_call"]
+__all__ = ["OPENED", "Call", "OpenRequest", "Origin", "current_call"]
 
 OPENED: Final = "evox.opened"  # where the server keeps the open request, among the extensions of an ASGI scope
 
 Origin: TypeAlias = Literal["http", "internal"]
+
+
+class OpenRequest(Protocol):
+    """What a call that came by HTTP knows of the server's side of it."""
+
+    @property
+    def left(self) -> bool:
+        """Whether its client has left."""
+
+    def decide(self, on_disconnect: str | None) -> None:
+        """Say what happens when its client leaves, or has left; None: its method decides."""
 
 
 @dataclass(slots=True, eq=False)
@@ -27,6 +39,9 @@ class Call:
         method: The HTTP method.
         request: The HTTP request, for calls that came by HTTP.
         parent: The call that made this one, or None.
+        opened: The server's side of the request; None under a server that is not ours.
+        deadline: When its time is over, in monotonic seconds.
+        whole_body: Whether its body is read to the end before anything is done with it.
     """
 
     endpoint: Endpoint
@@ -35,6 +50,9 @@ class Call:
     method: str
     request: Any = None
     parent: "Call | None" = None
+    opened: OpenRequest | None = None
+    deadline: float = math.inf
+    whole_body: bool = False
 
 
 _call: ContextVar[Call | None] = ContextVar("evox_call", default=None)

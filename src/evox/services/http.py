@@ -9,15 +9,17 @@ import sys
 from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 from contextvars import ContextVar
-from functools import wraps
+from functools import partial, wraps
 from typing import Annotated, Any
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.dependencies.utils import get_dependant
 from fastapi.exceptions import FastAPIError
+from fastapi.params import Form
 from fastapi.routing import APIRoute
 from pydantic.errors import PydanticUserError
 from starlette.concurrency import iterate_in_threadpool
@@ -28,6 +30,7 @@ from evox import context, events
 from evox.errors import AsyncioOnly, InvalidDeclaration, UnbindableParameter, place_of
 from evox.runtime import is_async, is_asyncio_only_error
 from evox.services import results
+from evox.services.admission import deadline_of
 from evox.services.call import OPENED, Call, current_call
 from evox.services.endpoint import Endpoint
 from evox.services.injection import marker_of
@@ -58,13 +61,17 @@ class EvoxRoute(APIRoute):
             return response
 
         steps = pipeline.outer(respond)
+        whole_body = self.body_field is not None and not isinstance(self.body_field.field_info, Form)
 
         async def handle(request: Request) -> Any:
             scope = context.maybe_service()
             name = scope.name if scope is not None else ""
             generators: list[Any] = []
             _generators.set(generators)
-            response: Any = await steps(Call(row, "http", name, request.method, request, current_call()))
+            call = Call(row, "http", name, request.method, request, current_call())
+            call.opened = request.scope.get("extensions", {}).get(OPENED)
+            call.deadline, call.whole_body = deadline_of(row.timeout, request.scope), whole_body
+            response: Any = await steps(call)
             return _Closing(response, generators) if isinstance(response, StreamingResponse) else response
 
         return handle
@@ -225,13 +232,19 @@ def _invoke(row: Endpoint) -> Inner:
     async def invoke(call: Call | None, arguments: dict[str, Any]) -> Any:
         del call
         try:
-            return await (handler()(**arguments) if waits else run_in_threadpool(handler(), **arguments))
+            return await (handler()(**arguments) if waits else _in_thread(handler(), arguments))
         except (RuntimeError, TypeError, AttributeError) as error:
             if _on_trio() and is_asyncio_only_error(error):
                 raise AsyncioOnly(f"endpoint {row.name!r}", error, row.place) from error
             raise
 
     return invoke
+
+
+async def _in_thread(handler: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+    """Call a sync handler. The seat that it runs on is its right to a thread: no level can take another's threads."""
+    threads = None if context.maybe_seat() is None else anyio.CapacityLimiter(1)
+    return await anyio.to_thread.run_sync(partial(handler, **arguments), limiter=threads)
 
 
 def _on_trio() -> bool:

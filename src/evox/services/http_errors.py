@@ -12,7 +12,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from evox.errors import AsyncioOnly, EvoxError
+from evox.errors import AsyncioOnly, DeadlineExceeded, EvoxError, Rejected
 
 __all__ = ["evox_error_handler", "problem", "problem_of"]
 
@@ -26,6 +26,7 @@ def problem(
     detail: str | None = None,
     type_: str = "about:blank",
     retry_after: float | None = None,
+    **more: str,
 ) -> Response:
     """Make a problem response.
 
@@ -35,8 +36,9 @@ def problem(
         detail: What was the matter this time.
         type_: URI of the kind; an error's id as ``urn:evox:error:EVX-602``.
         retry_after: Seconds until a retry makes sense; sent rounded up.
+        **more: Further members of the document.
     """
-    body: dict[str, Any] = {"type": type_, "title": title, "status": status}
+    body: dict[str, Any] = {"type": type_, "title": title, "status": status} | more
     if detail is not None:
         body["detail"] = detail
     headers = {} if retry_after is None else {"retry-after": str(max(1, math.ceil(retry_after)))}
@@ -50,6 +52,12 @@ def problem_of(error: EvoxError, *, retry_after: float | None = None) -> Respons
         return problem(error.status, "Wrong event loop", detail=error.fix, type_=kind)
     if error.status >= 500 and not error.retryable:
         return problem(error.status, "Internal Server Error", type_=kind)
+    if isinstance(error, DeadlineExceeded):
+        return problem(error.status, type(error).__name__, detail=error.what, type_=kind)
+    if isinstance(error, Rejected):
+        facts = {"level": error.level, "reason": error.reason}
+        title = type(error).__name__
+        return problem(error.status, title, detail=error.what, type_=kind, retry_after=error.retry_after, **facts)
     wait = 1.0 if retry_after is None and error.retryable else retry_after
     return problem(error.status, type(error).__name__, detail=error.what, type_=kind, retry_after=wait)
 

@@ -14,7 +14,7 @@ import anyio
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from evox.config import Loaded, Settings, find_root, load, section
+from evox.config import Loaded, PrioritySettings, Settings, find_root, load, section
 from evox.errors import OutsideRuntime, Place
 from evox.runtime import (
     BackgroundStatistics,
@@ -26,6 +26,7 @@ from evox.runtime import (
     RestartPolicy,
     Runner,
 )
+from evox.scheduling import Scheduler, SchedulerStatistics
 from evox.services.endpoint import Endpoint
 from evox.services.health import Check, Checks
 from evox.services.hooks import Hook
@@ -43,6 +44,7 @@ class ServiceSettings:
     start_timeout: float | None = None
     restart: RestartPolicy | None = None
     depends_on: tuple[str, ...] = ()
+    concurrency: PrioritySettings | None = None
     tags: tuple[str, ...] = ()
     fastapi: dict[str, Any] = field(default_factory=dict)
 
@@ -92,6 +94,7 @@ class ServiceStatistics:
     lifecycle: LifecycleStatistics
     background: tuple[BackgroundStatistics, ...]
     jobs: JobStatistics
+    seats: SchedulerStatistics
 
 
 class Scope:
@@ -108,6 +111,8 @@ class Scope:
         self.loaded = loaded if loaded is not None else Loaded(Settings(), Path.cwd())
         self.on_job_error = on_job_error
         self.overrides = Overrides()
+        self.scheduler = Scheduler(self.loaded.settings.priority)
+        self._schedulers: dict[int, Scheduler] = {}
         self._running: dict[int, Running] = {}
 
     @classmethod
@@ -117,6 +122,13 @@ class Scope:
 
     def __repr__(self) -> str:
         return f"<Scope of {', '.join(one.name for one in self._running.values()) or 'no services'}>"
+
+    def scheduler_of(self, service: Declaration) -> Scheduler:
+        """Return what admits a service's calls: its own seats, if it declared any, else those all others share."""
+        own = service.settings.concurrency
+        if own is None:
+            return self.scheduler
+        return self._schedulers.setdefault(id(service), Scheduler(own, name=f"service {service.name!r}"))
 
     def enter(self, running: "Running") -> None:
         """Register a life of a service; it takes the place of an earlier one."""
@@ -173,6 +185,7 @@ class Running:
             service.config_models,
         )
         self.health = Checks(service.name, tuple(service.checks), self.lifecycle, self.runners, self.threads)
+        self.scheduler = scope.scheduler_of(service)
         scope.enter(self)
 
     def __repr__(self) -> str:
@@ -201,4 +214,5 @@ class Running:
         """Return state, background tasks and jobs."""
         jobs = self.nursery.statistics() if self.nursery is not None else JobStatistics((), 0, 0)
         background = tuple(runner.statistics() for runner in self.runners)
-        return ServiceStatistics(self.name, self.lifecycle.statistics(), background, jobs)
+        seats = self.scheduler.statistics()
+        return ServiceStatistics(self.name, self.lifecycle.statistics(), background, jobs, seats)

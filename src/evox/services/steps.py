@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from fastapi import Response
 
+from evox.services.admission import AdmitStep, DeadlineStep
 from evox.services.call import Call, enter_call, leave_call
 from evox.services.endpoint import Endpoint
 from evox.services.http_errors import problem
@@ -59,4 +60,4 @@ class PrivateStep:
         return run
 
 
-STEPS: list[Step] = [ContextStep(), PrivateStep()]
+STEPS: list[Step] = [ContextStep(), PrivateStep(), AdmitStep(), DeadlineStep()]

@@ -1,0 +1,149 @@
+"""Admission: the steps that give a call a seat and hold it to its time.
+
+One seat serves a whole chain of calls: what a handler calls in the same process rides on its caller's. The seat is
+held from before the arguments are read until the handler has returned its answer, so neither a client that reads
+slowly nor one that listens to a stream holds one.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+
+import anyio
+import anyio.lowlevel
+from fastapi import HTTPException
+from starlette.requests import ClientDisconnect
+
+from evox import context
+from evox.errors import DeadlineExceeded
+from evox.scheduling import Priority, Scheduler, Seat
+from evox.services.call import Call
+from evox.services.endpoint import Endpoint
+from evox.services.pipeline import Outer, Position
+from evox.services.running import Running
+
+__all__ = ["AdmitStep", "DeadlineStep", "deadline_of"]
+
+DEADLINE: Final = b"x-evox-deadline"
+LONGEST: Final = 86_400.0  # seconds; who asks for more means no deadline
+
+
+def deadline_of(timeout: float | None, scope: Mapping[str, Any]) -> float:
+    """Return when the time of a request is over, in monotonic seconds.
+
+    Args:
+        timeout: Seconds that its endpoint gives it, or None.
+        scope: Its ASGI scope. Its caller may shorten that: ``x-evox-deadline`` says the seconds that the caller has.
+            A value that is no number of seconds from 0 to a day is ignored.
+    """
+    seconds = math.inf if timeout is None else timeout
+    for name, value in scope["headers"]:
+        if name == DEADLINE:
+            seconds = min(seconds, _seconds(value))
+    return seconds if seconds == math.inf else anyio.current_time() + seconds
+
+
+def _seconds(value: bytes) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        return math.inf
+    return seconds if 0 <= seconds <= LONGEST else math.inf  # not a number is neither
+
+
+class AdmitStep:
+    """Lets a call run when it has a seat; without one it waits, or is rejected."""
+
+    position: Final = Position.ADMIT
+
+    def applies(self, endpoint: Endpoint) -> bool:
+        """Every endpoint has a level. Health is none of them, so it is always answered."""
+        del endpoint
+        return True
+
+    def compile(self, endpoint: Endpoint, then: Outer) -> Outer:
+        """Hold a seat for as long as ``then`` takes."""
+        own = endpoint.priority
+
+        async def run(call: Call) -> Any:
+            running = context.maybe_service()
+            if context.maybe_seat() is not None or not isinstance(running, Running):
+                return await then(call)
+            scheduler = running.scheduler
+            asked = context.maybe_level() if call.origin == "internal" else None
+            level = own if asked is None else Priority(asked)
+            client = _client(call) if scheduler.limits_clients else None
+            if call.whole_body:
+                scheduler.turn_away(level, client)
+                await _read_body(call)
+            if call.deadline != math.inf and anyio.current_time() >= call.deadline:
+                raise DeadlineExceeded(f"{endpoint.name!r}", began=False)
+            seat = scheduler.enter(level, client)
+            if not seat.live:
+                await _wait(scheduler, seat, call)
+            token = context.enter_seat(seat)
+            try:
+                return await then(call)
+            finally:
+                context.leave_seat(token)
+                seat.release()
+
+        return run
+
+
+def _client(call: Call) -> str | None:
+    return call.request.client.host if call.request is not None and call.request.client is not None else None
+
+
+async def _wait(scheduler: Scheduler, seat: Seat, call: Call) -> None:
+    """Wait for a seat. A client that leaves meanwhile is not waited for, whatever its call would do: it has not begun.
+
+    Raises:
+        Overloaded: if that took too long.
+    """
+    if call.opened is not None:
+        call.opened.decide("cancel")
+    await scheduler.wait(seat, call.deadline)
+    if call.opened is not None:
+        if call.opened.left:
+            seat.release()
+            await anyio.lowlevel.checkpoint()  # cancelled here: the seat was granted in the moment in which it left
+        call.opened.decide(call.endpoint.on_disconnect)
+
+
+async def _read_body(call: Call) -> None:
+    """Read the body that FastAPI would read next, so that a client that sends it slowly holds no seat meanwhile.
+
+    Raises:
+        HTTPException: as FastAPI does when a client leaves in the middle of its body.
+    """
+    try:
+        await call.request.body()
+    except ClientDisconnect as error:
+        raise HTTPException(400, "There was an error parsing the body") from error
+
+
+class DeadlineStep:
+    """Ends a call when its time is over."""
+
+    position: Final = Position.DEADLINE
+
+    def applies(self, endpoint: Endpoint) -> bool:
+        """Every endpoint: its caller may have set a deadline."""
+        del endpoint
+        return True
+
+    def compile(self, endpoint: Endpoint, then: Outer) -> Outer:
+        """Cancel ``then`` at the deadline."""
+        name = f"{endpoint.name!r}"
+
+        async def run(call: Call) -> Any:
+            if call.deadline == math.inf:
+                return await then(call)
+            if anyio.current_time() >= call.deadline:
+                raise DeadlineExceeded(name, began=False)
+            with anyio.CancelScope(deadline=call.deadline):
+                return await then(call)
+            raise DeadlineExceeded(name, began=True)
+
+        return run
