@@ -20,6 +20,7 @@ from evox import __version__
 __all__ = ["main"]
 
 COMMANDS = {
+    "bench": ("evox.cli.bench", "Measure what Evox promises, on this machine."),
     "run": ("evox.cli.run", "Run services: in this project, or in the files, folders or modules named."),
 }
 

@@ -87,6 +87,9 @@ class Scheduler:
         queued = sum(len(line.waiting) for line in self._lines)
         return f"<Scheduler of {self.name}: {self._in_use} of {self._total} seats taken, {queued} waiting>"
 
+    def __contains__(self, seat: Seat) -> bool:
+        return seat in self._lines[seat.line].waiting
+
     @property
     def limits_clients(self) -> bool:
         """Whether it has to be told whose request it is."""
