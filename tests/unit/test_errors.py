@@ -35,6 +35,9 @@ SAMPLES: list[EvoxError] = [
     errors.CannotBind("10.0.0.1", 8001, "users", OSError(99, "Cannot assign requested address")),
     errors.OutsideRuntime("inject(Repository)"),
     errors.ServiceUnavailable("users", "DRAINING"),
+    errors.Overloaded("low", "queue_full", "service 'users'", 2.0),
+    errors.TooManyRequests("high", 3, 1.0),
+    errors.DeadlineExceeded("'get_user'", began=True),
 ]
 every_sample = pytest.mark.parametrize("error", SAMPLES, ids=lambda error: type(error).__name__)
 
@@ -136,9 +139,14 @@ def test_an_error_as_text_begins_with_its_id_and_holds_all_it_says(error: EvoxEr
     assert rest[2:] == ([f"  at:  {error.place}"] if error.place else [])
 
 
-def test_only_unavailability_invites_a_retry_and_is_a_503() -> None:
-    assert [type(e).__name__ for e in SAMPLES if e.retryable or e.status != 500] == ["ServiceUnavailable"]
-    assert errors.ServiceUnavailable.status == 503
+def test_only_what_may_succeed_later_invites_a_retry() -> None:
+    inviting = {type(error).__name__: error.status for error in SAMPLES if error.retryable or error.status != 500}
+    assert inviting == {
+        "ServiceUnavailable": 503,
+        "Overloaded": 503,
+        "TooManyRequests": 429,
+        "DeadlineExceeded": 504,
+    }
 
 
 @pytest.mark.parametrize(

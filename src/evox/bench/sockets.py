@@ -25,7 +25,7 @@ __all__ = ["Measured", "measure_ceiling", "measure_sockets"]
 
 SEATS: Final = 10
 SPARE: Final = 3.25  # times as much as arrives could be answered, if it did not wait for seats
-PATIENCE: Final = 10  # a client gives up after so many times what a request takes
+PATIENCE: Final = 20  # a client gives up after so many times what a request takes
 CLIENTS: Final = 32
 HEAD: Final = 65_536
 
