@@ -203,7 +203,7 @@ def test_C1_with_json_standard_output_is_one_event_a_line(evox_run: Run) -> None
     assert [json.loads(line)["event"] for line in process.out.splitlines()] == ["started", "draining", "stopped"]
     assert {"version", "loop", "pid", "services", "notes"} <= set(started)
     assert started["pid"] == process.process.pid
-    assert {"name", "url", "docs", "syntax", "endpoints", "why"} == set(started["services"][0])
+    assert {"name", "url", "docs", "syntax", "endpoints", "seats", "why"} == set(started["services"][0])
 
 
 def test_a_reader_of_the_banner_that_leaves_does_not_end_the_service(tmp_path: Path) -> None:

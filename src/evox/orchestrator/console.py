@@ -21,13 +21,14 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({})))
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One service in the banner."""
+    """One service in the banner. ``seats`` are those of the levels: high/medium/low."""
 
     name: str
     url: str
     docs: str
     syntax: str
     endpoints: int
+    seats: str
     why: str
 
 
@@ -54,8 +55,8 @@ class Console:
             self._event("started", **facts, services=[asdict(row) for row in rows], notes=list(notes))
             return
         self._line(f"evox {version} on {loop}\n")
-        table = [("service", "url", "docs", "syntax", "endpoints", "chosen because")]
-        table += [(r.name, r.url, r.docs, r.syntax, str(r.endpoints), r.why) for r in rows]
+        table = [("service", "url", "docs", "syntax", "endpoints", "seats", "chosen because")]
+        table += [(r.name, r.url, r.docs, r.syntax, str(r.endpoints), r.seats, r.why) for r in rows]
         widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
         for line in table:
             cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))

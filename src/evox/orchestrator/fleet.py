@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import anyio
+import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from evox.config import ServingSettings
@@ -82,6 +83,7 @@ class Fleet:
         Raises:
             EvoxError: if a service does not start; those that had started are stopped again.
         """
+        self._widen_threads()
         async with anyio.create_task_group() as nursery, AsyncExitStack() as stack:
             for host in self.hosts:
                 await nursery.start(host.run, name=f"svc:{host.service.name}")
@@ -123,6 +125,13 @@ class Fleet:
         with anyio.move_on_after(CUT):
             await self.wait_idle()
         return DrainReport(tuple(requests), tuple(streams))
+
+    def _widen_threads(self) -> None:
+        """Have a thread for each seat: sync dependencies are FastAPI's, which has 40 for all, first come first served."""
+        schedulers = {host.running.scheduler for host in self.hosts}
+        seats = sum(one.statistics().total for one in schedulers)
+        threads = anyio.to_thread.current_default_thread_limiter()
+        threads.total_tokens = max(threads.total_tokens, seats)
 
     async def wait_idle(self) -> None:
         """Wait until no service answers a request."""

@@ -20,7 +20,7 @@ from anyio.abc import TaskGroup
 from starlette.types import ASGIApp
 
 import evox
-from evox.config import Loaded, ServingSettings, find_root, load
+from evox.config import Loaded, PrioritySettings, ServingSettings, find_root, load
 from evox.errors import EvoxError, NoService
 from evox.failures import root_cause
 from evox.orchestrator.console import Console, Row, configure_logs
@@ -39,6 +39,7 @@ from evox.runtime import (
     run,
     watch_signals,
 )
+from evox.scheduling import Priority
 from evox.services import Scope, Service
 from evox.serving import Port, bind, tls_of
 
@@ -305,7 +306,8 @@ class _Server:
         for one in self._plan.found:
             service = one.service
             base = f"{urls['gateway']}/{service.name}" if self._settings.gateway else urls[service.name]
-            rows.append(Row(service.name, base, f"{base}/docs", _syntax(service), len(service.endpoints), one.why))
+            facts = (_syntax(service), len(service.endpoints), _seats(service, self._settings.priority))
+            rows.append(Row(service.name, base, f"{base}/docs", *facts, one.why))
         version, loop, notes = evox.__version__, str(self._plan.loop), list(self._plan.notes)
         if not self._handover.worker:
             self._console.started(version=version, loop=loop, rows=rows, notes=notes)
@@ -320,6 +322,12 @@ class _Server:
 
 def _log_answer(label: str, status: int, took: float) -> None:
     _log.info("%s -> %d in %.1f ms", label, status, took * 1000)
+
+
+def _seats(service: Service, shared: PrioritySettings) -> str:
+    """Name the seats of each level: the service's own, or those it shares with the others."""
+    own = service.settings.concurrency or shared
+    return "/".join(str(own.cap(level.label)) for level in Priority)
 
 
 def _syntax(service: Service) -> str:
