@@ -34,8 +34,13 @@ class Cost:
     ratio: float
 
 
-async def measure() -> list[Cost]:
-    """Measure in the current loop."""
+async def measure(*, calls: int = CALLS, rounds: int = ROUNDS) -> list[Cost]:
+    """Measure in the current loop.
+
+    Args:
+        calls: Admissions timed together.
+        rounds: How often, of which the best counts.
+    """
     contestants: dict[str, _Timed] = {"anyio.CapacityLimiter": _anyio_limiter}
     if _on_trio():
         contestants["trio.CapacityLimiter"] = _trio_limiter
@@ -47,15 +52,15 @@ async def measure() -> list[Cost]:
         f"Scheduler, HIGH beside {DEPTH} waiting LOW": _beside(DEPTH),
     }
     best = dict.fromkeys(contestants, float("inf"))
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for name, timed in contestants.items():
-            best[name] = min(best[name], await timed(CALLS))
+            best[name] = min(best[name], await timed(calls))
     base = best["anyio.CapacityLimiter"]
     return [Cost(name, 1e6 * took, took / base) for name, took in best.items()]
 
 
 def _on_trio() -> bool:
-    return anyio.get_current_task() is not None and trio.lowlevel.in_trio_run()
+    return bool(trio.lowlevel.in_trio_run())
 
 
 async def _anyio_limiter(calls: int) -> float:

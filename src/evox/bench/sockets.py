@@ -76,9 +76,12 @@ async def measure_ceiling(*, seconds: float) -> float:
     async def client(port: int) -> None:
         nonlocal answered
         connection = await _Connection.open(port)
-        while True:
-            await connection.get("/high")
-            answered += 1
+        try:
+            while True:
+                await connection.get("/high")
+                answered += 1
+        finally:
+            await connection.close()
 
     async with _server(levels=True, seconds=0, seats=CLIENTS) as port:
         with anyio.move_on_after(seconds):

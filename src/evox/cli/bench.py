@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import os
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
+class _Number(click.FloatRange):
+    """A number that is one: comparisons let nan through."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        return number if math.isfinite(number) else self.fail(f"{value!r} is not a number to count with", param, ctx)
+
+
 @click.group(name="bench")
 def command() -> None:
     """Measure what Evox promises."""
@@ -26,8 +35,8 @@ def command() -> None:
 @command.command()
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same requests.")
 @click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="Runs, from --seed on.")
-@click.option("--seconds", type=click.FloatRange(1), default=60.0, show_default=True, help="Length of a run.")
-@click.option("--load", "loads", type=click.FloatRange(0.1), multiple=True, help="Load; repeatable.  [default: 1 2 4]")
+@click.option("--seconds", type=_Number(1), default=60.0, show_default=True, help="Length of a run.")
+@click.option("--load", "loads", type=_Number(0.1), multiple=True, help="Load; repeatable.  [default: 1 2 4]")
 @click.option("--sockets", is_flag=True, help="Over real connections, instead of a simulation.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def priority(seed: int, seeds: int, seconds: float, loads: tuple[float, ...], sockets: bool, as_json: bool) -> Any:

@@ -127,7 +127,7 @@ class Fleet:
         return DrainReport(tuple(requests), tuple(streams))
 
     def _widen_threads(self) -> None:
-        """Have a thread for each seat: sync dependencies are FastAPI's, which has 40 for all, first come first served."""
+        """Have a thread for each seat: FastAPI has 40 for all sync dependencies, first come first served."""
         schedulers = {host.running.scheduler for host in self.hosts}
         seats = sum(one.statistics().total for one in schedulers)
         threads = anyio.to_thread.current_default_thread_limiter()

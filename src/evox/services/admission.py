@@ -63,7 +63,7 @@ class AdmitStep:
 
     def compile(self, endpoint: Endpoint, then: Outer) -> Outer:
         """Hold a seat for as long as ``then`` takes."""
-        own = endpoint.priority
+        own, name = endpoint.priority, f"{endpoint.name!r}"
 
         async def run(call: Call) -> Any:
             running = context.maybe_service()
@@ -75,9 +75,10 @@ class AdmitStep:
             client = _client(call) if scheduler.limits_clients else None
             if call.whole_body:
                 scheduler.turn_away(level, client)
-                await _read_body(call)
+                with anyio.CancelScope(deadline=call.deadline):
+                    await _read_body(call)
             if call.deadline != math.inf and anyio.current_time() >= call.deadline:
-                raise DeadlineExceeded(f"{endpoint.name!r}", began=False)
+                raise DeadlineExceeded(name, began=False)
             seat = scheduler.enter(level, client)
             if not seat.live:
                 await _wait(scheduler, seat, call)

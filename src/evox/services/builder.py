@@ -81,6 +81,8 @@ class ServiceBuilder(Service):
             max_wait: Seconds a request may wait at most; 5 by default.
         """
         given = {name: value for name, value in locals().items() if name != "self" and value is not None}
+        if self._started:
+            raise LateDeclaration(f"concurrency(...) of {self.name!r}", self.name, self.place)
         try:
             self.settings.concurrency = PrioritySettings(**given)
         except ValidationError as error:
