@@ -118,6 +118,29 @@ CASES = [
         {"shop.py": SVC + '\n\n@svc.get("/", priority="urgent")\nasync def root() -> str:\n    return "x"\n'},
     ),
     Case(
+        "priority_of_a_controller_that_is_none",
+        {
+            "shop.py": "from evox import GET, Controller\n"
+            + SVC
+            + '\n\n@Controller("/items", priority="urgent")\nclass Items:\n    @GET("/")\n'
+            + '    async def read(self) -> str:\n        return "x"\n\n\nsvc.register_controller(Items)\n'
+        },
+        says=("shop.py:7", "urgent", '"high", "medium" and "low"'),
+    ),
+    Case(
+        "concurrency_of_no_seats",
+        {"shop.py": 'from evox import service\n\nsvc = service("shop").port(0).concurrency(total=0)\n'},
+        says=("shop.py:3", "total=0"),
+    ),
+    Case(
+        "concurrency_with_a_reserve_above_total",
+        {
+            "shop.py": "from evox import service\n\n"
+            'svc = service("shop").port(0).concurrency(total=2, reserve={"high": 2, "low": 1})\n'
+        },
+        says=("shop.py:3", "reserve=", "3 seats"),
+    ),
+    Case(
         "unknown_endpoint_option",
         {"shop.py": SVC + '\n\n@svc.get("/", cahce="1h")\nasync def root() -> str:\n    return "x"\n'},
     ),
@@ -130,6 +153,38 @@ CASES = [
     Case("bad_value_in_environment", {"shop.py": SVC}, env={"EVOX_SERVING__BACKLOG": "many"}),
     Case("bad_backend_in_environment", {"shop.py": SVC}, env={"EVOX_BACKEND": "gevent"}),
     Case("bad_table_in_environment", {"shop.py": SVC}, env={"EVOX_SERVING": "{"}, says=("EVOX_SERVING",)),
+    Case(
+        "priority_of_no_seats",
+        {"pyproject.toml": '[project]\nname = "x"\n\n[tool.evox.priority]\ntotal = 0\n', "shop.py": SVC},
+        says=("pyproject.toml:5",),
+    ),
+    Case(
+        "priority_with_a_level_above_total",
+        {"evox.toml": "[priority]\ntotal = 10\nlow = 11\n", "shop.py": SVC},
+        says=("evox.toml:3", "11", "10"),
+    ),
+    Case(
+        "priority_with_a_reserve_above_total",
+        {"evox.toml": "[priority]\ntotal = 10\nreserve = { high = 6, low = 5 }\n", "shop.py": SVC},
+        says=("evox.toml:3", "11", "10"),
+    ),
+    Case(
+        "priority_with_a_reserve_for_an_unknown_level",
+        {"evox.toml": "[priority.reserve]\nurgent = 1\n", "shop.py": SVC},
+        says=("evox.toml:2", "urgent", "high, low, medium"),
+    ),
+    Case(
+        "priority_with_a_queue_below_zero",
+        {"evox.toml": "[priority]\nqueue = -1\n", "shop.py": SVC},
+        says=("evox.toml:2", "priority.queue"),
+        never=("queue.high",),
+    ),
+    Case(
+        "priority_with_a_queue_below_zero_in_environment",
+        {"shop.py": SVC},
+        env={"EVOX_PRIORITY__QUEUE": "-1"},
+        never=("Bounds",),
+    ),
     Case("broken_toml", {"evox.toml": "port = = 1\n", "shop.py": SVC}),
     Case("unknown_only", {"shop.py": SVC}, arguments=("--only", "shpo"), never=("create one",)),
     Case("target_not_found", {"shop.py": SVC}, 2, ("shpo.py",)),

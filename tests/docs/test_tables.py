@@ -36,9 +36,9 @@ def rows(page: Path, heading: str) -> list[str]:
 def options(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     """Yield one row for each option of the configuration."""
     for name, field in model.model_fields.items():
-        table = isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
-        if table and field.description is None:
-            yield from options(field.annotation, f"{prefix}{name}.")
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel) and field.description is None:
+            yield from options(kind, f"{prefix}{name}.")
         else:
             yield f"| `{prefix}{name}` | {default(field.default)} | {field.description} |"
 

@@ -108,7 +108,7 @@ async def test_P13_after_an_overload_the_books_are_balanced_and_all_seats_are_fr
 
 
 async def test_P3_requests_of_a_service_under_overload_are_answered_by_their_level() -> None:
-    svc = service("busy").concurrency(**SEATS)
+    svc = service("busy").concurrency(total=10, high=10, medium=10, low=10, queue=20)
     statuses: dict[str, Counter[int]] = {label: Counter() for label in ("high", "medium", "low")}
 
     @svc.get("/high", priority="high")
