@@ -123,7 +123,9 @@ def _environment(environ: Mapping[str, str]) -> dict[str, Any]:
         return Source(Settings)()
     except SettingsError as error:
         found = re.search(r'field "(\w+)"', str(error))
-        option = f"EVOX_{found[1].upper()}" if found else "EVOX_*"
+        name = f"EVOX_{found[1].upper()}" if found else "EVOX_*"
+        below = [one for one in environ if one.startswith(f"{name}__")]  # pydantic names the table, not the variable
+        option = " or ".join(sorted(below)) if below and name not in environ else name
         raise InvalidOption(option, source="the environment", why=str(error.__cause__ or error)) from None
 
 

@@ -1,7 +1,8 @@
 """Gather: several calls at once, some at a time, as children of the caller.
 
 Unlike ``asyncio.gather`` it leaves nothing running: when one call fails the others are cancelled and awaited, and what
-was not begun is closed. Inside a seat all calls ride on it, so ``concurrency`` alone says how many run.
+was not begun is closed. Each call is a task with a context of its own. Inside a seat all calls ride on it, so
+``concurrency`` alone says how many run.
 """
 
 import inspect
@@ -45,41 +46,75 @@ async def gather(
         return_exceptions: Whether an error takes the place of its call's value rather than ending the others.
 
     Raises:
-        Exception: the first error. Several at the same time are an ``ExceptionGroup``.
+        Exception: the first error. Several, because others failed while they were ended, are an ``ExceptionGroup``.
         TypeError: if something given is not awaitable.
         ValueError: if an option does not fit.
     """
+    rest = enumerate(calls)
+    token = None
     try:
         level = _checked(calls, priority, concurrency)
-    except (TypeError, ValueError):
-        _close(calls)
-        raise
-    results: list[Any] = [None] * len(calls)
-    rest = iter(enumerate(calls))
-    token = enter_level(level) if level is not None else None
-    try:
-        async with anyio.create_task_group() as group:
-            for _ in range(min(concurrency, len(calls))):
-                group.start_soon(_work, rest, results, return_exceptions)
-    except BaseExceptionGroup as errors:
-        if len(errors.exceptions) == 1:
-            raise errors.exceptions[0] from errors.exceptions[0].__cause__
-        raise
+        token = enter_level(level) if level is not None else None
+        gathering = _Gathering(len(calls), concurrency, collect=return_exceptions)
+        await gathering.run(rest)
     finally:
         if token is not None:
             leave_level(token)
-        _close(call for _, call in rest)
-    return results
+        for _, call in rest:
+            if inspect.iscoroutine(call):
+                call.close()  # Python warns of a coroutine that was never awaited
+    if len(gathering.errors) == 1:
+        raise gathering.errors[0]
+    if gathering.errors:
+        raise ExceptionGroup("several calls of gather failed", gathering.errors)
+    return gathering.results
 
 
-async def _work(rest: Iterator[tuple[int, Awaitable[Any]]], results: list[Any], collect: bool) -> None:
-    for index, call in rest:
+class _Gathering:
+    """The calls of one gather that run, and what came of those that have."""
+
+    def __init__(self, count: int, concurrency: int, *, collect: bool) -> None:
+        self.results: list[Any] = [None] * count
+        self.errors: list[Exception] = []
+        self._collect = collect
+        self._slots = anyio.Semaphore(concurrency, fast_acquire=True)
+        self._scope = anyio.CancelScope()
+
+    async def run(self, rest: Iterator[tuple[int, Awaitable[Any]]]) -> None:
+        """Take calls from ``rest`` as others end; after an error, take no more."""
+        with self._scope:
+            async with anyio.create_task_group() as group:
+                while not self.errors:
+                    await self._slots.acquire()
+                    index, call = (None, None) if self.errors else next(rest, (None, None))
+                    if index is None or call is None:
+                        return
+                    group.start_soon(self._run, index, call)
+
+    async def _run(self, index: int, call: Awaitable[Any]) -> None:
         try:
-            results[index] = await call
-        except Exception as error:
-            if not collect:
+            self.results[index] = await call
+        except Exception as error:  # noqa: BLE001  raised by gather, or handed to its caller
+            self._failed(index, error)
+        except BaseException:
+            if not _cancelled_by_others(call):
                 raise
-            results[index] = error
+            self._failed(index, RuntimeError(f"call {index + 1} of gather was cancelled by someone else"))
+        finally:
+            self._slots.release()
+
+    def _failed(self, index: int, error: Exception) -> None:
+        if self._collect:
+            self.results[index] = error
+        else:
+            self.errors.append(error)
+            self._scope.cancel()
+
+
+def _cancelled_by_others(call: Any) -> bool:
+    """Whether it is a future of asyncio that was cancelled from elsewhere, which looks as if its caller was."""
+    cancelled = getattr(call, "cancelled", None)
+    return callable(cancelled) and bool(cancelled())
 
 
 def _checked(calls: tuple[Any, ...], priority: Priority | str | None, concurrency: int) -> Priority | None:
@@ -93,10 +128,3 @@ def _checked(calls: tuple[Any, ...], priority: Priority | str | None, concurrenc
     if type(concurrency) is not int or concurrency < 1:
         raise ValueError(f"concurrency={concurrency!r} of gather does not fit: it is a number of calls, 1 or more")
     return None if priority is None else Priority.parse(priority)
-
-
-def _close(calls: Any) -> None:
-    """Close what was not begun, so that Python does not warn that it was never awaited."""
-    for call in calls:
-        if hasattr(call, "close"):
-            call.close()

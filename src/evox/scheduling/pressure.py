@@ -32,7 +32,7 @@ class Pressure:
             with a longer answer: the one to write into the log.
         """
         quiet = now - self._last
-        began = quiet >= self._seconds
+        began = quiet >= 2 * self._seconds  # clients that obey come back after one of them, and are no quiet time
         if began:
             self._decay(quiet)
             self._raised = now
@@ -43,7 +43,7 @@ class Pressure:
         return self._seconds, began
 
     def _decay(self, quiet: float) -> None:
-        """Halve once for each time that the answer itself would have had a client wait."""
-        while self._seconds > SHORTEST and quiet >= self._seconds:
-            quiet -= self._seconds
+        """Halve once for each time that a client that obeys could have come back twice."""
+        while self._seconds > SHORTEST and quiet >= 2 * self._seconds:
+            quiet -= 2 * self._seconds
             self._seconds /= 2

@@ -13,6 +13,7 @@ from evox.durations import Duration, seconds
 from evox.errors import InvalidDeclaration, LateDeclaration
 from evox.runtime import RestartPolicy
 from evox.services.definition import Service
+from evox.services.functions import called_from
 
 __all__ = ["ServiceBuilder", "service"]
 
@@ -88,7 +89,10 @@ class ServiceBuilder(Service):
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             option, why = str(first["loc"][0]), first["msg"].removeprefix("Value error, ")
-            raise self._invalid(option, given.get(option), f"in concurrency(...): {why}") from None
+            if first["type"] == "extra_forbidden":
+                why = "levels are high, medium and low"
+            on, why = f"service {self.name!r}", f"in concurrency(...): {why}"
+            raise InvalidDeclaration(option, given.get(option), on=on, why=why, place=called_from()) from None
         return self
 
     def config(self, name: str, model: type[BaseModel]) -> Self:

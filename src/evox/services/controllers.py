@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from evox.errors import InvalidDeclaration, Place, place_of
 from evox.marks import mark, marks
 from evox.services.endpoint import Options, Route, methods_of, parse_options
-from evox.services.functions import caller, make_route
+from evox.services.functions import called_from, caller, make_route
 
 __all__ = [
     "DELETE",
@@ -64,7 +64,7 @@ class Controller:
         if not inspect.isclass(target):
             raise InvalidDeclaration("target", target, on=on, why="it stands on a class", place=place_of(target))
         prefix = self._prefix if not self._prefix or self._prefix.startswith("/") else f"/{self._prefix}"
-        mark(target, "Controller", ControllerSpec(prefix, parse_options(self._options, on=on)))
+        mark(target, "Controller", ControllerSpec(prefix, parse_options(self._options, on=on, place=called_from())))
         return target
 
 

@@ -112,6 +112,12 @@ def caller() -> FrameType:
     return frame
 
 
+def called_from() -> Place:
+    """Return the user's line that called us."""
+    frame = caller()
+    return Place(frame.f_code.co_filename, frame.f_lineno)
+
+
 def pending(module: dict[str, Any]) -> list[Declared]:
     """Return the module-level endpoints recorded in a module's namespace, in order; the list is the module's own."""
     found: list[Declared] = module.setdefault(_PENDING, [])
