@@ -1,4 +1,4 @@
-"""An overload, on trio's virtual clock: real tasks wait for seats of the shipped scheduler, and real requests of a service.
+"""An overload, on trio's virtual clock: real tasks wait for seats of the shipped scheduler, then real requests.
 
 Requests arrive at random times that a seed decides, hold a seat for a random time and have half a second.
 """

@@ -60,7 +60,9 @@ def test_P7_many_rejections_at_one_moment_double_once_when_it_is_time() -> None:
 @pytest.mark.parametrize(
     ("quiet", "told"), [(63.875, 32), (64, 16), (95.875, 16), (96, 8), (112, 4), (120, 2), (124, 1), (1e9, 1)]
 )
-def test_P7_the_answer_halves_for_each_time_that_a_client_that_obeys_could_have_come_back_twice(quiet: float, told: float) -> None:
+def test_P7_the_answer_halves_for_each_time_that_a_client_that_obeys_could_have_come_back_twice(
+    quiet: float, told: float
+) -> None:
     assert raised(0.0, 31.0).reject(31.0 + quiet)[0] == told
 
 
