@@ -67,7 +67,7 @@ class DeadlineExceeded(EvoxError, TimeoutError):
     retryable = True
 
     def __init__(self, endpoint: str, *, began: bool) -> None:
-        what = "was ended: its time was over" if began else "was not begun: its time was over before it had a seat"
+        what = "was ended: its time was over" if began else "was not begun: its time was over before that"
         super().__init__(
             f"{endpoint} {what}",
             why="timeout= of the endpoint, or the x-evox-deadline of its caller, says how long it may take",

@@ -19,7 +19,7 @@ from evox.errors import DeadlineExceeded
 from evox.scheduling import Priority, Scheduler, Seat
 from evox.services.call import Call
 from evox.services.endpoint import Endpoint
-from evox.services.pipeline import Outer, Position
+from evox.services.pipeline import Inner, Outer, Position
 from evox.services.running import Running
 
 __all__ = ["AdmitStep", "DeadlineStep", "deadline_of"]
@@ -125,7 +125,11 @@ async def _read_body(call: Call) -> None:
 
 
 class DeadlineStep:
-    """Ends a call when its time is over."""
+    """Ends a handler when the time of its call is over.
+
+    Dependencies use up that time and are not ended by it: what a dependency opens it may hold until the answer is sent,
+    which a cancel scope round it would not survive.
+    """
 
     position: Final = Position.DEADLINE
 
@@ -134,17 +138,17 @@ class DeadlineStep:
         del endpoint
         return True
 
-    def compile(self, endpoint: Endpoint, then: Outer) -> Outer:
+    def compile(self, endpoint: Endpoint, then: Inner) -> Inner:
         """Cancel ``then`` at the deadline."""
         name = f"{endpoint.name!r}"
 
-        async def run(call: Call) -> Any:
-            if call.deadline == math.inf:
-                return await then(call)
+        async def run(call: Call | None, arguments: dict[str, Any]) -> Any:
+            if call is None or call.deadline == math.inf:
+                return await then(call, arguments)
             if anyio.current_time() >= call.deadline:
                 raise DeadlineExceeded(name, began=False)
             with anyio.CancelScope(deadline=call.deadline):
-                return await then(call)
+                return await then(call, arguments)
             raise DeadlineExceeded(name, began=True)
 
         return run

@@ -1,8 +1,8 @@
 """Pipeline: the one ordered list of steps that every call goes through, by HTTP or in-process.
 
-    outer, before the body is read     CONTEXT  GUARD  CACHED_ANSWER  ADMIT  DEADLINE
+    outer, before the body is read     CONTEXT  GUARD  CACHED_ANSWER  ADMIT
     between                            the body is read, arguments are parsed and validated
-    inner, with arguments              FILL  INVOKE
+    inner, with arguments              FILL  DEADLINE  INVOKE
 
 A step is compiled once for each endpoint and may decline, so a request pays only for what its endpoint declares.
 The order stands here and nowhere else; rooms add steps to ``STEPS``, each at its position.
@@ -29,8 +29,8 @@ class Position(enum.IntEnum):
     GUARD = 20
     CACHED_ANSWER = 30
     ADMIT = 40
-    DEADLINE = 50
     FILL = 60
+    DEADLINE = 70
     INVOKE = 80
 
 
@@ -39,7 +39,7 @@ class Step(Protocol):
 
     @property
     def position(self) -> Position:
-        """Where it stands; up to DEADLINE it is an outer step, after that an inner one."""
+        """Where it stands; up to ADMIT it is an outer step, after that an inner one."""
 
     def applies(self, endpoint: Endpoint) -> bool:
         """Whether calls of this endpoint need the step at all."""
@@ -73,11 +73,11 @@ def compile_pipeline(endpoint: Endpoint, steps: Iterable[Step], invoke: Inner) -
     """
     applying = sorted((step for step in steps if step.applies(endpoint)), key=lambda step: step.position)
     inner = invoke
-    for step in reversed([one for one in applying if one.position > Position.DEADLINE]):
+    for step in reversed([one for one in applying if one.position > Position.ADMIT]):
         inner = step.compile(endpoint, inner)
 
     def outer(answer: Outer) -> Outer:
-        for step in reversed([one for one in applying if one.position <= Position.DEADLINE]):
+        for step in reversed([one for one in applying if one.position <= Position.ADMIT]):
             answer = step.compile(endpoint, answer)
         return answer
 

@@ -173,7 +173,12 @@ async def test_a_grant_looks_at_nobody_behind_a_cap(monkeypatch: pytest.MonkeyPa
     for _ in range(5001):
         scheduler.enter(Priority.LOW)
     looked: list[Seat] = []
-    monkeypatch.setattr(Seat, "grant", lambda seat: looked.append(seat) or setattr(seat, "_holders", 1))
+
+    def grant(seat: Seat) -> None:
+        looked.append(seat)
+        seat._holders = 1
+
+    monkeypatch.setattr(Seat, "grant", grant)
     first = scheduler.enter(HIGH)
     second = scheduler.enter(HIGH)
     first.release()

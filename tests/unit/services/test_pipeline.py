@@ -65,7 +65,7 @@ async def test_outer_steps_run_before_the_body_is_read_and_inner_ones_with_argum
     pipeline = compile_pipeline(row(), [Recording(position, notes) for position in Position], invoke)
     notes.clear()
     assert await pipeline.inner(None, {}) == "invoked"
-    assert notes == ["+FILL", "+INVOKE", "-INVOKE", "-FILL"]
+    assert notes == ["+FILL", "+DEADLINE", "+INVOKE", "-INVOKE", "-DEADLINE", "-FILL"]
 
 
 async def test_a_step_that_does_not_apply_costs_nothing() -> None:
