@@ -248,3 +248,17 @@ def test_two_files_of_one_name_in_two_folders_are_two_services(evox_run: Run) ->
     process = evox_run({"a/main.py": one("a"), "b/main.py": one("b")}, "--json")
     assert sorted(names(process)) == ["a", "b"]
     assert process.get("/", "b").json() == "b"
+
+
+def test_what_was_imported_is_kept_out_of_garbage_collection(evox_run: Run) -> None:
+    """Looking through it again and again would stop every request for tens of milliseconds."""
+    counting = one("a").replace('return "a"', "import gc; return str(gc.get_freeze_count())")
+    process = evox_run({"a.py": counting}, "--json")
+    assert int(process.get("/").json()) > 10_000
+
+
+def test_the_banner_shows_the_seats_of_each_level(evox_run: Run) -> None:
+    own = "svc.concurrency(total=10, low=3)"
+    files = {"a.py": one("a"), "b.py": one("b") + own, "evox.toml": "[priority]\ntotal = 50\nmedium = 50\n"}
+    started = evox_run(files, "--json").event("started")
+    assert {found["name"]: found["seats"] for found in started["services"]} == {"a": "50/50/25", "b": "10/8/3"}
