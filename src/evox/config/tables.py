@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ByteSize, Field
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from evox.config.data import DataSettings
 from evox.config.fields import Bytes, Count, Limit, Network, Number, Port, Seconds, Table, split
 from evox.config.priority import PrioritySettings
 
@@ -81,6 +82,7 @@ class Settings(BaseSettings):
     serving: ServingSettings = ServingSettings()
     priority: PrioritySettings = PrioritySettings()
     runtime: RuntimeSettings = RuntimeSettings()
+    data: DataSettings = DataSettings()
     config: dict[str, dict[str, Any]] = Field(
         default={}, description="your own sections, read with inject.config(name)"
     )

@@ -1,13 +1,15 @@
 """Intents: what is declared about data, independent of where it is kept.
 
-``@Intent(...)`` stands on endpoints, controllers and functions. It is a frozen value: two intents that say the same
-are equal, and merging gives a third. What an intent leads to is decided elsewhere, from the merged value alone.
+``@Intent(...)`` stands on endpoints, controllers, functions and data types. It is a frozen value: two intents that say
+the same are equal, and merging gives a third. What an intent leads to is decided in ``policy``, from the merged value
+alone.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, TypeAlias, TypeVar
 
+from evox.config import scheme_of
 from evox.durations import Duration, seconds
 from evox.errors import InvalidDeclaration
 from evox.marks import mark, marks
@@ -24,11 +26,19 @@ class Intent:
     """How data lives. Every field may be left open; what is open is taken from the intent farther out, or a default.
 
     Args:
-        cacheable: Whether copies may be kept.
+        cacheable: Whether what is stored is a copy, which may be dropped to make room.
         ttl: How long a copy is fresh: seconds, ``"10m"`` or a ``timedelta``. Implies ``cacheable``.
-        consistency: ``"strong"`` (never stale) or ``"eventual"``.
+        consistency: ``"strong"`` (never stale) or ``"eventual"`` (a copy in memory may be a little behind).
         fallback: ``"aggressive"`` serves a stale copy while the source fails.
-        max_stale: How long past its ttl a copy may be served by the fallback.
+        max_stale: How long past its ttl a copy may be served by the fallback; a day when left out.
+        soft_timeout: How long to wait for the source while there is a stale copy; it then goes on in the background.
+        timeout: How long the source may take at all; longer is a failure.
+        eager: Share of the ttl, e.g. ``0.8``, after which a copy is refreshed in the background when it is read.
+        jitter: Share of the ttl, e.g. ``0.1``, by which it is shortened at random, so that not all expire at once.
+        negative_ttl: How long "there is none" is kept: a loader's None, an endpoint's 404 and 410. Not kept otherwise.
+        key: Name of the field that holds a value's key.
+        name: Under which a type's values are stored; its class name when left out.
+        backend: Where it is kept, as in ``[tool.evox.data]``; the service's backend when left out.
         tags: Names under which copies can be invalidated together.
         vary_on: Names of further inputs that the answer depends on.
 
@@ -41,6 +51,14 @@ class Intent:
     consistency: Consistency | None = None
     fallback: Fallback | None = None
     max_stale: float | None = None
+    soft_timeout: float | None = None
+    timeout: float | None = None
+    eager: float | None = None
+    jitter: float | None = None
+    negative_ttl: float | None = None
+    key: str | None = None
+    name: str | None = None
+    backend: str | None = field(default=None, repr=False)
     tags: tuple[str, ...] = field(default=())
     vary_on: tuple[str, ...] = field(default=())
 
@@ -52,6 +70,14 @@ class Intent:
         consistency: Consistency | None = None,
         fallback: Fallback | None = None,
         max_stale: Duration | None = None,
+        soft_timeout: Duration | None = None,
+        timeout: Duration | None = None,
+        eager: float | None = None,
+        jitter: float | None = None,
+        negative_ttl: Duration | None = None,
+        key: str | None = None,
+        name: str | None = None,
+        backend: str | None = None,
         tags: Iterable[str] = (),
         vary_on: Iterable[str] = (),
     ) -> None:
@@ -67,13 +93,21 @@ class Intent:
             "consistency": consistency,
             "fallback": fallback,
             "max_stale": _duration("max_stale", max_stale),
+            "soft_timeout": _duration("soft_timeout", soft_timeout),
+            "timeout": _duration("timeout", timeout),
+            "eager": _share("eager", eager),
+            "jitter": _share("jitter", jitter),
+            "negative_ttl": _duration("negative_ttl", negative_ttl),
+            "key": _word("key", key),
+            "name": _word("name", name),
+            "backend": _backend(backend),
             "tags": _names("tags", tags),
             "vary_on": _names("vary_on", vary_on),
         }
         if values["cacheable"] is False and ttl is not None:
             raise _invalid("ttl", ttl, "cacheable=False leaves nothing to expire")
-        for name, value in values.items():
-            object.__setattr__(self, name, value)
+        for given, value in values.items():
+            object.__setattr__(self, given, value)
 
     def __call__(self, target: _Target) -> _Target:
         """Declare this intent on a function, method or class. Nearer intents win where several speak."""
@@ -87,6 +121,8 @@ class Intent:
         said = {f.name: value for f in fields(over) if (value := getattr(over, f.name)) not in (None, ())}
         if said.get("cacheable") is False:
             said["ttl"] = None
+        elif "ttl" in said and said.get("cacheable") is None:
+            said["cacheable"] = True
         return replace(self, **said)
 
 
@@ -103,6 +139,30 @@ def _duration(name: str, value: Duration | None) -> float | None:
         return seconds(value)
     except ValueError as error:
         raise _invalid(name, value, str(error)) from None
+
+
+def _share(name: str, value: float | None) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
+        raise _invalid(name, value, "it is a share of the ttl: more than 0 and less than 1")
+    return float(value)
+
+
+def _word(name: str, value: str | None) -> str | None:
+    if value is not None and not (isinstance(value, str) and value):
+        raise _invalid(name, value, "it is a name")
+    return value
+
+
+def _backend(value: str | None) -> str | None:
+    if value is not None:
+        try:
+            scheme_of(value)
+        except (ValueError, AttributeError) as error:
+            why = str(error) if isinstance(value, str) else "it is a text such as 'sqlite:///file.db'"
+            raise _invalid("backend", "..." if isinstance(value, str) else value, why) from None
+    return value
 
 
 def _names(name: str, value: Iterable[str]) -> tuple[str, ...]:

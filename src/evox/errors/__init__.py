@@ -4,7 +4,10 @@ EvoxError                      id, what, why, fix, place; status (HTTP), exit_co
 |- ConfigurationError          exit 78
 |  |- UnknownOption            EVX-101   a name in [tool.evox], evox.toml or a builder that means nothing
 |  |- InvalidOption            EVX-102   a known option with a value that does not fit
-|  `- UnreadableConfiguration  EVX-103   a file that is not TOML or cannot be opened
+|  |- UnreadableConfiguration  EVX-103   a file that is not TOML or cannot be opened
+|  |- MissingExtra             EVX-104   a backend whose packages are not installed
+|  |- BackendRefused           EVX-105   a wrong password, no such database, a server that cannot do what is asked
+|  `- UnsupportedSchema        EVX-106   a store made by a newer Evox
 |- DeclarationError            exit 78
 |  |- DuplicateService         EVX-201   two services of one name
 |  |- DuplicatePort            EVX-202   two services on one port
@@ -30,7 +33,15 @@ EvoxError                      id, what, why, fix, place; status (HTTP), exit_co
 |- Rejected                    level, reason, retry_after: it has not run
 |  |- Overloaded               EVX-603   503, retryable: a queue is full, or the wait in it was too long
 |  `- TooManyRequests          EVX-604   429, retryable: one client has as many requests as it may
-`- DeadlineExceeded            EVX-605   504, retryable: the time of a call was over
+|- DeadlineExceeded            EVX-605   504, retryable: the time of a call was over
+`- DataError
+   |- BackendUnavailable       EVX-701   503, retryable: it cannot be reached, or did not answer in time
+   |- WriteOutcomeUnknown      EVX-702   503: sent, and no answer came
+   |- CapacityExceeded         EVX-703   507: no room, and records are never dropped
+   |- InvalidKey               EVX-704   no string, empty, or over 1 KiB
+   |- UnserializableValue      EVX-705   a value that would not come back as it was
+   |- ValueTooLarge            EVX-706   507: over value_bytes
+   `- CorruptValue             EVX-707   a stored value that cannot be read
 """
 
 from evox.errors.admission import DeadlineExceeded, Overloaded, Rejected, TooManyRequests
@@ -44,6 +55,19 @@ from evox.errors.configuration import (
     InvalidOption,
     UnknownOption,
     UnreadableConfiguration,
+)
+from evox.errors.data import (
+    BackendRefused,
+    BackendUnavailable,
+    CapacityExceeded,
+    CorruptValue,
+    DataError,
+    InvalidKey,
+    MissingExtra,
+    UnserializableValue,
+    UnsupportedSchema,
+    ValueTooLarge,
+    WriteOutcomeUnknown,
 )
 from evox.errors.declaration import (
     AmbiguousEndpoint,
@@ -75,8 +99,13 @@ from evox.errors.running import (
 __all__ = [
     "AmbiguousEndpoint",
     "AsyncioOnly",
+    "BackendRefused",
+    "BackendUnavailable",
     "CannotBind",
+    "CapacityExceeded",
     "ConfigurationError",
+    "CorruptValue",
+    "DataError",
     "DeadlineExceeded",
     "DeclarationError",
     "DuplicateEndpoint",
@@ -85,8 +114,10 @@ __all__ = [
     "EvoxError",
     "ImportFailed",
     "InvalidDeclaration",
+    "InvalidKey",
     "InvalidOption",
     "LateDeclaration",
+    "MissingExtra",
     "NoService",
     "NotInjectable",
     "OutsideRuntime",
@@ -105,5 +136,9 @@ __all__ = [
     "UnbindableParameter",
     "UnknownOption",
     "UnreadableConfiguration",
+    "UnserializableValue",
+    "UnsupportedSchema",
+    "ValueTooLarge",
+    "WriteOutcomeUnknown",
     "place_of",
 ]

@@ -1,0 +1,1 @@
+"""Backends: the places that keep data. Each but memory is imported when it is first named."""

@@ -1,0 +1,78 @@
+"""Keys: what may be one, and where a value lives.
+
+A stored key is ``service/kind:key``. The kind keeps apart what was written without a type, under a type or name, and
+the answers of endpoints, so that no read of one reaches another's.
+"""
+
+from datetime import date
+from typing import Any, Final
+from uuid import UUID
+
+from evox.errors import InvalidKey
+
+__all__ = ["ANSWERS", "LONGEST", "UNTYPED", "check", "key_of", "kind_guard", "kind_of", "place", "tag_guard"]
+
+LONGEST: Final = 1024  # bytes
+UNTYPED: Final = "d"
+ANSWERS: Final = "h"
+_SHORT: Final = LONGEST // 4  # characters that fit whatever they are
+
+
+def check(key: object) -> str:
+    """Return a key that can be one.
+
+    Raises:
+        InvalidKey: if it is no text, empty, over 1 KiB, or holds what no backend can keep.
+    """
+    if type(key) is str and 0 < len(key) <= _SHORT and key.isascii() and "\0" not in key:
+        return key
+    if not isinstance(key, str):
+        raise InvalidKey(key, f"it is {type(key).__name__}, and a key is a text", fix='write f"user:{id}" or str(id)')
+    if not key:
+        raise InvalidKey(key, "it is empty", fix="name what is stored")
+    try:
+        size = len(key.encode())
+    except UnicodeEncodeError:
+        raise InvalidKey(
+            key, "it holds half a character (a lone surrogate)", fix="decode the text it came from"
+        ) from None
+    if size > LONGEST:
+        raise InvalidKey(key, f"it takes {size} bytes, and {LONGEST} are allowed", fix="store under a hash of it")
+    if "\0" in key:
+        raise InvalidKey(key, "it holds a zero character", fix="leave it out")
+    return str(key)
+
+
+def key_of(value: Any, field: str) -> str:
+    """Return the key that a value holds in its key field: an attribute, or an item of a mapping.
+
+    Raises:
+        InvalidKey: if it has no such field, or what is there cannot be a key.
+    """
+    found = value.get(field) if isinstance(value, dict) else getattr(value, field, None)
+    if found is None:
+        why = f"{type(value).__name__} has no {field!r}, which is declared to hold its key"
+        raise InvalidKey(found, why, fix=f"set {field!r}, or give the key: write(type, key, value)")
+    if isinstance(found, int | UUID | date) and not isinstance(found, bool):
+        return str(found)
+    return check(found)
+
+
+def kind_of(name: str) -> str:
+    """Return the kind of values stored under a type's or intent's name."""
+    return f"t.{name}"
+
+
+def place(service: str, kind: str) -> str:
+    """Return what the stored keys of a kind begin with."""
+    return f"{service}/{kind}:"
+
+
+def tag_guard(service: str, tag: str) -> str:
+    """Return the guard that is moved when a tag of a service is invalidated."""
+    return f"{service}/tag:{tag}"
+
+
+def kind_guard(service: str, kind: str) -> str:
+    """Return the guard that is moved when keys of a kind are invalidated by prefix."""
+    return f"{service}/in:{kind}"

@@ -1,0 +1,178 @@
+"""Shelf: entries in memory, bounded. Copies make room for each other and for records; records stay.
+
+Used twice: as the whole store of the memory backend, and as the copies held before a shared backend. What has expired
+is not returned, and is taken away a few at a time by later changes, so that no moment pays for 300,000 of them.
+"""
+
+import heapq
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from evox.data.entries import Entry
+from evox.data.fifo import Fifo
+
+__all__ = ["OVERHEAD", "Shelf", "ShelfStatistics"]
+
+OVERHEAD: Final = 400  # bytes that an entry takes beside its key and value; measured
+SWEPT: Final = 8  # expired entries that one change takes away
+
+
+@dataclass(frozen=True, slots=True)
+class ShelfStatistics:
+    """What is held in memory. Sizes in bytes."""
+
+    copies: int
+    records: int
+    size: int
+    limit: int
+    evicted: int
+    expired: int
+
+
+class Shelf:
+    """Entries by key.
+
+    Args:
+        entries: How many it may hold, copies and records together.
+        size: Bytes that they may take.
+
+    Attributes:
+        dropped_version: The highest version of an entry that expired or was dropped to make room.
+    """
+
+    def __init__(self, entries: int, size: int) -> None:
+        self.dropped_version = 0
+        self._entries = entries
+        self._limit = size
+        self._copies: Fifo[str, Entry] = Fifo(entries, size)
+        self._records: dict[str, Entry] = {}
+        self._records_size = 0
+        self._tags: dict[str, set[str]] = {}
+        self._due: dict[int, set[str]] = {}  # keys by the second in which they expire
+        self._seconds: list[int] = []
+        self._expired = 0
+
+    def __repr__(self) -> str:
+        return f"<Shelf {len(self)} entries, {self._copies.size + self._records_size}/{self._limit} bytes>"
+
+    def __len__(self) -> int:
+        return len(self._copies) + len(self._records)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._copies
+        yield from self._records
+
+    def get(self, key: str, now: float) -> Entry | None:
+        """Return an entry that is still kept."""
+        entry = self._copies.get(key) or self._records.get(key)
+        return entry if entry is not None and entry.keep_until > now else None
+
+    def peek(self, key: str) -> Entry | None:
+        """Return an entry, expired or not, without counting it as read."""
+        return self._copies.peek(key) or self._records.get(key)
+
+    def put(self, key: str, entry: Entry, now: float) -> bool:
+        """Store an entry; False if it is a record and there is no room for it among records."""
+        size = OVERHEAD + len(key) + len(entry.data)
+        earlier = self.peek(key)
+        if not entry.evictable:
+            freed = 0 if earlier is None or earlier.evictable else OVERHEAD + len(key) + len(earlier.data)
+            self._sweep(now, all_due=self._records_size - freed + size > self._limit)
+            taken = self._records_size - (freed if key in self._records else 0)
+            full = len(self._records) >= self._entries and key not in self._records
+            if taken + size > self._limit or full:
+                return False
+        self._sweep(now)
+        if earlier is not None:
+            self.drop(key)
+        self._index(key, entry)
+        if entry.evictable:
+            self._forget(self._copies.put(key, entry, size))
+        else:
+            self._records[key] = entry
+            self._records_size += size
+            self._leave_room()
+        return True
+
+    def drop(self, key: str) -> Entry | None:
+        """Take an entry away, and return it."""
+        entry = self._copies.pop(key)
+        if entry is None:
+            entry = self._records.pop(key, None)
+            if entry is None:
+                return None
+            self._records_size -= OVERHEAD + len(key) + len(entry.data)
+            self._leave_room()
+        self._unindex(key, entry)
+        return entry
+
+    def tagged(self, tag: str) -> tuple[str, ...]:
+        """Return the keys under a tag."""
+        return tuple(self._tags.get(tag, ()))
+
+    def clear(self) -> None:
+        """Take everything away."""
+        self._copies.clear()
+        self._records.clear()
+        self._tags.clear()
+        self._due.clear()
+        self._seconds.clear()
+        self._records_size = 0
+
+    def statistics(self) -> ShelfStatistics:
+        """Return how much is held, and how much was dropped."""
+        return ShelfStatistics(
+            copies=len(self._copies),
+            records=len(self._records),
+            size=self._copies.size + self._records_size,
+            limit=self._limit,
+            evicted=self._copies.evicted,
+            expired=self._expired,
+        )
+
+    def _leave_room(self) -> None:
+        """Leave to copies what records do not take."""
+        self._forget(self._copies.resize(self._entries - len(self._records), self._limit - self._records_size))
+
+    def _forget(self, dropped: list[tuple[str, Entry]]) -> None:
+        for key, entry in dropped:
+            self._unindex(key, entry)
+            self.dropped_version = max(self.dropped_version, entry.version)
+
+    def _index(self, key: str, entry: Entry) -> None:
+        for tag in entry.tags:
+            self._tags.setdefault(tag, set()).add(key)
+        if entry.keep_until != math.inf:
+            second = int(entry.keep_until) + 1
+            due = self._due.get(second)
+            if due is None:
+                due = self._due[second] = set()
+                heapq.heappush(self._seconds, second)
+            due.add(key)
+
+    def _unindex(self, key: str, entry: Entry) -> None:
+        for tag in entry.tags:
+            keys = self._tags.get(tag)
+            if keys is not None:
+                keys.discard(key)
+                if not keys:
+                    del self._tags[tag]
+        if entry.keep_until != math.inf:
+            due = self._due.get(int(entry.keep_until) + 1)
+            if due is not None:
+                due.discard(key)
+
+    def _sweep(self, now: float, *, all_due: bool = False) -> None:
+        """Take away a few entries that have expired, or all of them before a record is turned down."""
+        budget = math.inf if all_due else SWEPT
+        while self._seconds and self._seconds[0] <= now and budget > 0:
+            due = self._due.get(self._seconds[0])
+            if not due:
+                self._due.pop(heapq.heappop(self._seconds), None)
+                continue
+            gone = self.drop(next(iter(due)))
+            self.dropped_version = max(self.dropped_version, gone.version if gone is not None else 0)
+            self._expired += 1
+            budget -= 1
