@@ -56,9 +56,20 @@ class ServiceScope(Protocol):
 class SeatScope(Protocol):
     """What is known of the seat that a chain of calls runs on."""
 
+    level: Any
+
     @property
     def live(self) -> bool:
         """Whether it is still held; a task that outlives its request finds it given back."""
+
+    def share(self) -> None:
+        """Let one more hold it, who releases it too."""
+
+    def release(self) -> None:
+        """Give it back; the last of its holders frees the place."""
+
+    def boost(self, level: Any) -> bool:
+        """Let the chain count as a higher level from now on."""
 
 
 _seat: ContextVar[SeatScope | None] = ContextVar("evox_seat", default=None)

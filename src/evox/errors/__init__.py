@@ -41,7 +41,9 @@ EvoxError                      id, what, why, fix, place; status (HTTP), exit_co
    |- InvalidKey               EVX-704   no string, empty, or over 1 KiB
    |- UnserializableValue      EVX-705   a value that would not come back as it was
    |- ValueTooLarge            EVX-706   507: over value_bytes
-   `- CorruptValue             EVX-707   a stored value that cannot be read
+   |- CorruptValue             EVX-707   a stored value that cannot be read
+   |- RecursiveLoader          EVX-708   a loader that reads what it is to load
+   `- SourceTimeout            EVX-709   504, retryable: a loader took too long
 """
 
 from evox.errors.admission import DeadlineExceeded, Overloaded, Rejected, TooManyRequests
@@ -64,6 +66,8 @@ from evox.errors.data import (
     DataError,
     InvalidKey,
     MissingExtra,
+    RecursiveLoader,
+    SourceTimeout,
     UnserializableValue,
     UnsupportedSchema,
     ValueTooLarge,
@@ -124,10 +128,12 @@ __all__ = [
     "Overloaded",
     "Place",
     "PortInUse",
+    "RecursiveLoader",
     "Rejected",
     "ServiceGivenUp",
     "ServiceUnavailable",
     "ServingError",
+    "SourceTimeout",
     "StartupError",
     "StartupFailed",
     "StartupTimeout",

@@ -11,6 +11,8 @@ __all__ = [
     "DataError",
     "InvalidKey",
     "MissingExtra",
+    "RecursiveLoader",
+    "SourceTimeout",
     "UnserializableValue",
     "UnsupportedSchema",
     "ValueTooLarge",
@@ -129,6 +131,34 @@ class CorruptValue(DataError):
             f"the value of {key!r} cannot be read",
             why=why,
             fix="write it anew, or delete it; nothing was changed",
+        )
+
+
+class RecursiveLoader(DataError):
+    """A loader that reads what it is to load would wait for itself."""
+
+    id = "EVX-708"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"the loader of {key!r} reads {key!r}",
+            why="it would wait for itself",
+            fix="read the source in the loader, and not what it fills",
+        )
+
+
+class SourceTimeout(DataError, TimeoutError):
+    """A loader, or an endpoint whose answers are kept, took longer than its intent allows."""
+
+    id = "EVX-709"
+    status = 504
+    retryable = True
+
+    def __init__(self, key: str, limit: float) -> None:
+        super().__init__(
+            f"the source of {key!r} did not answer within {limit:g} s",
+            why="timeout= of its intent says how long it may take",
+            fix="make it faster, or give it more time",
         )
 
 
