@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fastapi import HTTPException, Request, Response, WebSocket
 
-    from evox.data import Intent
+    from evox.data import Intent, data_intent, data_io
     from evox.errors import EvoxError
     from evox.runtime import RestartPolicy
     from evox.scheduling import Priority
@@ -66,6 +66,8 @@ __all__ = [
     "Service",
     "ServiceBuilder",
     "WebSocket",
+    "data_intent",
+    "data_io",
     "inject",
     "service",
 ]
@@ -79,6 +81,8 @@ _ELSEWHERE = {
     "Response": "fastapi",
     "RestartPolicy": "evox.runtime",
     "WebSocket": "fastapi",
+    "data_intent": "evox.data",
+    "data_io": "evox.data",
 }
 
 

@@ -49,6 +49,10 @@ class ServiceScope(Protocol):
     def runtime(self) -> RuntimeScope:
         """The runtime it runs in."""
 
+    @property
+    def data(self) -> Any:
+        """Its data; raises ``OutsideRuntime`` while it is not started."""
+
     def resolve(self, thing: Any) -> Any:
         """Return what injection gives for a type or named value."""
 

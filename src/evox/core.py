@@ -1,5 +1,18 @@
 """The second import root: the same objects under the names of the function syntax."""
 
+from evox.data import data_intent, data_io
 from evox.services import delete, get, head, inject, options, patch, post, put, service
 
-__all__ = ["delete", "get", "head", "inject", "options", "patch", "post", "put", "service"]
+__all__ = [
+    "data_intent",
+    "data_io",
+    "delete",
+    "get",
+    "head",
+    "inject",
+    "options",
+    "patch",
+    "post",
+    "put",
+    "service",
+]

@@ -1,5 +1,32 @@
-"""Intents: where and how data lives."""
+"""Data: what is declared about it, and where it lives accordingly."""
 
+from evox.data.backends.memory import MemoryBackend
+from evox.data.declaring import DataIntent, NamedIntent, data_intent, declared_types, defined_intents
+from evox.data.facade import DataIOFacade, data_io
 from evox.data.intents import Consistency, Intent, intent_of
+from evox.data.io import DataIO, DataStatistics
+from evox.data.policy import Policy, check_backend, policy_of
+from evox.data.readthrough import Loaded, Outcome
+from evox.data.signals import DataEvent
 
-__all__ = ["Consistency", "Intent", "intent_of"]
+__all__ = [
+    "Consistency",
+    "DataEvent",
+    "DataIO",
+    "DataIOFacade",
+    "DataIntent",
+    "DataStatistics",
+    "Intent",
+    "Loaded",
+    "MemoryBackend",
+    "NamedIntent",
+    "Outcome",
+    "Policy",
+    "check_backend",
+    "data_intent",
+    "data_io",
+    "declared_types",
+    "defined_intents",
+    "intent_of",
+    "policy_of",
+]

@@ -27,12 +27,12 @@ class NamedIntent:
     Attributes:
         name: As in ``data_io.read("profile", key)`` and ``[tool.evox.data.intents.profile]``.
         intent: What was declared in code.
-        type: What values are read back as; JSON values when None.
+        of: What values are read back as; JSON values when None.
     """
 
     name: str
     intent: Intent
-    type: type[Any] | None = None
+    of: Any = None
 
 
 _types: WeakSet[type] = WeakSet()
@@ -74,7 +74,7 @@ class DataIntent:
         """Declare that a read may be ``l1_ttl`` behind other processes; options as for ``Intent``."""
         return self._declare(bare, {"consistency": "eventual", **more})
 
-    def define(self, name: str, *, type: type[Any] | None = None, **said: Any) -> NamedIntent:  # noqa: A002  reads as it is meant
+    def define(self, name: str, *, type: Any = None, **said: Any) -> NamedIntent:  # noqa: A002  reads as it is meant
         """Declare an intent that has a name instead of a type.
 
         Args:

@@ -115,6 +115,7 @@ class _Life:
                     )
                     with self._ending:
                         async with AsyncExitStack() as stack:
+                            stack.push_async_callback(running.close_data)
                             stack.push_async_callback(self._end_jobs)
                             try:
                                 await self._start(stack, group)
@@ -139,6 +140,8 @@ class _Life:
 
     async def _start(self, stack: AsyncExitStack, group: TaskGroup) -> None:
         try:
+            self._step = "opening of the data"
+            await self._running.open_data(group)
             await self._enter_app(stack)
             await self._run_hooks(stack)
             await self._run_handlers(stack)

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import anyio
+from anyio.abc import TaskGroup
 from fastapi import FastAPI
 from pydantic import BaseModel
 
 from evox.config import Loaded, PrioritySettings, Settings, find_root, load, section
+from evox.data import DataIO, MemoryBackend
 from evox.errors import OutsideRuntime, Place
 from evox.runtime import (
     BackgroundStatistics,
@@ -113,6 +115,7 @@ class Scope:
         self.overrides = Overrides()
         self.scheduler = Scheduler(self.loaded.settings.priority)
         self._schedulers: dict[int, Scheduler] = {}
+        self._memories: dict[int, MemoryBackend] = {}
         self._running: dict[int, Running] = {}
 
     @classmethod
@@ -133,6 +136,11 @@ class Scope:
     def enter(self, running: "Running") -> None:
         """Register a life of a service; it takes the place of an earlier one."""
         self._running[id(running.service)] = running
+
+    def memory_of(self, service: Declaration) -> MemoryBackend:
+        """Return what a service keeps in memory. It outlasts a life of the service, as other backends do."""
+        data = self.loaded.settings.data
+        return self._memories.setdefault(id(service), MemoryBackend(data.entries, data.memory_bytes))
 
     def find(self, service: object) -> "Running | None":
         """Return the running instance of a declared service, or None."""
@@ -169,6 +177,7 @@ class Running:
         self.lifecycle = lifecycle or Lifecycle(service.name)
         self.threads = anyio.CapacityLimiter(scope.loaded.settings.runtime.threads)
         self.nursery: Nursery | None = None
+        self._data: DataIO | None = None
         self.runners = tuple(
             Runner(task, service.name, threads=self.threads, on_error=scope.on_job_error) for task in service.background
         )
@@ -195,6 +204,36 @@ class Running:
     def name(self) -> str:
         """The service's name."""
         return self.service.name
+
+    @property
+    def data(self) -> DataIO:
+        """The service's data.
+
+        Raises:
+            OutsideRuntime: if the service is not started.
+        """
+        if self._data is None:
+            raise OutsideRuntime(f"data of service {self.name!r}")
+        return self._data
+
+    async def open_data(self, group: TaskGroup) -> None:
+        """Open the service's data; what watches backends and fills copies runs in ``group``."""
+        loaded = self.runtime.loaded
+        self._data = DataIO(
+            self.name,
+            loaded.settings.data,
+            loaded.root,
+            self.runtime.memory_of(self.service),
+            group,
+            start_soon=self.start_soon,
+            workers=loaded.settings.workers,
+        )
+        await self._data.open()
+
+    async def close_data(self) -> None:
+        """Close the service's data."""
+        if self._data is not None:
+            await self._data.close()
 
     def resolve(self, thing: Any) -> Any:
         """Return what injection gives for a type or named value."""

@@ -1,0 +1,137 @@
+"""Homes: where the values of one type, of one named intent, or without either live, and how.
+
+Whatever stands first in ``data_io.read(...)`` and the like is looked up here: the intent of a type or name, with the
+configuration on top, leads to a policy, a codec, a store and a part of the key space that nothing else reaches.
+"""
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from evox.config import IntentSettings
+from evox.data import keys
+from evox.data.codecs import Codec, codec_of
+from evox.data.declaring import NamedIntent, defined
+from evox.data.intents import Intent, intent_of
+from evox.data.policy import Policy, policy_of
+from evox.errors import InvalidDeclaration, InvalidKey, place_of
+
+__all__ = ["Home", "Homes"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Home:
+    """Where values of one kind live.
+
+    Attributes:
+        of: The type, the name, or None.
+        prefix: What their stored keys begin with.
+        guard: What is moved when keys of the kind are invalidated by prefix.
+        intent: What was declared, in code and configuration.
+        policy: What that leads to.
+        codec: Writes and reads the values.
+        backend: The URL of their backend; None for the service's.
+    """
+
+    of: Any
+    prefix: str
+    guard: str
+    intent: Intent
+    policy: Policy
+    codec: Codec
+    backend: str | None = field(default=None, repr=False)
+
+    def key_of(self, value: Any) -> str:
+        """Return the key that a value holds.
+
+        Raises:
+            InvalidKey: if it holds none, or none was declared.
+        """
+        if self.intent.key is None:
+            why = "its intent does not say which field holds the key"
+            fix = 'declare it: @data_intent.cacheable(key="id"), or give the key: write(type, key, value)'
+            raise InvalidKey(value.__class__.__name__, why, fix=fix)
+        return keys.key_of(value, self.intent.key)
+
+
+class Homes:
+    """The homes of one service.
+
+    Args:
+        service: The service's name.
+        configured: Named intents of the configuration.
+    """
+
+    def __init__(self, service: str, configured: Mapping[str, IntentSettings]) -> None:
+        self._service = service
+        self._configured = configured
+        self._homes: dict[Any, Home] = {}
+        self._names: dict[str, Any] = {}
+        self.untyped = self._make(None, keys.UNTYPED, Intent(), None)
+
+    def __repr__(self) -> str:
+        return f"<Homes of {self._service}: {', '.join(self._names) or 'no types'}>"
+
+    def __iter__(self) -> Any:
+        return iter(self._homes.values())
+
+    def of(self, target: Any) -> Home:
+        """Return the home of a type, a named intent, or a name.
+
+        Raises:
+            InvalidDeclaration: if there is no such name, two share one, or an intent contradicts itself.
+        """
+        if isinstance(target, NamedIntent):
+            target = target.name
+        try:
+            return self._homes[target]
+        except KeyError:
+            made = self._homes[target] = self._named(target) if isinstance(target, str) else self._typed(target)
+            return made
+
+    def answers(self, intent: Intent, policy: Policy) -> Home:
+        """Return the home of an endpoint's answers."""
+        prefix = keys.place(self._service, keys.ANSWERS)
+        guard = keys.kind_guard(self._service, keys.ANSWERS)
+        return Home(None, prefix, guard, intent, policy, codec_of(None), intent.backend)
+
+    def _named(self, name: str) -> Home:
+        found = defined(name)
+        if found is None and name not in self._configured:
+            known = ", ".join(sorted(self._configured)) or "none"
+            why = f"no intent has that name; configured are: {known}"
+            raise InvalidDeclaration("intent", name, on="data_io", why=why)
+        kind = found.of if found is not None else None
+        return self._make(name, keys.kind_of(name), found.intent if found is not None else Intent(), kind)
+
+    def _typed(self, kind: Any) -> Home:
+        if isinstance(kind, Intent):
+            why = "an intent says how and not what: give it a name with data_intent.define(...)"
+            raise InvalidDeclaration("intent", kind, on="data_io", why=why)
+        intent = _of_class(kind) if inspect.isclass(kind) else Intent()
+        name = intent.name or str(getattr(kind, "__qualname__", kind))
+        return self._make(kind, keys.kind_of(name.replace(":", "_").replace("/", "_")), intent, kind)
+
+    def _make(self, of: Any, kind: str, intent: Intent, codec_for: Any) -> Home:
+        name = kind.removeprefix("t.")
+        if of is not None:
+            other = self._names.setdefault(name, of)
+            if other is not of and other != of:
+                why = f"{other!r} and {of!r} have the same name, so each would read the other's values"
+                fix = 'give one another name: @data_intent.cacheable(name="...")'
+                raise InvalidDeclaration("name", name, on="data_io", why=f"{why}; {fix}", place=place_of(of))
+        said = self._configured.get(name)
+        if said is not None and of is not None:
+            intent = intent.merged(Intent(**said.said()))
+        policy = policy_of(intent, on=f"intent {name!r}")
+        prefix, guard = keys.place(self._service, kind), keys.kind_guard(self._service, kind)
+        return Home(of, prefix, guard, intent, policy, codec_of(codec_for), intent.backend)
+
+
+def _of_class(kind: type) -> Intent:
+    """Merge what a class and its bases declare; the class itself is nearest."""
+    intent = Intent()
+    for base in reversed(kind.__mro__):
+        intent = intent.merged(intent_of(base))
+    return intent

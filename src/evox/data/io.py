@@ -1,0 +1,367 @@
+"""Data IO: reads, writes, deletes and invalidates for one running service.
+
+What stands here is the order of things; where they are kept, how they are written and what an intent leads to is
+decided in the modules it calls. ``data_io`` is the facade that finds the running service's own.
+"""
+
+import inspect
+import logging
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+from anyio.abc import TaskGroup
+
+from evox.config import DataSettings
+from evox.data import keys
+from evox.data.backends.base import Backend, BackendStatistics
+from evox.data.backends.memory import MemoryBackend
+from evox.data.backends.opening import make_backend
+from evox.data.entries import Entry
+from evox.data.flights import Flights, FlightsStatistics
+from evox.data.homes import Home, Homes
+from evox.data.near import Near, NearStatistics
+from evox.data.policy import DEFAULT_TTL, Policy, check_backend
+from evox.data.readthrough import Loaded, ReadThrough, ReadThroughStatistics
+from evox.data.signals import DataEvent, Signals, registered
+from evox.data.store import Store
+from evox.durations import Duration, seconds
+from evox.errors import CorruptValue, InvalidDeclaration, ValueTooLarge
+
+__all__ = ["DataIO", "DataStatistics"]
+
+_log = logging.getLogger("evox.data")
+Job = Callable[..., None]
+
+
+@dataclass(frozen=True, slots=True)
+class DataStatistics:
+    """The data of one service from outside."""
+
+    backends: tuple[BackendStatistics, ...]
+    near: tuple[NearStatistics, ...]
+    flights: FlightsStatistics
+    reads: ReadThroughStatistics
+
+
+class DataIO:
+    """The data of one running service.
+
+    Args:
+        service: The service's name.
+        settings: ``[tool.evox.data]``.
+        root: The project's folder.
+        memory: The runtime's memory backend of this service.
+        group: Where flights and whatever watches backends run.
+        start_soon: Starts a handler of a signal as a job of the service.
+        workers: How many processes run the service.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        settings: DataSettings,
+        root: Path,
+        memory: MemoryBackend,
+        group: TaskGroup,
+        *,
+        start_soon: Job,
+        workers: int = 1,
+    ) -> None:
+        self._service = service
+        self._settings = settings
+        self._root = root
+        self._memory = memory
+        self._group = group
+        self._start_soon = start_soon
+        self._workers = workers
+        self._default = settings.services.get(service, settings.backend)
+        self._stores: dict[str, Store] = {}
+        self._opening = anyio.Lock()
+        self.homes = Homes(service, settings.intents)
+        self.flights = Flights(group, service)
+        self.through = ReadThrough(self.flights, settings.throttle)
+        self.signals = Signals()
+
+    def __repr__(self) -> str:
+        return f"<DataIO of {self._service}>"
+
+    async def open(self) -> None:
+        """Open the service's backend.
+
+        Raises:
+            BackendUnavailable, BackendRefused, MissingExtra, UnsupportedSchema: if it cannot be used.
+        """
+        await self._open(self._default)
+
+    async def close(self) -> None:
+        """Close all backends."""
+        while self._stores:
+            _, store = self._stores.popitem()
+            await store.backend.close()
+
+    async def read(
+        self,
+        *target: Any,
+        loader: Callable[..., Any] | None = None,
+        ttl: Duration | None = None,
+        tags: Iterable[str] = (),
+    ) -> Any:
+        """Return the value of a key, or None. ``read(key)``, ``read(Type, key)``, ``read("intent name", key)``.
+
+        Args:
+            *target: What to read.
+            loader: Called when there is none, with the key if it takes an argument; its value is stored. One runs at a
+                time for a key, however many wait for it.
+            ttl: How long a loaded value is fresh, other than its intent says.
+            tags: Under which a loaded value can be invalidated.
+
+        Raises:
+            BackendUnavailable: if the backend does not answer.
+            InvalidKey: if the key cannot be one.
+            CorruptValue: if what is stored cannot be read.
+            Exception: the loader's own error, if there is no copy to serve.
+        """
+        if len(target) == 1 and type(target[0]) is str:
+            home, key = self.homes.untyped, target[0]
+        else:
+            home, key = self._aim(target, "read")
+        full = home.prefix + keys.check(key)
+        store = self._stores.get(home.backend or self._default) or await self.store_of(home)
+        if loader is not None:
+            return await self._load(store, home, key, loader, ttl, tags)
+        known, entry = store.look(full, near=home.policy.near)
+        if not known:
+            entry = (await store.get(full, near=home.policy.near, keep=home.policy.max_stale)).entry
+        if entry is None or (entry.fresh_until != math.inf and entry.fresh_until <= store.backend.clock()):
+            return None
+        return await self._decoded(store, home, key, entry)
+
+    async def write(self, *target: Any, ttl: Duration | None = None, tags: Iterable[str] = ()) -> None:
+        """Store a value: ``write(key, value)``, ``write(Type, obj)`` (key from its field), ``write(Type, key, obj)``.
+
+        A type may be a named intent; with three arguments its name too. When it returns, the value is stored as safely
+        as its backend can.
+
+        Args:
+            *target: What to write.
+            ttl: How long it is kept; without a type, what is written with a ttl is a copy that may be dropped.
+            tags: Under which a copy can be invalidated.
+
+        Raises:
+            UnserializableValue, ValueTooLarge: if it cannot be stored; nothing was changed.
+            CapacityExceeded: if there is no room; nothing was changed.
+            BackendUnavailable: if the backend does not answer; nothing was changed.
+            WriteOutcomeUnknown: if the backend did not answer after the write was sent.
+        """
+        home, key, value = self._aim_write(target)
+        full = home.prefix + keys.check(key)
+        store = self._stores.get(home.backend or self._default) or await self.store_of(home)
+        form, data = home.codec.encode(value)
+        self._check_size(key, data)
+        entry = _timed(home, Entry(data, form, tags=self.tags_of(home.intent.tags, tags)), ttl, store.backend.clock())
+        await store.put(full, entry, near=home.policy.near, keep=home.policy.max_stale)
+        if self._wanted("written", home):
+            self._tell(home, "written", key, entry)
+
+    async def delete(self, *target: Any) -> bool:
+        """Remove a value. ``delete(key)``, ``delete(Type, key)``.
+
+        Returns:
+            Whether there was one.
+
+        Raises:
+            BackendUnavailable, WriteOutcomeUnknown: as for ``write``.
+        """
+        home, key = self._aim(target, "delete")
+        store = await self.store_of(home)
+        removed = await store.delete(home.prefix + keys.check(key))
+        self._tell(home, "deleted", key)
+        return removed.number > 0
+
+    async def invalidate(self, *target: Any, prefix: str | None = None, tag: str | None = None) -> int:
+        """Take copies away, so that the next read asks their source. Records are never removed by this.
+
+        ``invalidate(key)``, ``invalidate(Type, key)``, ``invalidate(Type)``, ``invalidate(prefix="user:")``,
+        ``invalidate(Type, prefix="a")``, ``invalidate(tag="users")``.
+
+        Returns:
+            How many copies were taken away.
+
+        Raises:
+            BackendUnavailable, WriteOutcomeUnknown: as for ``write``.
+        """
+        if tag is not None:
+            if target or prefix is not None:
+                raise TypeError("invalidate(tag=...) stands alone: a tag is one of the whole service")
+            return await self.invalidate_tags([tag])
+        one = len(target) == 2 or (len(target) == 1 and isinstance(target[0], str))
+        if one and prefix is None:
+            home, key = self._aim(target, "invalidate")
+            store = await self.store_of(home)
+            removed = await store.invalidate(home.prefix + keys.check(key))
+            self._tell(home, "invalidated", key)
+            return removed.number
+        if len(target) > 1 or one or (not target and prefix is None):
+            raise TypeError("write invalidate(key), invalidate(Type, key), invalidate(Type), prefix=... or tag=...")
+        home = self.homes.of(target[0]) if target else self.homes.untyped
+        store = await self.store_of(home)
+        removed = await store.invalidate_prefix(home.prefix + (prefix or ""), home.guard)
+        self._tell(home, "invalidated", None, prefix=prefix or "")
+        return removed.number
+
+    async def invalidate_tags(self, tags: Iterable[str]) -> int:
+        """Take away all copies under any of the tags, in every backend that the service uses."""
+        names = list(tags)
+        full = self.tags_of((), names)
+        count = 0
+        for store in list(self._stores.values()):
+            count += (await store.invalidate_tags(full)).number
+        for handler in (*registered.wanted("invalidated", None), *self.signals.wanted("invalidated", None)):
+            for name in names:
+                self._start_soon(partial(handler, DataEvent("invalidated", tag=name)), name="signal:invalidated")
+        return count
+
+    def on(self, action: Any, of: Any = None) -> Callable[[Any], Any]:
+        """Call a function with each change, while this service runs; see ``Signals.on``."""
+        return self.signals.on(action, of)
+
+    def tags_of(self, declared: Iterable[str], given: Iterable[str]) -> tuple[str, ...]:
+        """Return tags as they are stored: those of an intent and those of a call."""
+        named = (given,) if isinstance(given, str) else tuple(given)
+        for one in named:
+            keys.check(one)
+        return tuple(dict.fromkeys(keys.tag_guard(self._service, one) for one in (*declared, *named)))
+
+    async def store_of(self, home: Home) -> Store:
+        """Return the store of a home, opened if this is its first use.
+
+        Raises:
+            InvalidDeclaration: if its backend cannot keep what was promised.
+        """
+        url = home.backend or self._default
+        store = self._stores.get(url) or await self._open(url)
+        if home.policy.strong:
+            check_backend(home.policy, store.backend.facts, workers=self._workers, on=f"intent {home.of!r}")
+        return store
+
+    def statistics(self) -> DataStatistics:
+        """Return what the backends, copies, flights and sources do."""
+        stores = list(self._stores.values())
+        near = tuple(store.near.statistics() for store in stores if store.near is not None)
+        backends = tuple(store.backend.statistics() for store in stores)
+        return DataStatistics(backends, near, self.flights.statistics(), self.through.statistics())
+
+    async def _open(self, url: str) -> Store:
+        async with self._opening:
+            if url in self._stores:
+                return self._stores[url]
+            settings = self._settings
+            backend: Backend = self._memory
+            near: Near | None = None
+            if url != "memory":
+                backend = make_backend(url, settings, self._root)
+                near = Near(settings.entries, settings.memory_bytes, settings.l1_ttl)
+            store = Store(backend, near, self.flights)
+            await backend.open(self._group, store)
+            self._stores[url] = store
+            return store
+
+    async def _load(
+        self, store: Store, home: Home, key: str, loader: Callable[..., Any], ttl: Duration | None, tags: Iterable[str]
+    ) -> Any:
+        policy = _loading(home.policy, ttl)
+        stored_tags = self.tags_of(home.intent.tags, tags)
+
+        async def load() -> Loaded:
+            value = await _call(loader, key)
+            if value is None:
+                return Loaded(Entry(b"null") if policy.negative_ttl is not None else None, negative=True)
+            form, data = home.codec.encode(value)
+            self._check_size(key, data)
+            return Loaded(Entry(data, form, tags=stored_tags))
+
+        guards = (*stored_tags, home.guard)
+        outcome = await self.through.fetch(store, home.prefix + key, policy, load, guards=guards)
+        if outcome.entry is None or outcome.entry.data == b"null":
+            return None
+        return await self._decoded(store, home, key, outcome.entry)
+
+    async def _decoded(self, store: Store, home: Home, key: str, entry: Entry) -> Any:
+        try:
+            return home.codec.decode(entry.form, entry.data)
+        except ValueError as error:
+            if not entry.evictable:
+                raise CorruptValue(key, str(error)) from error
+            _log.warning("a copy of %r does not fit any more and is dropped: %s", key, error)
+            await store.invalidate(home.prefix + key)
+            return None
+
+    def _aim(self, target: tuple[Any, ...], method: str) -> tuple[Home, str]:
+        if len(target) == 1:
+            return self.homes.untyped, target[0]
+        if len(target) == 2:
+            return self.homes.of(target[0]), target[1]
+        raise TypeError(f"write data_io.{method}(key) or data_io.{method}(type or intent, key)")
+
+    def _aim_write(self, target: tuple[Any, ...]) -> tuple[Home, str, Any]:
+        if len(target) == 3:
+            return self.homes.of(target[0]), target[1], target[2]
+        if len(target) != 2:
+            raise TypeError("write data_io.write(key, value), write(type, value) or write(type, key, value)")
+        first, value = target
+        if isinstance(first, str):
+            return self.homes.untyped, first, value
+        home = self.homes.of(first)
+        return home, home.key_of(value), value
+
+    def _check_size(self, key: str, data: bytes) -> None:
+        if len(data) > self._settings.value_bytes:
+            raise ValueTooLarge(key, len(data), self._settings.value_bytes)
+
+    def _wanted(self, action: Any, home: Home) -> list[Callable[[DataEvent], Any]]:
+        return [*registered.wanted(action, home.of), *self.signals.wanted(action, home.of)]
+
+    def _tell(
+        self, home: Home, action: Any, key: str | None, entry: Entry | None = None, *, prefix: str | None = None
+    ) -> None:
+        for handler in self._wanted(action, home):
+            value = home.codec.decode(entry.form, entry.data) if entry is not None else None
+            event = DataEvent(action, home.of, key, value, prefix)
+            name = getattr(handler, "__qualname__", "handler")
+            self._start_soon(partial(handler, event), name=f"signal:{action}:{name}")
+
+
+def _timed(home: Home, entry: Entry, ttl: Duration | None, now: float) -> Entry:
+    policy = home.policy
+    own = seconds(ttl) if ttl is not None else policy.ttl
+    if own is not None and own <= 0:
+        raise InvalidDeclaration("ttl", ttl, on="data_io.write", why="it must be longer than zero; delete(key) removes")
+    fresh = math.inf if own is None else now + own
+    evictable = policy.evictable or (ttl is not None and home.of is None)
+    return Entry(entry.data, entry.form, now, fresh, fresh + policy.max_stale, evictable, entry.tags)
+
+
+def _loading(policy: Policy, ttl: Duration | None) -> Policy:
+    """Return the policy under which loaded values are stored: they are copies, whatever else lives beside them."""
+    if policy.evictable and ttl is None:
+        return policy
+    return replace(policy, evictable=True, ttl=seconds(ttl) if ttl is not None else policy.ttl or DEFAULT_TTL)
+
+
+async def _call(loader: Callable[..., Any], key: str) -> Any:
+    """Call a loader, async or not, with the key if it takes one."""
+    takes = any(
+        one.default is one.empty and one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
+        for one in inspect.signature(loader).parameters.values()
+    )
+    function = partial(loader, key) if takes else loader
+    if inspect.iscoroutinefunction(loader) or inspect.iscoroutinefunction(getattr(loader, "__call__", None)):  # noqa: B004
+        return await function()
+    value = await anyio.to_thread.run_sync(function)
+    return await value if inspect.isawaitable(value) else value
