@@ -2,12 +2,14 @@
 
 from evox.data.backends.memory import MemoryBackend
 from evox.data.declaring import DataIntent, NamedIntent, data_intent, declared_types, defined_intents
+from evox.data.entries import Entry
 from evox.data.facade import DataIOFacade, data_io
 from evox.data.intents import Consistency, Intent, intent_of
 from evox.data.io import DataIO, DataStatistics
 from evox.data.policy import Policy, check_backend, policy_of
 from evox.data.readthrough import Loaded, Outcome
 from evox.data.signals import DataEvent
+from evox.data.store import Store
 
 __all__ = [
     "Consistency",
@@ -16,12 +18,14 @@ __all__ = [
     "DataIOFacade",
     "DataIntent",
     "DataStatistics",
+    "Entry",
     "Intent",
     "Loaded",
     "MemoryBackend",
     "NamedIntent",
     "Outcome",
     "Policy",
+    "Store",
     "check_backend",
     "data_intent",
     "data_io",

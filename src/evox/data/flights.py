@@ -10,6 +10,7 @@ import math
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any, Final
 
 import anyio
@@ -36,7 +37,19 @@ class FlightsStatistics:
 
 
 class _Flight:
-    __slots__ = ("done", "error", "expired", "finish", "guards", "key", "result", "scope", "seat", "waiting")
+    __slots__ = (
+        "done",
+        "error",
+        "expired",
+        "finish",
+        "guards",
+        "key",
+        "result",
+        "scope",
+        "seat",
+        "traceback",
+        "waiting",
+    )
 
     def __init__(self, key: str, guards: frozenset[str], *, finish: bool) -> None:
         self.key, self.guards, self.finish = key, guards, finish
@@ -45,6 +58,7 @@ class _Flight:
         self.seat: context.SeatScope | None = None
         self.result: Any = None
         self.error: BaseException | None = None
+        self.traceback: TracebackType | None = None
         self.expired = False
         self.waiting = 0
 
@@ -91,7 +105,7 @@ class Flights:
                 _lend(flight)
             await self._wait(flight)
             if flight.error is not None:
-                raise flight.error.with_traceback(flight.error.__traceback__)
+                raise flight.error.with_traceback(flight.traceback)  # else it would grow with each who raises it
             if not flight.expired:
                 return flight.result
 
@@ -138,7 +152,7 @@ class Flights:
                 flight.result = await work()
             flight.expired = flight.scope.cancelled_caught
         except Exception as error:  # noqa: BLE001  told to all who wait
-            flight.error = error
+            flight.error, flight.traceback = error, error.__traceback__
         except BaseException:
             flight.error = ServiceUnavailable(self._service, "draining")
             raise

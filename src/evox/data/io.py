@@ -91,6 +91,11 @@ class DataIO:
     def __repr__(self) -> str:
         return f"<DataIO of {self._service}>"
 
+    @property
+    def value_bytes(self) -> int:
+        """How large a value may be."""
+        return self._settings.value_bytes
+
     async def open(self) -> None:
         """Open the service's backend.
 
@@ -199,7 +204,11 @@ class DataIO:
         if tag is not None:
             if target or prefix is not None:
                 raise TypeError("invalidate(tag=...) stands alone: a tag is one of the whole service")
-            return await self.invalidate_tags([tag])
+            keys.check(tag)
+            count = await self.invalidate_tags([tag])
+            for handler in (*registered.wanted("invalidated", None), *self.signals.wanted("invalidated", None)):
+                self._start_soon(partial(handler, DataEvent("invalidated", tag=tag)), name="signal:invalidated")
+            return count
         one = len(target) == 2 or (len(target) == 1 and isinstance(target[0], str))
         if one and prefix is None:
             home, key = self._aim(target, "invalidate")
@@ -217,14 +226,10 @@ class DataIO:
 
     async def invalidate_tags(self, tags: Iterable[str]) -> int:
         """Take away all copies under any of the tags, in every backend that the service uses."""
-        names = list(tags)
-        full = self.tags_of((), names)
+        full = self.tags_of(tags, ())
         count = 0
         for store in list(self._stores.values()):
             count += (await store.invalidate_tags(full)).number
-        for handler in (*registered.wanted("invalidated", None), *self.signals.wanted("invalidated", None)):
-            for name in names:
-                self._start_soon(partial(handler, DataEvent("invalidated", tag=name)), name="signal:invalidated")
         return count
 
     def on(self, action: Any, of: Any = None) -> Callable[[Any], Any]:

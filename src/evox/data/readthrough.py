@@ -13,6 +13,7 @@ import random
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from types import TracebackType
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import anyio
@@ -77,6 +78,7 @@ class ReadThroughStatistics:
 class _Mark(NamedTuple):
     until: float
     error: Exception
+    traceback: TracebackType | None
 
 
 Load: TypeAlias = Callable[[], Awaitable[Loaded]]
@@ -111,6 +113,7 @@ class ReadThrough:
         *,
         guards: Sequence[str] = (),
         is_failure: Callable[[Exception], bool] = lambda _: True,
+        finish: bool = False,
     ) -> Outcome:
         """Return a value from wherever it is best taken.
 
@@ -121,11 +124,12 @@ class ReadThrough:
             load: Asks the source.
             guards: Tags and groups whose invalidation makes a load out of date.
             is_failure: Whether an error of the source is one for which a stale copy is served.
+            finish: Whether a load is finished even when nobody waits for it any more.
 
         Raises:
             Exception: the source's error, if there is no copy to serve.
         """
-        source = _Source(store, key, policy, load, tuple(guards), is_failure)
+        source = _Source(store, key, policy, load, tuple(guards), is_failure, finish)
         lease: Lease | None = None
         known, entry = store.look(key, near=policy.near)
         if not (known and entry is not None):
@@ -142,8 +146,8 @@ class ReadThrough:
         if mark is None:
             return await self._ask(source, lease, entry)
         if entry is None:
-            raise mark.error
-        return self._serve_stale(entry, mark.error)
+            raise mark.error.with_traceback(mark.traceback)
+        return self.serve_stale(entry, mark.error)
 
     async def _ask(self, source: "_Source", lease: Lease | None, stale: Entry | None) -> Outcome:
         """Ask the source, or join those who do."""
@@ -152,17 +156,17 @@ class ReadThrough:
         found: tuple[Loaded, bool] | None = None
         try:
             if stale is None or patience is None:
-                found = await self._flights.join(key, work, guards=guards)
+                found = await self._flights.join(key, work, guards=guards, finish=source.finish)
             else:
                 with anyio.move_on_after(patience):
                     found = await self._flights.join(key, work, guards=guards, finish=True)
         except Exception as error:
             if stale is None or not source.is_failure(error):
                 raise
-            return self._serve_stale(stale, error)
+            return self.serve_stale(stale, error)
         if found is None:
             assert stale is not None  # noqa: S101  only then was it not waited for
-            return self._serve_stale(stale, None)
+            return self.serve_stale(stale, None)
         self._misses += 1
         loaded, stored = found
         return Outcome("miss", loaded.entry, loaded.value, stored=stored)
@@ -170,6 +174,16 @@ class ReadThrough:
     def statistics(self) -> ReadThroughStatistics:
         """Return counts."""
         return ReadThroughStatistics(self._hits, self._misses, self._stale, self._failures, len(self._marks))
+
+    def give_up(self, key: str, entry: Entry, error: Exception) -> Outcome:
+        """Serve a stale copy for a reason that no load has told, and leave the source alone for a while."""
+        self.failed(key, error, known=True)
+        return self.serve_stale(entry, error)
+
+    def waits(self, key: str) -> Exception | None:
+        """Return why the source of a key is left alone now, or None."""
+        mark = self._mark(key)
+        return None if mark is None else mark.error
 
     def count_hit(self) -> None:
         """Count a hit that was found without ``fetch``."""
@@ -190,45 +204,51 @@ class ReadThrough:
             try:
                 loaded = await _within(source.policy.timeout, source.key, source.load)
             except Exception as error:
-                self._failed(source.key, error, known=stale is not None, counts=source.is_failure(error))
+                self.failed(source.key, error, known=stale is not None, counts=source.is_failure(error))
                 raise
-            self._marks.pop(source.key, None)
-            if loaded.entry is None:
-                return loaded, False
-            entry = self._timed(source, loaded)
-            stored = entry is not None and await self._fill(source, entry, mine)
-            return Loaded(entry or loaded.entry, loaded.value, loaded.negative), stored
+            return loaded, await self.keep(source.store, source.key, source.policy, loaded, mine)
 
         return work
 
-    def _timed(self, source: "_Source", loaded: Loaded) -> Entry | None:
-        """Return the entry with its times; None if what it says is not kept."""
-        assert loaded.entry is not None  # noqa: S101  asked for above
-        policy = source.policy
-        ttl = policy.negative_ttl if loaded.negative else policy.ttl
-        if ttl is None:
-            return None
-        now = source.store.backend.clock()
-        fresh = now + ttl * (1 - policy.jitter * self._rand())
-        keep = fresh if loaded.negative else fresh + policy.max_stale
-        return replace(loaded.entry, stored_at=now, fresh_until=fresh, keep_until=keep, evictable=True)
+    async def keep(self, store: Store, key: str, policy: Policy, loaded: Loaded, lease: Lease) -> bool:
+        """Store what a source gave, and return whether it was stored.
 
-    async def _fill(self, source: "_Source", entry: Entry, lease: Lease) -> bool:
-        policy = source.policy
+        Raises:
+            BackendUnavailable, CapacityExceeded: if it could not be and consistency is strong; a copy is only logged.
+        """
+        self._marks.pop(key, None)
+        ttl = policy.negative_ttl if loaded.negative else policy.ttl
+        if loaded.entry is None or ttl is None:
+            return False
+        now = store.backend.clock()
+        fresh = now + ttl * (1 - policy.jitter * self._rand())
+        until = fresh if loaded.negative else fresh + policy.max_stale
+        entry = replace(loaded.entry, stored_at=now, fresh_until=fresh, keep_until=until, evictable=True)
         try:
-            return bool(await source.store.fill(source.key, entry, lease, near=policy.near, keep=_keep(policy)))
+            return bool(await store.fill(key, entry, lease, near=policy.near, keep=_keep(policy)))
         except (BackendUnavailable, CapacityExceeded) as error:
             if policy.strong:
                 raise
             _log.warning("what was loaded could not be stored: %s", error.what)
             return False
 
-    def _failed(self, key: str, error: Exception, *, known: bool, counts: bool) -> None:
+    def failed(self, key: str, error: Exception, *, known: bool, counts: bool = True) -> None:
+        """Note that a source failed; while a stale copy is known, or was, it is left alone for a while.
+
+        Args:
+            key: What it was to load.
+            error: Its error.
+            known: Whether there is a stale copy.
+            counts: Whether the error says anything of the source.
+        """
         self._failures += 1
         if not counts or getattr(error, "reason", "") == "per_client":  # that says nothing of the source
             return
         if known or key in self._marks:
-            self._marks[key] = _Mark(anyio.current_time() + self._throttle, error)
+            _log.warning(
+                "the source of %r failed and is left alone for %g s", _shown(key), self._throttle, exc_info=error
+            )
+            self._marks[key] = _Mark(anyio.current_time() + self._throttle, error, error.__traceback__)
             self._marks.move_to_end(key)
             if len(self._marks) > MARKS:
                 self._marks.popitem(last=False)
@@ -237,7 +257,8 @@ class ReadThrough:
         mark = self._marks.get(key)
         return mark if mark is not None and mark.until > anyio.current_time() else None
 
-    def _serve_stale(self, entry: Entry, error: Exception | None) -> Outcome:
+    def serve_stale(self, entry: Entry, error: Exception | None) -> Outcome:
+        """Return and count a stale copy."""
         self._stale += 1
         return Outcome("stale", entry, error=error)
 
@@ -251,6 +272,7 @@ class _Source(NamedTuple):
     load: Load
     guards: tuple[str, ...]
     is_failure: Callable[[Exception], bool]
+    finish: bool
 
 
 def _is_due(entry: Entry, now: float, eager: float) -> bool:
@@ -262,7 +284,11 @@ async def _within(limit: float | None, key: str, load: Load) -> Loaded:
         return await load()
     with anyio.move_on_after(limit):
         return await load()
-    raise SourceTimeout(key.partition(":")[2], limit)
+    raise SourceTimeout(_shown(key), limit)
+
+
+def _shown(key: str) -> str:
+    return key.partition(":")[2]
 
 
 def _keep(policy: Policy) -> float:

@@ -42,6 +42,8 @@ class Call:
         opened: The server's side of the request; None under a server that is not ours.
         deadline: When its time is over, in monotonic seconds.
         whole_body: Whether its body is read to the end before anything is done with it.
+        cache: Keeps its endpoint's answers; None if they are not kept.
+        pending: What is to be done with its answer, where that is known only after its dependencies have run.
     """
 
     endpoint: Endpoint
@@ -53,6 +55,8 @@ class Call:
     opened: OpenRequest | None = None
     deadline: float = math.inf
     whole_body: bool = False
+    cache: Any = None
+    pending: Any = None
 
 
 _call: ContextVar[Call | None] = ContextVar("evox_call", default=None)

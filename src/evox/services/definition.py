@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from evox import context
 from evox.errors import AmbiguousEndpoint, InvalidDeclaration, LateDeclaration, Place, UnknownOption
 from evox.services.app import adopt, create_app
+from evox.services.caching import caching_of
 from evox.services.compiling import compile_rows, refuse_duplicates
 from evox.services.controllers import controller_of
 from evox.services.endpoint import Endpoint
@@ -71,6 +72,7 @@ class Service(Hooks, Endpoints):
         self._rows: list[Endpoint] = []
         self._keys: dict[tuple[str, str], Endpoint] = {}
         self._foreign: list[Running] = []
+        self._caches_answers = False
 
     def __repr__(self) -> str:
         return f"<Service {self.name!r}, {len(self.declared)} declarations>"
@@ -105,6 +107,11 @@ class Service(Hooks, Endpoints):
         self.compile()
         return tuple(self._rows)
 
+    @property
+    def caches_answers(self) -> bool:
+        """Whether answers of any endpoint are kept."""
+        return self._caches_answers
+
     def compile(self) -> None:
         """Compile what was declared since the last time. Called by everything that needs the app.
 
@@ -133,6 +140,7 @@ class Service(Hooks, Endpoints):
                     self._keys[key] = row
                 add_routes(app, row)
                 self._rows.append(row)
+                self._caches_answers = self._caches_answers or caching_of(row) is not None
         except BaseException:
             self._keys = keys
             del self._rows[rows:], app.router.routes[routes:]

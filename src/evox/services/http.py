@@ -31,6 +31,7 @@ from evox.errors import AsyncioOnly, InvalidDeclaration, UnbindableParameter, pl
 from evox.runtime import is_async, is_asyncio_only_error
 from evox.services import results
 from evox.services.admission import deadline_of
+from evox.services.cache_steps import cache_of
 from evox.services.call import OPENED, Call, current_call
 from evox.services.endpoint import Endpoint
 from evox.services.injection import marker_of
@@ -61,6 +62,7 @@ class EvoxRoute(APIRoute):
             return response
 
         steps = pipeline.outer(respond)
+        cache = cache_of(row, self.dependant)
         whole_body = self.body_field is not None and not isinstance(self.body_field.field_info, Form)
 
         async def handle(request: Request) -> Any:
@@ -70,7 +72,7 @@ class EvoxRoute(APIRoute):
             _generators.set(generators)
             call = Call(row, "http", name, request.method, request, current_call())
             call.opened = request.scope.get("extensions", {}).get(OPENED)
-            call.deadline, call.whole_body = deadline_of(row.timeout, request.scope), whole_body
+            call.deadline, call.whole_body, call.cache = deadline_of(row.timeout, request.scope), whole_body, cache
             response: Any = await steps(call)
             return _Closing(response, generators) if isinstance(response, StreamingResponse) else response
 

@@ -66,6 +66,10 @@ class Declaration(Protocol):
     providers: dict[type, Any]
 
     @property
+    def caches_answers(self) -> bool:
+        """Whether answers of any endpoint are kept."""
+
+    @property
     def app(self) -> FastAPI:
         """The compiled app."""
 
@@ -214,6 +218,11 @@ class Running:
         """
         if self._data is None:
             raise OutsideRuntime(f"data of service {self.name!r}")
+        return self._data
+
+    @property
+    def maybe_data(self) -> DataIO | None:
+        """The service's data, or None if it is not started: a call may come to an app that never was."""
         return self._data
 
     async def open_data(self, group: TaskGroup) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Final
 from fastapi import Response
 
 from evox.services.admission import AdmitStep, DeadlineStep
+from evox.services.cache_steps import CachedAnswerStep, FillStep, InvalidateStep
 from evox.services.call import Call, enter_call, leave_call
 from evox.services.endpoint import Endpoint
 from evox.services.http_errors import problem
@@ -60,4 +61,12 @@ class PrivateStep:
         return run
 
 
-STEPS: list[Step] = [ContextStep(), PrivateStep(), AdmitStep(), DeadlineStep()]
+STEPS: list[Step] = [
+    ContextStep(),
+    PrivateStep(),
+    InvalidateStep(),
+    CachedAnswerStep(),
+    AdmitStep(),
+    FillStep(),
+    DeadlineStep(),
+]

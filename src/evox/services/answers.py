@@ -1,0 +1,142 @@
+"""Answers: responses as they are kept, and as they are given again.
+
+Kept are status, headers and body of what every client that asks the same may see. Clients revalidate by ETag and get
+304: what is kept here can be taken away here, and what a client keeps cannot.
+"""
+
+import hashlib
+import json
+import math
+import struct
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+__all__ = ["Answer", "Replay", "answer_of", "can_be_shared", "copied", "dispose", "is_private", "respond", "revive"]
+
+_LENGTH: Final = struct.Struct(">I")
+# A response is made anew for each client; these belong to one delivery of it.
+_HOP: Final = frozenset({b"connection", b"keep-alive", b"transfer-encoding", b"upgrade", b"date", b"server"})
+_KEPT_ON_304: Final = frozenset(
+    {b"cache-control", b"content-location", b"date", b"etag", b"expires", b"vary", b"last-modified"}
+)
+
+
+class Answer(NamedTuple):
+    """A response that can be given again."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+
+    def seal(self) -> bytes:
+        """Return it as bytes."""
+        names = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in self.headers]
+        head = json.dumps([self.status, names], separators=(",", ":")).encode()
+        return _LENGTH.pack(len(head)) + head + self.body
+
+
+class Replay(NamedTuple):
+    """How an answer is given: what is said of it in ``Cache-Status``, ``Age`` and ``Cache-Control``."""
+
+    status: str
+    age: float | None = None
+    private: bool = False
+    vary: tuple[str, ...] = ()
+
+
+def revive(sealed: bytes) -> Answer:
+    """Return what ``Answer.seal`` wrote.
+
+    Raises:
+        ValueError: if it is something else.
+    """
+    try:
+        (length,) = _LENGTH.unpack_from(sealed)
+        status, names = json.loads(sealed[4 : 4 + length])
+        headers = tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in names)
+    except (struct.error, TypeError, UnicodeError) as error:
+        raise ValueError(f"it is no answer: {error}") from error
+    return Answer(status, headers, sealed[4 + length :])
+
+
+def is_private(response: Response, keyed: Iterable[str]) -> bool:
+    """Whether a response is for the client alone that asked: streams, cookies, what says so, what varies by more."""
+    if not can_be_shared(response) or "set-cookie" in response.headers:
+        return True
+    control = _directives(response.headers.getlist("cache-control"))
+    if control & {"private", "no-store"}:
+        return True
+    return bool(_directives(response.headers.getlist("vary")) - {"accept-encoding", *keyed})
+
+
+def can_be_shared(response: Response) -> bool:
+    """Whether a response is all there, and neither a stream nor a file."""
+    return type(response).__call__ is Response.__call__ and isinstance(getattr(response, "body", None), bytes)
+
+
+def copied(response: Response) -> Response:
+    """Return a response of one's own: what passes on the way out may change it."""
+    return _response(response.status_code, list(response.raw_headers), bytes(response.body))
+
+
+async def dispose(response: Response) -> None:
+    """Close a response that nobody will read."""
+    close = getattr(getattr(response, "body_iterator", None), "aclose", None)
+    if close is not None:
+        await close()
+
+
+def answer_of(response: Response) -> Answer:
+    """Return a response as it can be kept, with an ETag."""
+    headers = [(name, value) for name, value in response.raw_headers if name not in _HOP]
+    body = bytes(response.body)
+    if not any(name == b"etag" for name, _ in headers):
+        digest = hashlib.blake2b(body, digest_size=12, person=b"evox-etag").hexdigest()
+        headers.append((b"etag", f'"{digest}"'.encode()))
+    return Answer(response.status_code, tuple(headers), body)
+
+
+def respond(answer: Answer, request: Request, replay: Replay) -> Response:
+    """Make the response to one client: the whole of an answer, or 304 if the client has it."""
+    headers = list(answer.headers)
+    given = {name for name, _ in headers}
+    if b"cache-control" not in given:
+        headers.append((b"cache-control", b"private, max-age=0, must-revalidate" if replay.private else _REVALIDATE))
+    if replay.vary:
+        said = ", ".join(value.decode("latin-1") for name, value in headers if name == b"vary")
+        more = [name for name in replay.vary if name not in _directives([said])]
+        headers = [pair for pair in headers if pair[0] != b"vary"]
+        headers.append((b"vary", ", ".join([said, *more] if said else more).encode("latin-1")))
+    if replay.age is not None:
+        headers.append((b"age", str(max(0, math.floor(replay.age))).encode()))
+    headers.append((b"cache-status", replay.status.encode()))
+    if 200 <= answer.status < 300 and _has_it(request, headers):
+        kept = [pair for pair in headers if pair[0] in _KEPT_ON_304 or pair[0] in (b"age", b"cache-status")]
+        return _response(304, kept, b"")
+    return _response(answer.status, headers, answer.body)
+
+
+_REVALIDATE: Final = b"max-age=0, must-revalidate"
+
+
+def _response(status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> Response:
+    response = Response.__new__(Response)  # its constructor would compute headers that are there already
+    response.status_code, response.body, response.background = status, body, None
+    response.raw_headers = headers
+    return response
+
+
+def _has_it(request: Request, headers: list[tuple[bytes, bytes]]) -> bool:
+    asked = request.headers.getlist("if-none-match")
+    if not asked:
+        return False
+    own = next((value.decode("latin-1") for name, value in headers if name == b"etag"), "")
+    tags = {one.strip().removeprefix("W/") for line in asked for one in line.split(",")}
+    return "*" in tags or own.removeprefix("W/") in tags
+
+
+def _directives(lines: Iterable[Any]) -> set[str]:
+    return {one.strip().partition("=")[0].lower() for line in lines for one in line.split(",") if one.strip()}

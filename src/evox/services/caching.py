@@ -1,0 +1,272 @@
+"""Caching: answers of safe methods, kept by intent and given again without running the handler.
+
+    the answer depends on         key                               looked up
+    path and query                those                             before admission, so a hit takes no seat
+    headers, cookies              their values too                  the same
+    what dependencies return      that too                          when they have run, so what guards is never skipped
+
+Whoever misses begins a flight in the service's nursery, with a request of its own: its client may leave, and those who
+wait for the same answer are served all the same.
+"""
+
+import logging
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final
+
+import anyio
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Message
+
+from evox import context
+from evox.data import DataIO, Entry, Intent, Loaded, Outcome, Policy, Store, policy_of
+from evox.errors import DeadlineExceeded, EvoxError
+from evox.services.answers import Answer, Replay, answer_of, can_be_shared, copied, dispose, is_private, respond, revive
+from evox.services.call import Call, enter_call, leave_call
+from evox.services.endpoint import Endpoint
+from evox.services.inputs import Inputs
+from evox.services.keying import KeyMaker, groups_of, path_of
+from evox.services.pipeline import Inner, Outer
+from evox.services.running import Running
+
+__all__ = ["FAILURES", "SAFE", "AnswerCache", "caching_of", "data_of", "is_failure"]
+
+SAFE: Final = frozenset({"GET", "HEAD"})
+GRACE: Final = 0.05  # seconds for which what a flight finds at the very deadline is still heard
+PASSED: Final = 1000  # keys of which it is remembered that their answers are not for everybody
+FAILURES: Final = frozenset({500, 502, 503, 504})
+_log = logging.getLogger("evox.data")
+
+
+def caching_of(row: Endpoint) -> tuple[Intent, Policy] | None:
+    """Return under which intent the answers of an endpoint are kept, or None if they are not.
+
+    Raises:
+        InvalidDeclaration: if its options contradict each other.
+    """
+    intent = row.intent or Intent()
+    if row.cache is not None:
+        intent = intent.merged(Intent(cacheable=True, ttl=row.cache))
+    if row.fallback is not None or row.max_stale is not None:
+        intent = intent.merged(Intent(fallback=row.fallback, max_stale=row.max_stale))
+    if not intent.cacheable or not SAFE.intersection(row.methods):
+        return None
+    return intent, policy_of(intent, on=f"endpoint {row.name!r}")
+
+
+def data_of() -> DataIO | None:
+    """Return the data of the current service, if it is started."""
+    running = context.maybe_service()
+    return running.maybe_data if isinstance(running, Running) else None
+
+
+def is_failure(error: Exception) -> bool:
+    """Whether an error says that the source fails: not what is the client's own fault."""
+    if isinstance(error, HTTPException):
+        return error.status_code in FAILURES
+    if isinstance(error, EvoxError):
+        return error.status in FAILURES or hasattr(error, "retry_after")
+    return not isinstance(error, RequestValidationError)
+
+
+class FailedAnswer(Exception):
+    """The app answered with a status that says that it fails."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(f"status {response.status_code}")
+        self.response = response
+
+
+class AnswerCache:
+    """Keeps the answers of one endpoint.
+
+    Args:
+        row: The endpoint.
+        intent: Under which they are kept.
+        policy: What that leads to.
+        inputs: What they depend on.
+    """
+
+    def __init__(self, row: Endpoint, intent: Intent, policy: Policy, inputs: Inputs) -> None:
+        self._row = row
+        self._intent = intent
+        self._policy = policy
+        self._keys = KeyMaker(inputs)
+        self._vary = (*inputs.headers, *(("cookie",) if inputs.cookies else ()))
+        self._private = bool(inputs.arguments)
+        self._passed: dict[str, float] = {}
+
+    def __repr__(self) -> str:
+        return f"<AnswerCache of {self._row.name!r}>"
+
+    async def outer(self, call: Call, then: Outer) -> Any:
+        """Before admission: give what is kept, or have it made and keep it."""
+        data = data_of()
+        if data is None or not self.concerns(call):
+            return await then(call)
+        store, full = await self.place(data, call)
+        known, entry = store.look(full, near=self._policy.near)
+        if known and entry is not None and self._policy.eager is None and store.backend.clock() < entry.fresh_until:
+            data.through.count_hit()
+            return self.give(call, Outcome("hit", entry), store)
+        if self._passed.get(full, 0.0) > anyio.current_time():
+            return await then(call)
+        return await self._fetch(call, data, store, full, then)
+
+    async def inner(self, call: Call, arguments: dict[str, Any], then: Inner) -> Any:
+        """After dependencies have run: nothing, as there are none."""
+        return await then(call, arguments)
+
+    def concerns(self, call: Call) -> bool:
+        """Whether a call is one whose answer may be kept: a safe one, without a body that nobody else sends."""
+        return call.request is not None and call.method in SAFE and not _has_body(call.request)
+
+    async def place(self, data: DataIO, call: Call, arguments: dict[str, Any] | None = None) -> tuple[Store, str]:
+        """Return where the answer to a call is kept, and under which key."""
+        home = data.homes.answers(self._intent, self._policy)
+        return await data.store_of(home), home.prefix + self._keys.make(call.request, arguments)
+
+    def guards(self, data: DataIO, call: Call) -> tuple[str, ...]:
+        """Return the tags of the answer to a call."""
+        return data.tags_of(self._intent.tags, groups_of(self._row, path_of(call.request)))
+
+    def loaded(self, response: Response, guards: tuple[str, ...], limit: int) -> Loaded | None:
+        """Return what is to be kept of a response; None if it is for one client alone."""
+        if is_private(response, self._vary):
+            return None
+        answer = answer_of(response)
+        sealed = answer.seal()
+        negative = response.status_code in (404, 410)
+        keep = 200 <= response.status_code < 300 and response.status_code != 206
+        keep = (keep or (negative and self._policy.negative_ttl is not None)) and len(sealed) <= limit
+        return Loaded(Entry(sealed, "b", tags=guards) if keep else None, answer, negative)
+
+    def give(self, call: Call, outcome: Outcome, store: Store) -> Response:
+        """Make the response to one client."""
+        entry, now = outcome.entry, store.backend.clock()
+        answer: Answer = revive(entry.data) if outcome.verdict != "miss" and entry is not None else outcome.value
+        age = now - entry.stored_at if entry is not None and outcome.verdict != "miss" else None
+        return respond(answer, call.request, Replay(_status(outcome, now), age, self._private, self._vary))
+
+    async def _fetch(self, call: Call, data: DataIO, store: Store, full: str, then: Outer) -> Any:
+        guards = self.guards(data, call)
+        own: list[Response] = []
+        load = partial(self._load, call, then, guards, data.value_bytes, own)
+        try:
+            with anyio.CancelScope(deadline=call.deadline + GRACE) as waiting:
+                outcome = await data.through.fetch(
+                    store,
+                    full,
+                    self._policy,
+                    load,
+                    guards=guards,
+                    is_failure=is_failure,
+                    finish=self._row.on_disconnect == "finish",
+                )
+            if waiting.cancelled_caught:
+                outcome = await self._too_late(data, store, full)
+        except FailedAnswer as failed:
+            if own or can_be_shared(failed.response):
+                return failed.response if own else copied(failed.response)
+            return await then(call)
+        if outcome.verdict == "miss" and outcome.value is None:
+            self._pass(full)
+            return own[0] if own and can_be_shared(own[0]) else await then(call)
+        response = self.give(call, outcome, store)
+        if own:
+            response.background = own[0].background
+        return response
+
+    async def _too_late(self, data: DataIO, store: Store, full: str) -> Outcome:
+        """Serve a stale answer to a call whose time is over.
+
+        Raises:
+            DeadlineExceeded: if there is none.
+        """
+        error = DeadlineExceeded(f"{self._row.name!r}", began=True)
+        entry = (await store.get(full, near=self._policy.near)).entry
+        if entry is None or store.backend.clock() >= entry.fresh_until + self._policy.max_stale:
+            raise error
+        return data.through.give_up(full, entry, error)
+
+    async def _load(self, call: Call, then: Outer, guards: tuple[str, ...], limit: int, own: list[Response]) -> Loaded:
+        """Have the answer made for a request of the flight's own. Runs in the flight."""
+        async with AsyncExitStack() as outer, AsyncExitStack() as inner:
+            request = _detached(call.request, outer, inner)
+            mine = replace(call, request=request, opened=None, parent=call.parent)
+            token = enter_call(mine)
+            try:
+                response = await _handled(partial(then, mine), request)
+            finally:
+                leave_call(token)
+        own.append(response)
+        if response.status_code in FAILURES:
+            raise FailedAnswer(response)
+        loaded = self.loaded(response, guards, limit)
+        if loaded is not None:
+            return loaded
+        await dispose(response)
+        return Loaded(None)
+
+    def _pass(self, full: str) -> None:
+        """Remember that answers under a key are for one client each, so that nobody waits for another's."""
+        if len(self._passed) >= PASSED:
+            self._passed.clear()
+        self._passed[full] = anyio.current_time() + (self._policy.ttl or 0.0)
+
+
+async def _handled(run: Callable[[], Any], request: Request) -> Response:
+    """Run a call; an exception for which the app has a handler of its own becomes that handler's response."""
+    try:
+        response: Response = await run()
+    except (EvoxError, HTTPException, RequestValidationError):
+        raise
+    except Exception as error:
+        handlers, _ = request.scope.get("starlette.exception_handlers", ({}, {}))
+        handler = next((handlers[kind] for kind in type(error).__mro__ if kind in handlers), None)
+        if handler is None:
+            raise
+        made = handler(request, error)
+        response = await made if hasattr(made, "__await__") else made
+    return response
+
+
+def _detached(request: Request, outer: AsyncExitStack, inner: AsyncExitStack) -> Request:
+    """Return a request as the client's, that does not end when the client leaves."""
+    scope = dict(request.scope)
+    scope["state"] = dict(scope.get("state", {}))
+    scope["extensions"] = {}
+    scope["fastapi_middleware_astack"] = scope["fastapi_inner_astack"] = outer
+    scope["fastapi_function_astack"] = inner
+    began = False
+
+    async def receive() -> Message:
+        nonlocal began
+        if began:
+            await anyio.sleep_forever()
+        began = True
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    return Request(scope, receive)
+
+
+def _has_body(request: Request) -> bool:
+    headers = request.headers
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+
+
+def _status(outcome: Outcome, now: float) -> str:
+    """Return what RFC 9211 says of an answer."""
+    if outcome.verdict == "miss":
+        return "evox; fwd=uri-miss; stored" if outcome.stored else "evox; fwd=uri-miss"
+    assert outcome.entry is not None  # noqa: S101  nothing else is given again
+    ttl = round(outcome.entry.fresh_until - now)
+    if outcome.verdict == "hit":
+        return f"evox; hit; ttl={ttl}"
+    detail = "stale-while-revalidate" if outcome.error is None else "stale-if-error"
+    return f"evox; hit; ttl={ttl}; detail={detail}"

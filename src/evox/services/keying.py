@@ -1,0 +1,103 @@
+"""Keying: under which key an answer is kept, and under which tags it is taken away.
+
+Values that may be secrets (headers, cookies, what dependencies returned) enter a key as a digest only.
+"""
+
+import hashlib
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode
+
+from fastapi.encoders import jsonable_encoder
+from pydantic_core import to_json
+from starlette.requests import Request
+
+from evox.services.endpoint import Endpoint
+from evox.services.inputs import Inputs
+
+__all__ = ["KeyMaker", "groups_of", "path_of"]
+
+READABLE: Final = 200  # characters; what is longer, or no plain text, is kept under its digest
+
+
+class KeyMaker:
+    """Makes the keys of one endpoint's answers.
+
+    Args:
+        inputs: What they depend on beside path and query.
+    """
+
+    def __init__(self, inputs: Inputs) -> None:
+        self._headers = inputs.headers
+        self._cookies = inputs.cookies
+        self._arguments = inputs.arguments
+
+    def make(self, request: Request, arguments: dict[str, Any] | None = None) -> str:
+        """Return the key of a request's answer: method, path and query, and a digest of what else it depends on.
+
+        Args:
+            request: The request. Its ``Authorization`` always counts: middleware may have looked at it.
+            arguments: The handler's arguments, where dependencies are among the inputs.
+
+        Raises:
+            ValueError: if an argument cannot be told from others: it has no JSON form.
+        """
+        scope = request.scope
+        raw = scope["query_string"]
+        query = f"?{_canonical(raw.decode('latin-1'))}" if raw else ""
+        text = _short(f"{scope['method']} {path_of(request)}{query}")
+        facts: list[Any] = [request.headers.getlist(name) for name in self._headers]
+        facts += [[request.cookies.get(name)] for name in self._cookies]
+        facts += [_plain(arguments[name]) for name in self._arguments] if arguments is not None else []
+        credentials = request.headers.get("authorization")
+        if credentials is not None and "authorization" not in self._headers:
+            facts.append([credentials])
+        return f"{text} {_digest(to_json(facts))}" if facts else text
+
+
+def path_of(request: Request) -> str:
+    """Return the path below the service, without a slash at the end."""
+    scope = request.scope
+    path: str = scope["path"].removeprefix(scope.get("root_path", "").rstrip("/"))
+    return path.rstrip("/") or "/"
+
+
+def groups_of(row: Endpoint, path: str, *, above: bool = False) -> list[str]:
+    """Return the tags of the answers of a path: the path itself, and the controller if there is one.
+
+    Args:
+        row: The endpoint.
+        path: From ``path_of``.
+        above: Whether to name the collection above it too, as for what a write takes away.
+    """
+    groups = [f"answers of {_short(path)}"]
+    parent = path.rpartition("/")[0]
+    if above and parent:
+        groups.append(f"answers of {_short(parent)}")
+    if row.controller is not None:
+        groups.append(f"answers of controller {row.controller.__qualname__}")
+    return groups
+
+
+def _canonical(query: str) -> str:
+    """Return a query in the order of its names: the order in which a client writes them means nothing."""
+    pairs = parse_qsl(query, keep_blank_values=True, encoding="latin-1")
+    return urlencode(sorted(pairs, key=lambda pair: pair[0]), encoding="latin-1") if pairs else query
+
+
+def _short(text: str) -> str:
+    return (
+        text
+        if len(text) <= READABLE and text.isascii() and text.isprintable()
+        else _digest(text.encode("utf-8", "surrogatepass"))
+    )
+
+
+def _plain(value: Any) -> Any:
+    try:
+        return jsonable_encoder(value)
+    except Exception as error:  # whatever the user's own type raises
+        raise ValueError(f"{type(value).__name__} has no JSON form") from error
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
