@@ -1,6 +1,8 @@
 """Data: what is declared about it, and where it lives accordingly."""
 
 from evox.data.backends.memory import MemoryBackend
+from evox.data.backends.opening import make_database
+from evox.data.database import Database
 from evox.data.declaring import DataIntent, NamedIntent, data_intent, declared_types, defined_intents
 from evox.data.entries import Entry
 from evox.data.facade import DataIOFacade, data_io
@@ -18,6 +20,7 @@ __all__ = [
     "DataIOFacade",
     "DataIntent",
     "DataStatistics",
+    "Database",
     "Entry",
     "Intent",
     "Loaded",
@@ -32,5 +35,6 @@ __all__ = [
     "declared_types",
     "defined_intents",
     "intent_of",
+    "make_database",
     "policy_of",
 ]

@@ -17,6 +17,7 @@ from fastapi import params
 from pydantic import BaseModel, ValidationError
 
 from evox.context import current_service, maybe_service
+from evox.data import Database
 from evox.errors import InvalidOption, NotInjectable, OutsideRuntime, place_of
 
 __all__ = ["ConfigSection", "Container", "Inject", "Injected", "Key", "Overrides", "inject", "marker_of"]
@@ -38,6 +39,8 @@ class Key:
         return Key(self.kind, self.name)
 
     def __str__(self) -> str:
+        if self.kind == "db":
+            return "inject.db()"
         if self.kind == "type":
             return f"inject({getattr(self.name, '__name__', self.name)})"
         return f"inject.{self.kind}({self.name!r})"
@@ -146,6 +149,7 @@ class Container:
         overrides: The runtime's overrides; they win.
         configuration: Returns the values of a named section.
         models: Declared models of named sections.
+        database: Makes the service's SQL database.
     """
 
     def __init__(
@@ -154,7 +158,9 @@ class Container:
         overrides: Overrides,
         configuration: Callable[[str], Mapping[str, Any]],
         models: Mapping[str, type[BaseModel]],
+        database: Callable[[], Any],
     ) -> None:
+        self._database = database
         self._providers = providers
         self._overrides = overrides
         self._configuration = configuration
@@ -211,6 +217,8 @@ class Container:
     def _make(self, key: Key, fake: type | None) -> Any:
         if key.kind == "config" and fake is None:
             return self._section(key)
+        if key.kind == "db" and fake is None:
+            return self._database()
         if any(key == earlier for earlier, _ in self._making):
             chain = " -> ".join(self._shown(one) for one in [*dict(self._making), key])
             raise NotInjectable(self._shown(key), f"the constructors need each other: {chain}", place_of(key.name))
@@ -303,11 +311,19 @@ class Inject:
         """Return one of your own configuration sections, validated by ``model`` or by the one the service declared."""
         return _give(Key("config", name, model))
 
+    def db(self) -> Database:
+        """Return the service's SQL database; a marker for a parameter outside a running service.
+
+        It is ``database`` of ``[tool.evox.data]``, else the service's backend if that is one, else SQLite in
+        ``.evox/<service>.db`` below the project.
+        """
+        return cast("Database", _give(Key("db", "db")))
+
     def override(self, thing: Any, fake: Any) -> Any:
         """Put ``fake`` in place of ``thing`` for the time of a ``with`` block, in the current runtime only.
 
         Args:
-            thing: A type, or what ``inject.config(...)`` gave at import time.
+            thing: A type, or what ``inject.config(...)`` or ``inject.db()`` gave at import time.
             fake: An instance, or a class to be made by injection.
 
         Raises:

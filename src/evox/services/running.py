@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from evox.config import Loaded, PrioritySettings, Settings, find_root, load, section
-from evox.data import DataIO, MemoryBackend
+from evox.data import Database, DataIO, MemoryBackend, make_database
 from evox.errors import OutsideRuntime, Place
 from evox.runtime import (
     BackgroundStatistics,
@@ -196,7 +196,9 @@ class Running:
             scope.overrides,
             lambda name: section(scope.loaded, name, Path(beside).parent / "config.toml"),
             service.config_models,
+            self._make_database,
         )
+        self._database: Database | None = None
         self.health = Checks(service.name, tuple(service.checks), self.lifecycle, self.runners, self.threads)
         self.scheduler = scope.scheduler_of(service)
         scope.enter(self)
@@ -241,8 +243,15 @@ class Running:
 
     async def close_data(self) -> None:
         """Close the service's data."""
+        if self._database is not None:
+            await self._database.close()
         if self._data is not None:
             await self._data.close()
+
+    def _make_database(self) -> Database:
+        loaded = self.runtime.loaded
+        self._database = make_database(self.name, loaded.settings.data, loaded.root)
+        return self._database
 
     def resolve(self, thing: Any) -> Any:
         """Return what injection gives for a type or named value."""

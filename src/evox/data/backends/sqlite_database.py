@@ -1,0 +1,145 @@
+"""SQLite database: SQL on a file. One connection writes, one statement or transaction at a time; another reads."""
+
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import date, time
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import anyio
+
+from evox.data.backends.sqlite_connection import SQLiteConnection, connect
+from evox.data.database import Database, Parameters, Row, Session
+from evox.errors import BackendRefused, BackendUnavailable
+
+__all__ = ["SQLiteDatabase"]
+
+
+class _Session(Session):
+    def __init__(self, connection: SQLiteConnection, name: str) -> None:
+        self._connection = connection
+        self._name = name
+
+    async def run(self, sql: str, parameters: Parameters) -> tuple[list[Row], int]:
+        done: tuple[list[Row], int] = await self._call(partial(_run, sql=sql, parameters=_adapted(parameters)))
+        return done
+
+    async def begin(self, depth: int) -> None:
+        await self._call(partial(_do, sql=f"SAVEPOINT evox_{depth}" if depth else "BEGIN IMMEDIATE"))
+
+    async def commit(self, depth: int) -> None:
+        await self._call(partial(_do, sql=f"RELEASE evox_{depth}" if depth else "COMMIT"))
+
+    async def rollback(self, depth: int) -> None:
+        await self._call(partial(_undo, depth=depth))
+
+    async def _call(self, function: Any) -> Any:
+        try:
+            return await self._connection.call(function)
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+                raise BackendUnavailable(self._name, "another process has locked it") from error
+            raise
+
+
+class SQLiteDatabase(Database):
+    """A file.
+
+    Args:
+        path: The file; it and its folder are made when they are first needed.
+        timeout: Seconds to wait for a lock of another process.
+        ignored: Whether the folder is ours alone, and to be left out of version control.
+    """
+
+    kind = "sqlite"
+
+    def __init__(self, path: Path, *, timeout: float, ignored: bool = False) -> None:
+        super().__init__()
+        self._path = path
+        self._timeout = timeout
+        self._ignored = ignored
+        self._stack = AsyncExitStack()
+        self._opening = anyio.Lock()
+        self._writing = anyio.Lock()
+        self._reading = anyio.Lock()
+        self._open: tuple[SQLiteConnection, SQLiteConnection] | None = None
+
+    def __repr__(self) -> str:
+        return f"<SQLiteDatabase {self._path}>"
+
+    @asynccontextmanager
+    async def session(self, *, writes: bool) -> AsyncIterator[Session]:
+        """See ``Database``."""
+        writer, reader = self._open or await self._connect()
+        async with self._writing if writes else self._reading:
+            yield _Session(writer if writes else reader, self._name)
+
+    async def close(self) -> None:
+        """See ``Database``."""
+        self._open = None
+        await self._stack.aclose()
+
+    @property
+    def _name(self) -> str:
+        return f"sqlite:///{self._path}"
+
+    async def _connect(self) -> tuple[SQLiteConnection, SQLiteConnection]:
+        async with self._opening:
+            if self._open is None:
+                try:
+                    self._prepare()
+                    made = []
+                    for read_only in (False, True):
+                        made.append(await connect(self._path, timeout=self._timeout, read_only=read_only))
+                        self._stack.push_async_callback(made[-1].close)
+                except (sqlite3.Error, OSError) as error:
+                    await self._stack.aclose()
+                    raise BackendRefused(self._name, str(error)) from error
+                self._open = (made[0], made[1])
+            return self._open
+
+    def _prepare(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        mark = self._path.parent / ".gitignore"
+        if self._ignored and not mark.exists():
+            mark.write_text("*\n", encoding="utf-8")
+
+
+def _run(raw: sqlite3.Connection, sql: str, parameters: Any) -> tuple[list[Row], int]:
+    cursor = raw.execute(sql, parameters)
+    names = [column[0] for column in cursor.description or ()]
+    rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()] if names else []
+    return rows, max(cursor.rowcount, 0)
+
+
+def _do(raw: sqlite3.Connection, sql: str) -> None:
+    raw.execute(sql)
+
+
+def _undo(raw: sqlite3.Connection, depth: int) -> None:
+    if not raw.in_transaction:
+        return  # it never began, or SQLite has rolled back by itself
+    if not depth:
+        raw.execute("ROLLBACK")
+        return
+    with contextlib.suppress(sqlite3.OperationalError):  # no such savepoint: that never began
+        raw.execute(f"ROLLBACK TO evox_{depth}")
+        raw.execute(f"RELEASE evox_{depth}")
+
+
+def _adapted(parameters: Parameters) -> Any:
+    if isinstance(parameters, Mapping):
+        return {name: _value(value) for name, value in parameters.items()}
+    return tuple(_value(value) for value in parameters)
+
+
+def _value(value: Any) -> Any:
+    """Write what SQLite has no type for as text: dates in ISO 8601, numbers with all their digits."""
+    if isinstance(value, date | time):
+        return value.isoformat()
+    return str(value) if isinstance(value, UUID | Decimal) else value

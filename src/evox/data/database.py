@@ -1,0 +1,171 @@
+"""Database: SQL as an async handle, the same over SQLite and PostgreSQL. ``inject.db()`` gives the service's own.
+
+Statements are the database's own SQL; values are written as ``?`` or ``:name`` on both, never into the text. Rows come
+back as dictionaries. It connects when it is first used.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextvars import ContextVar
+from typing import Any, Final, TypeAlias
+
+import anyio
+
+from evox.errors import InvalidDeclaration
+
+__all__ = ["ROLLBACK", "Database", "Parameters", "Row", "Session", "parameters_of"]
+
+ROLLBACK: Final = 5.0  # seconds
+Row: TypeAlias = dict[str, Any]
+Parameters: TypeAlias = tuple[Any, ...] | Mapping[str, Any]
+
+
+class Session(ABC):
+    """One connection, for the time of a transaction or of a statement."""
+
+    @abstractmethod
+    async def run(self, sql: str, parameters: Parameters) -> tuple[list[Row], int]:
+        """Run a statement; return its rows, and how many rows it changed."""
+
+    @abstractmethod
+    async def begin(self, depth: int) -> None:
+        """Begin a transaction, or a savepoint within one."""
+
+    @abstractmethod
+    async def commit(self, depth: int) -> None:
+        """Keep what was done since ``begin``."""
+
+    @abstractmethod
+    async def rollback(self, depth: int) -> None:
+        """Undo what was done since ``begin``."""
+
+
+class _Transaction:
+    """A transaction that is open: its session, how deep, and who uses it now."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.depth = 1
+        self.open = True
+        self.lock = anyio.Lock()
+
+
+class Database(ABC):
+    """A SQL database of one service."""
+
+    def __init__(self) -> None:
+        self._current: ContextVar[_Transaction | None] = ContextVar("evox_transaction", default=None)
+
+    @property
+    @abstractmethod
+    def kind(self) -> str:
+        """``"sqlite"`` or ``"postgresql"``."""
+
+    @abstractmethod
+    def session(self, *, writes: bool) -> AbstractAsyncContextManager[Session]:
+        """Lend a session; one that writes alone may wait for others to end theirs."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Disconnect."""
+
+    async def execute(self, sql: str, *values: Any, **named: Any) -> int:
+        """Run a statement, and return how many rows it changed.
+
+        Args:
+            sql: One statement, with ``?`` or ``:name`` for each value.
+            *values: Values for ``?``, or one list, tuple or mapping that holds them.
+            **named: Values for ``:name``.
+
+        Raises:
+            BackendUnavailable: if the database does not answer; nothing was changed.
+            Exception: the driver's own error (``sqlite3.Error``, ``psycopg.Error``) if it refuses the statement.
+        """
+        return (await self._run(sql, parameters_of(values, named), writes=True))[1]
+
+    async def fetch_one(self, sql: str, *values: Any, **named: Any) -> Row | None:
+        """Run a statement, and return its first row, or None; arguments as for ``execute``."""
+        rows = (await self._run(sql, parameters_of(values, named), writes=not _reads(sql)))[0]
+        return rows[0] if rows else None
+
+    async def fetch_all(self, sql: str, *values: Any, **named: Any) -> list[Row]:
+        """Run a statement, and return its rows; arguments as for ``execute``."""
+        return (await self._run(sql, parameters_of(values, named), writes=not _reads(sql)))[0]
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator["Database"]:
+        """Do all of a block or nothing of it: commit at its end, roll back when it raises or is cancelled.
+
+        What this task, and tasks that it starts within the block, do with the handle belongs to the transaction. Within
+        another transaction it is a savepoint.
+
+        Yields:
+            The handle itself.
+        """
+        outer = self._current.get()
+        if outer is not None and outer.open:
+            async with self._nested(outer):
+                yield self
+            return
+        async with self.session(writes=True) as session:
+            opened = _Transaction(session)
+            token = self._current.set(opened)
+            try:
+                async with _bracketed(session, 0):
+                    yield self
+            finally:
+                opened.open = False
+                self._current.reset(token)
+
+    @asynccontextmanager
+    async def _nested(self, outer: _Transaction) -> AsyncIterator[None]:
+        depth = outer.depth
+        outer.depth += 1
+        try:
+            async with _bracketed(outer.session, depth):
+                yield
+        finally:
+            outer.depth -= 1
+
+    async def _run(self, sql: str, parameters: Parameters, *, writes: bool) -> tuple[list[Row], int]:
+        inside = self._current.get()
+        if inside is not None and inside.open:
+            async with inside.lock:
+                return await inside.session.run(sql, parameters)
+        async with self.session(writes=writes) as session:
+            return await session.run(sql, parameters)
+
+
+@asynccontextmanager
+async def _bracketed(session: Session, depth: int) -> AsyncIterator[None]:
+    """Begin, and at the end of the block commit or roll back. A begin that is cancelled may have been done."""
+    try:
+        await session.begin(depth)
+        yield
+        await session.commit(depth)
+    except BaseException:
+        with anyio.move_on_after(ROLLBACK, shield=True):
+            await session.rollback(depth)
+        raise
+
+
+def parameters_of(values: tuple[Any, ...], named: Mapping[str, Any]) -> Parameters:
+    """Return the values of a statement, however they were given.
+
+    Raises:
+        InvalidDeclaration: if some were given by place and others by name.
+    """
+    if len(values) == 1 and isinstance(values[0], Mapping) and not named:
+        return values[0]
+    if len(values) == 1 and isinstance(values[0], list | tuple) and not named:
+        return tuple(values[0])
+    if values and named:
+        why = "values are given by place, for ?, or by name, for :name; not both"
+        raise InvalidDeclaration("values", "...", on="a statement", why=why)
+    return named or values
+
+
+def _reads(sql: str) -> bool:
+    """Whether a statement surely only reads."""
+    return sql.lstrip().partition(" ")[0].upper().strip("(") in ("SELECT", "VALUES", "EXPLAIN")
