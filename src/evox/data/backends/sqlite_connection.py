@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import aiosqlite
 import anyio
@@ -107,14 +107,14 @@ class SQLiteConnection(aiosqlite.Connection):
         self._connection = None
         self.stop()
 
-    def stop(self) -> None:  # type: ignore[override]
+    def stop(self) -> None:
         """End the thread after what it has. Does not wait."""
         self._running = False
         self._tx.put_nowait((None, _stop_sentinel))
 
     async def _sent(self, function: Callable[[], Any]) -> Any:
         reply = _Reply()
-        self._tx.put_nowait((reply, function))
+        self._tx.put_nowait((cast("Any", reply), function))
         return await reply.wait()
 
 
