@@ -6,16 +6,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
+from tests import valkey_server
 
 from evox.config import DataSettings
 from evox.data.backends.base import Backend, Change
 from evox.data.backends.memory import MemoryBackend
 from evox.data.backends.sqlite import SQLiteBackend
+from evox.data.backends.valkey import ValkeyBackend
 from evox.data.entries import Entry
 
 __all__ = ["KINDS", "Heard", "entry", "opened"]
 
-KINDS = ("memory", "sqlite")
+KINDS = ("memory", "sqlite", "valkey")
 SHARED = tuple(kind for kind in KINDS if kind != "memory")
 
 
@@ -53,6 +55,9 @@ class Heard:
             await self.news.wait()
 
 
+_emptied: set[str] = set()
+
+
 @asynccontextmanager
 async def opened(kind: str, folder: Path, heard: Heard | None = None) -> AsyncIterator[Backend]:
     """Open a backend; those opened on one folder share their store."""
@@ -60,8 +65,13 @@ async def opened(kind: str, folder: Path, heard: Heard | None = None) -> AsyncIt
     backend: Backend
     if kind == "memory":
         backend = MemoryBackend(settings.entries, settings.memory_bytes)
-    else:
+    elif kind == "sqlite":
         backend = SQLiteBackend(folder / "store.db", settings)
+    else:
+        if str(folder) not in _emptied:
+            valkey_server.flush()
+            _emptied.add(str(folder))
+        backend = ValkeyBackend(valkey_server.valkey_url(), settings)
     async with anyio.create_task_group() as group:
         await backend.open(group, heard or Heard())
         try:

@@ -6,11 +6,10 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.contracts.backends import KINDS, entry, opened
 
 from evox.data.backends.base import Lease
 from evox.data.entries import Entry
-
-from tests.contracts.backends import KINDS, entry, opened
 
 pytestmark = pytest.mark.parametrize("kind", KINDS)
 

