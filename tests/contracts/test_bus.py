@@ -5,12 +5,14 @@ from pathlib import Path
 import anyio
 import anyio.lowlevel
 import pytest
-from tests.contracts.backends import SHARED, Heard, entry, opened
+from tests.contracts.backends import REPORTING, SHARED, Heard, entry, opened
 
-pytestmark = pytest.mark.parametrize("kind", SHARED)
+reporting = pytest.mark.parametrize("kind", REPORTING)
+shared = pytest.mark.parametrize("kind", SHARED)
 SOON = 5.0
 
 
+@reporting
 async def test_D3_a_write_of_another_is_reported_with_its_version(kind: str, tmp_path: Path) -> None:
     heard = Heard()
     async with opened(kind, tmp_path, heard), opened(kind, tmp_path) as other:
@@ -20,6 +22,7 @@ async def test_D3_a_write_of_another_is_reported_with_its_version(kind: str, tmp
         assert change.version == version
 
 
+@reporting
 async def test_D3_a_deletion_by_another_is_reported(kind: str, tmp_path: Path) -> None:
     heard = Heard()
     async with opened(kind, tmp_path) as other:
@@ -31,6 +34,7 @@ async def test_D3_a_deletion_by_another_is_reported(kind: str, tmp_path: Path) -
                     await anyio.lowlevel.checkpoint()
 
 
+@reporting
 @pytest.mark.parametrize("by", ["tag", "prefix"])
 async def test_D3_an_invalidation_by_another_is_reported_by_its_guard(kind: str, tmp_path: Path, by: str) -> None:
     heard = Heard()
@@ -44,6 +48,7 @@ async def test_D3_an_invalidation_by_another_is_reported_by_its_guard(kind: str,
             assert (await heard.wait_for(guard=guard)).version > 0
 
 
+@reporting
 async def test_D3_a_thousand_changes_are_all_reported(kind: str, tmp_path: Path) -> None:
     heard = Heard()
     async with opened(kind, tmp_path, heard), opened(kind, tmp_path) as other:
@@ -55,6 +60,7 @@ async def test_D3_a_thousand_changes_are_all_reported(kind: str, tmp_path: Path)
                 await heard.wait_for(key=f"s/d:{number}")
 
 
+@shared
 async def test_D10_two_processes_see_each_others_writes_at_once(kind: str, tmp_path: Path) -> None:
     async with opened(kind, tmp_path) as one, opened(kind, tmp_path) as other:
         for number in range(20):
@@ -64,6 +70,7 @@ async def test_D10_two_processes_see_each_others_writes_at_once(kind: str, tmp_p
             assert found.data == b"%d" % number
 
 
+@shared
 async def test_D10_a_store_outlives_who_opened_it(kind: str, tmp_path: Path) -> None:
     async with opened(kind, tmp_path) as one:
         await one.put("s/d:a", entry(b"kept", backend=one))

@@ -1,0 +1,85 @@
+"""PostgreSQL database: SQL on a server. Each statement takes a connection of a pool; a transaction keeps one."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+
+from evox.config import DataSettings, without_secrets
+from evox.data.backends.placeholders import translated
+from evox.data.backends.postgres import refusal
+from evox.data.backends.postgres_connection import PostgresConnection
+from evox.data.backends.postgres_pool import PostgresPool
+from evox.data.database import Database, Parameters, Row, Session
+from evox.errors import BackendUnavailable
+
+__all__ = ["PostgresDatabase"]
+
+
+class _Session(Session):
+    def __init__(self, connection: PostgresConnection) -> None:
+        self._connection = connection
+
+    async def run(self, sql: str, parameters: Parameters) -> tuple[list[Row], int]:
+        cursor: Any = await self._connection.execute(translated(sql), parameters or None)
+        names = [column.name for column in cursor.description or ()]
+        rows = [dict(zip(names, row, strict=True)) for row in await cursor.fetchall()] if names else []
+        return rows, max(cursor.rowcount, 0)
+
+    async def begin(self, depth: int) -> None:
+        await self._do(f"SAVEPOINT evox_{depth}" if depth else "BEGIN")
+
+    async def commit(self, depth: int) -> None:
+        await self._do(f"RELEASE evox_{depth}" if depth else "COMMIT")
+
+    async def rollback(self, depth: int) -> None:
+        if not self._connection.closed:  # a statement that was cancelled has closed it, and the server rolls back
+            await self._do(f"ROLLBACK TO evox_{depth}" if depth else "ROLLBACK")
+
+    async def _do(self, sql: str) -> None:
+        await self._connection.execute(sql)
+
+
+class PostgresDatabase(Database):
+    """A database on a server.
+
+    Args:
+        url: ``postgresql://user:password@host/database``, or as libpq takes it.
+        settings: Timeouts and number of connections.
+    """
+
+    kind = "postgresql"
+
+    def __init__(self, url: str, settings: DataSettings) -> None:
+        super().__init__()
+        self._name = without_secrets(url)
+        self._pool = PostgresPool(url, size=settings.connections, timeout=settings.timeout)
+
+    def __repr__(self) -> str:
+        return f"<PostgresDatabase {self._name}>"
+
+    @asynccontextmanager
+    async def session(self, *, writes: bool) -> AsyncIterator[Session]:
+        """See ``Database``.
+
+        Raises:
+            BackendUnavailable: if no connection can be had in time.
+            BackendRefused: if the login is refused.
+        """
+        del writes
+        lent = False
+        try:
+            async with self._pool.connection() as connection:
+                lent = True
+                yield _Session(connection)
+        except (TimeoutError, OSError, psycopg.OperationalError) as error:
+            if lent:
+                raise
+            raise refusal(self._name, error) or BackendUnavailable(
+                self._name, str(error).strip() or "it does not answer"
+            ) from None
+
+    async def close(self) -> None:
+        """See ``Database``."""
+        await self._pool.close()
