@@ -38,6 +38,18 @@ SAMPLES: list[EvoxError] = [
     errors.Overloaded("low", "queue_full", "service 'users'", 2.0),
     errors.TooManyRequests("high", 3, 1.0),
     errors.DeadlineExceeded("'get_user'", began=True),
+    errors.MissingExtra("backend postgresql://", "postgres"),
+    errors.BackendRefused("postgresql://ada:***@db/shop", "password authentication failed"),
+    errors.UnsupportedSchema("sqlite:///shop.db", 2, 1),
+    errors.BackendUnavailable("valkey://cache:6379", "connection refused"),
+    errors.WriteOutcomeUnknown("valkey://cache:6379", "user:1", "it did not answer within 5 s"),
+    errors.CapacityExceeded("memory", "100 records take all of it", fix="raise memory_bytes"),
+    errors.InvalidKey(7, "it is int, and a key is a text", fix="write str(id)"),
+    errors.UnserializableValue("a socket", "JSON has no such thing", fix="store something else"),
+    errors.ValueTooLarge("user:1", 2_000_000, 1_048_576),
+    errors.CorruptValue("user:1", "its checksum does not fit"),
+    errors.RecursiveLoader("user:1"),
+    errors.SourceTimeout("user:1", 2.0),
 ]
 every_sample = pytest.mark.parametrize("error", SAMPLES, ids=lambda error: type(error).__name__)
 
