@@ -158,6 +158,11 @@ def test_only_what_may_succeed_later_invites_a_retry() -> None:
         "Overloaded": 503,
         "TooManyRequests": 429,
         "DeadlineExceeded": 504,
+        "BackendUnavailable": 503,
+        "WriteOutcomeUnknown": 503,
+        "CapacityExceeded": 507,
+        "ValueTooLarge": 507,
+        "SourceTimeout": 504,
     }
 
 

@@ -42,6 +42,13 @@ class Home:
     codec: Codec
     backend: str | None = field(default=None, repr=False)
 
+    @property
+    def label(self) -> str:
+        """What it is called in errors."""
+        if isinstance(self.of, str):
+            return self.of if " " in self.of else f"intent {self.of!r}"
+        return "untyped data" if self.of is None else f"type {getattr(self.of, '__name__', self.of)!r}"
+
     def key_of(self, value: Any) -> str:
         """Return the key that a value holds.
 

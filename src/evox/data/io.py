@@ -7,6 +7,7 @@ decided in the modules it calls. ``data_io`` is the facade that finds the runnin
 import inspect
 import logging
 import math
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,6 +23,7 @@ from evox.data import keys
 from evox.data.backends.base import Backend, BackendStatistics
 from evox.data.backends.memory import MemoryBackend
 from evox.data.backends.opening import make_backend
+from evox.data.declaring import declared_types, defined, defined_intents
 from evox.data.entries import Entry
 from evox.data.flights import Flights, FlightsStatistics
 from evox.data.homes import Home, Homes
@@ -103,6 +105,26 @@ class DataIO:
             BackendUnavailable, BackendRefused, MissingExtra, UnsupportedSchema: if it cannot be used.
         """
         await self._open(self._default)
+
+    async def check(self, folder: Path | None) -> None:
+        """Check that what was promised can be kept, before anybody relies on it.
+
+        Looked at are configured intents, and types and names declared beside the service; others when they are first
+        used.
+
+        Args:
+            folder: Where the service is declared.
+
+        Raises:
+            InvalidDeclaration: naming the intent and the backend that cannot keep it.
+        """
+        targets: list[Any] = [name for name in self._settings.intents if defined(name) is not None]
+        targets += [kind for kind, _ in declared_types() if _is_below(_file_of(kind), folder)]
+        targets += [made for made, place in defined_intents() if _is_below(place.file, folder)]
+        for target in targets:
+            home = self.homes.of(target)
+            if home.policy.strong:
+                await self.store_of(home)
 
     async def close(self) -> None:
         """Close all backends."""
@@ -252,7 +274,7 @@ class DataIO:
         url = home.backend or self._default
         store = self._stores.get(url) or await self._open(url)
         if home.policy.strong:
-            check_backend(home.policy, store.backend.facts, workers=self._workers, on=f"intent {home.of!r}")
+            check_backend(home.policy, store.backend.facts, workers=self._workers, on=home.label)
         return store
 
     def statistics(self) -> DataStatistics:
@@ -340,6 +362,14 @@ class DataIO:
             event = DataEvent(action, home.of, key, value, prefix)
             name = getattr(handler, "__qualname__", "handler")
             self._start_soon(partial(handler, event), name=f"signal:{action}:{name}")
+
+
+def _file_of(kind: type) -> str | None:
+    return getattr(sys.modules.get(kind.__module__), "__file__", None)
+
+
+def _is_below(file: str | None, folder: Path | None) -> bool:
+    return file is not None and folder is not None and Path(file).resolve().is_relative_to(folder)
 
 
 def _timed(home: Home, entry: Entry, ttl: Duration | None, now: float) -> Entry:

@@ -1,6 +1,7 @@
 """Cache steps: where in the pipeline answers are given again, and where a write takes them away."""
 
 import logging
+from dataclasses import replace
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -16,7 +17,7 @@ from evox.services.keying import groups_of, path_of
 from evox.services.pipeline import Inner, Outer, Position
 from evox.services.running import Running
 
-__all__ = ["CachedAnswerStep", "FillStep", "InvalidateStep", "cache_of"]
+__all__ = ["CachedAnswerStep", "FillStep", "InvalidateStep", "cache_of", "check_answers"]
 
 _log = logging.getLogger("evox.data")
 
@@ -38,6 +39,19 @@ def cache_of(row: Endpoint, dependant: Any) -> AnswerCache | None:
     inputs: Inputs = inputs_of(row, dependant, intent.vary_on)
     kind = GuardedCache if inputs.guarded else AnswerCache
     return kind(row, intent, policy, inputs)
+
+
+async def check_answers(running: Running) -> None:
+    """Check that the backend can keep what endpoints promise of their answers.
+
+    Raises:
+        InvalidDeclaration: naming the endpoint.
+    """
+    data = running.data
+    for row in running.service.endpoints:
+        found = caching_of(row)
+        if found is not None and found[1].strong:
+            await data.store_of(replace(data.homes.answers(*found), of=f"endpoint {row.name!r}"))
 
 
 class CachedAnswerStep:

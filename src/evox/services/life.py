@@ -24,6 +24,7 @@ from evox import context
 from evox.errors import AsyncioOnly, EvoxError, Place, StartupFailed, StartupTimeout, place_of
 from evox.failures import causes, root_cause
 from evox.runtime import Nursery, Runner, State, call, is_asyncio_only_error
+from evox.services.cache_steps import check_answers
 from evox.services.hooks import Hook
 from evox.services.mounted import Lifespan, Mounted
 from evox.services.running import Declaration, Running, Scope
@@ -142,6 +143,7 @@ class _Life:
         try:
             self._step = "opening of the data"
             await self._running.open_data(group)
+            await check_answers(self._running)
             await self._enter_app(stack)
             await self._run_hooks(stack)
             await self._run_handlers(stack)

@@ -66,6 +66,10 @@ class Declaration(Protocol):
     providers: dict[type, Any]
 
     @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """The compiled rows."""
+
+    @property
     def caches_answers(self) -> bool:
         """Whether answers of any endpoint are kept."""
 
@@ -191,6 +195,7 @@ class Running:
         self.on_down: Callable[[], None] | None = None
         self.state: dict[str, Any] = {}
         beside = service.place.file if service.place is not None else ""
+        self._folder = Path(beside).resolve().parent if beside else None
         self._container = Container(
             service.providers,
             scope.overrides,
@@ -240,6 +245,7 @@ class Running:
             workers=loaded.settings.workers,
         )
         await self._data.open()
+        await self._data.check(self._folder)
 
     async def close_data(self) -> None:
         """Close the service's data."""
