@@ -12,6 +12,7 @@ from evox.testing import running
 
 from .advanced_items_svc.service import svc as items
 from .basic_user_svc.service import svc as users
+from .storage_demo_svc.service import svc as shop
 
 HERE = Path(__file__).parent
 
@@ -32,7 +33,9 @@ def curl_lines(readme: Path) -> list[tuple[str, str]]:
     return commands
 
 
-@pytest.mark.parametrize(("folder", "service"), [("basic_user_svc", users), ("advanced_items_svc", items)])
+@pytest.mark.parametrize(
+    ("folder", "service"), [("basic_user_svc", users), ("advanced_items_svc", items), ("storage_demo_svc", shop)]
+)
 async def test_each_curl_line_of_a_readme_is_answered_as_it_says(folder: str, service: Service) -> None:
     async with running(service) as env:
         client = env.client(service, headers={"accept": "*/*"})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fastapi import HTTPException, Request, Response, WebSocket
 
-    from evox.data import Intent, data_intent, data_io
+    from evox.data import DataEvent, Intent, data_intent, data_io
     from evox.errors import EvoxError
     from evox.runtime import RestartPolicy
     from evox.scheduling import Priority
@@ -49,6 +49,7 @@ __all__ = [
     "Body",
     "Controller",
     "Cookie",
+    "DataEvent",
     "Depends",
     "EvoxError",
     "File",
@@ -73,6 +74,7 @@ __all__ = [
 ]
 
 _ELSEWHERE = {
+    "DataEvent": "evox.data",
     "EvoxError": "evox.errors",
     "HTTPException": "fastapi",
     "Intent": "evox.data",

@@ -1,7 +1,7 @@
 """Facade: the object exported as ``data_io``. It finds the data of the service that the current task belongs to."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from evox.context import current_service, maybe_service
 from evox.data.declaring import NamedIntent
@@ -12,6 +12,7 @@ from evox.durations import Duration
 __all__ = ["DataIOFacade", "data_io"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 
 class DataIOFacade:
@@ -20,6 +21,25 @@ class DataIOFacade:
     def __repr__(self) -> str:
         return "<data_io>"
 
+    @overload
+    async def read(
+        self,
+        kind: type[T],
+        key: str,
+        /,
+        *,
+        loader: Callable[..., Any] | None = None,
+        ttl: Duration | None = None,
+        tags: Iterable[str] = (),
+    ) -> T | None: ...
+    @overload
+    async def read(
+        self,
+        *target: str | NamedIntent,
+        loader: Callable[..., Any] | None = None,
+        ttl: Duration | None = None,
+        tags: Iterable[str] = (),
+    ) -> Any: ...
     async def read(
         self,
         *target: Any,

@@ -97,32 +97,38 @@ class Homes:
             made = self._homes[target] = self._named(target) if isinstance(target, str) else self._typed(target)
             return made
 
+    def look(self, target: Any) -> Home:
+        """Return what ``of`` would, without claiming the name: whether the type is ever used is not known."""
+        if isinstance(target, NamedIntent):
+            target = target.name
+        return self._named(target, claim=False) if isinstance(target, str) else self._typed(target, claim=False)
+
     def answers(self, intent: Intent, policy: Policy) -> Home:
         """Return the home of an endpoint's answers."""
         prefix = keys.place(self._service, keys.ANSWERS)
         guard = keys.kind_guard(self._service, keys.ANSWERS)
         return Home(None, prefix, guard, intent, policy, codec_of(None), intent.backend)
 
-    def _named(self, name: str) -> Home:
+    def _named(self, name: str, *, claim: bool = True) -> Home:
         found = defined(name)
         if found is None and name not in self._configured:
             known = ", ".join(sorted(self._configured)) or "none"
             why = f"no intent has that name; configured are: {known}"
             raise InvalidDeclaration("intent", name, on="data_io", why=why)
         kind = found.of if found is not None else None
-        return self._make(name, keys.kind_of(name), found.intent if found is not None else Intent(), kind)
+        return self._make(name, keys.kind_of(name), found.intent if found is not None else Intent(), kind, claim=claim)
 
-    def _typed(self, kind: Any) -> Home:
+    def _typed(self, kind: Any, *, claim: bool = True) -> Home:
         if isinstance(kind, Intent):
             why = "an intent says how and not what: give it a name with data_intent.define(...)"
             raise InvalidDeclaration("intent", kind, on="data_io", why=why)
         intent = _of_class(kind) if inspect.isclass(kind) else Intent()
         name = intent.name or str(getattr(kind, "__qualname__", kind))
-        return self._make(kind, keys.kind_of(name.replace(":", "_").replace("/", "_")), intent, kind)
+        return self._make(kind, keys.kind_of(name.replace(":", "_").replace("/", "_")), intent, kind, claim=claim)
 
-    def _make(self, of: Any, kind: str, intent: Intent, codec_for: Any) -> Home:
+    def _make(self, of: Any, kind: str, intent: Intent, codec_for: Any, *, claim: bool = True) -> Home:
         name = kind.removeprefix("t.")
-        if of is not None:
+        if of is not None and claim:
             other = self._names.setdefault(name, of)
             if other is not of and other != of:
                 why = f"{other!r} and {of!r} have the same name, so each would read the other's values"

@@ -122,7 +122,7 @@ class DataIO:
         targets += [kind for kind, _ in declared_types() if _is_below(_file_of(kind), folder)]
         targets += [made for made, place in defined_intents() if _is_below(place.file, folder)]
         for target in targets:
-            home = self.homes.of(target)
+            home = self.homes.look(target)
             if home.policy.strong:
                 await self.store_of(home)
 
