@@ -1,4 +1,4 @@
-"""D5: a source that is down for an hour. Fresh, then stale, then the error; it is left alone, and comes back unharmed."""
+"""D5: an hour without a source: fresh answers, stale ones, then the error; and it comes back without a stampede."""
 
 from collections.abc import Callable
 from functools import partial
