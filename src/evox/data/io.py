@@ -7,7 +7,6 @@ decided in the modules it calls. ``data_io`` is the facade that finds the runnin
 import inspect
 import logging
 import math
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,18 +19,17 @@ from anyio.abc import TaskGroup
 
 from evox.config import DataSettings
 from evox.data import keys
-from evox.data.backends.base import Backend, BackendStatistics
+from evox.data.backends.base import BackendStatistics
 from evox.data.backends.memory import MemoryBackend
-from evox.data.backends.opening import make_backend
-from evox.data.declaring import declared_types, defined, defined_intents
 from evox.data.entries import Entry
 from evox.data.flights import Flights, FlightsStatistics
 from evox.data.homes import Home, Homes
-from evox.data.near import Near, NearStatistics
-from evox.data.policy import DEFAULT_TTL, Policy, check_backend
+from evox.data.near import NearStatistics
+from evox.data.policy import DEFAULT_TTL, Policy
 from evox.data.readthrough import Loaded, ReadThrough, ReadThroughStatistics
 from evox.data.signals import DataEvent, Signals, registered
 from evox.data.store import Store
+from evox.data.stores import Stores
 from evox.durations import Duration, seconds
 from evox.errors import CorruptValue, InvalidDeclaration, ValueTooLarge
 
@@ -77,16 +75,10 @@ class DataIO:
     ) -> None:
         self._service = service
         self._settings = settings
-        self._root = root
-        self._memory = memory
-        self._group = group
         self._start_soon = start_soon
-        self._workers = workers
-        self._default = settings.services.get(service, settings.backend)
-        self._stores: dict[str, Store] = {}
-        self._opening = anyio.Lock()
         self.homes = Homes(service, settings.intents)
         self.flights = Flights(group, service)
+        self.stores = Stores(service, settings, root, memory, group, self.flights, workers)
         self.through = ReadThrough(self.flights, settings.throttle)
         self.signals = Signals()
 
@@ -104,33 +96,15 @@ class DataIO:
         Raises:
             BackendUnavailable, BackendRefused, MissingExtra, UnsupportedSchema: if it cannot be used.
         """
-        await self._open(self._default)
+        await self.stores.open()
 
     async def check(self, folder: Path | None) -> None:
-        """Check that what was promised can be kept, before anybody relies on it.
-
-        Looked at are configured intents, and types and names declared beside the service; others when they are first
-        used.
-
-        Args:
-            folder: Where the service is declared.
-
-        Raises:
-            InvalidDeclaration: naming the intent and the backend that cannot keep it.
-        """
-        targets: list[Any] = [name for name in self._settings.intents if defined(name) is not None]
-        targets += [kind for kind, _ in declared_types() if _is_below(_file_of(kind), folder)]
-        targets += [made for made, place in defined_intents() if _is_below(place.file, folder)]
-        for target in targets:
-            home = self.homes.look(target)
-            if home.policy.strong:
-                await self.store_of(home)
+        """Check that what was promised can be kept; see ``Stores.check``."""
+        await self.stores.check(self.homes, folder)
 
     async def close(self) -> None:
         """Close all backends."""
-        while self._stores:
-            _, store = self._stores.popitem()
-            await store.backend.close()
+        await self.stores.close()
 
     async def read(
         self,
@@ -159,7 +133,7 @@ class DataIO:
         else:
             home, key = self._aim(target, "read")
         full = home.prefix + keys.check(key)
-        store = self._stores.get(home.backend or self._default) or await self.store_of(home)
+        store = self.stores.find(home) or await self.stores.of(home)
         if loader is not None:
             return await self._load(store, home, key, loader, ttl, tags)
         known, entry = store.look(full, near=home.policy.near)
@@ -188,7 +162,7 @@ class DataIO:
         """
         home, key, value = self._aim_write(target)
         full = home.prefix + keys.check(key)
-        store = self._stores.get(home.backend or self._default) or await self.store_of(home)
+        store = self.stores.find(home) or await self.stores.of(home)
         form, data = home.codec.encode(value)
         self._check_size(key, data)
         entry = _timed(home, Entry(data, form, tags=self.tags_of(home.intent.tags, tags)), ttl, store.backend.clock())
@@ -250,7 +224,7 @@ class DataIO:
         """Take away all copies under any of the tags, in every backend that the service uses."""
         full = self.tags_of(tags, ())
         count = 0
-        for store in list(self._stores.values()):
+        for store in self.stores.all():
             count += (await store.invalidate_tags(full)).number
         return count
 
@@ -266,38 +240,15 @@ class DataIO:
         return tuple(dict.fromkeys(keys.tag_guard(self._service, one) for one in (*declared, *named)))
 
     async def store_of(self, home: Home) -> Store:
-        """Return the store of a home, opened if this is its first use.
-
-        Raises:
-            InvalidDeclaration: if its backend cannot keep what was promised.
-        """
-        url = home.backend or self._default
-        store = self._stores.get(url) or await self._open(url)
-        if home.policy.strong:
-            check_backend(home.policy, store.backend.facts, workers=self._workers, on=home.label)
-        return store
+        """Return the store of a home; see ``Stores.of``."""
+        return await self.stores.of(home)
 
     def statistics(self) -> DataStatistics:
         """Return what the backends, copies, flights and sources do."""
-        stores = list(self._stores.values())
+        stores = self.stores.all()
         near = tuple(store.near.statistics() for store in stores if store.near is not None)
         backends = tuple(store.backend.statistics() for store in stores)
         return DataStatistics(backends, near, self.flights.statistics(), self.through.statistics())
-
-    async def _open(self, url: str) -> Store:
-        async with self._opening:
-            if url in self._stores:
-                return self._stores[url]
-            settings = self._settings
-            backend: Backend = self._memory
-            near: Near | None = None
-            if url != "memory":
-                backend = make_backend(url, settings, self._root)
-                near = Near(settings.entries, settings.memory_bytes, settings.l1_ttl)
-            store = Store(backend, near, self.flights)
-            await backend.open(self._group, store)
-            self._stores[url] = store
-            return store
 
     async def _load(
         self, store: Store, home: Home, key: str, loader: Callable[..., Any], ttl: Duration | None, tags: Iterable[str]
@@ -362,14 +313,6 @@ class DataIO:
             event = DataEvent(action, home.of, key, value, prefix)
             name = getattr(handler, "__qualname__", "handler")
             self._start_soon(partial(handler, event), name=f"signal:{action}:{name}")
-
-
-def _file_of(kind: type) -> str | None:
-    return getattr(sys.modules.get(kind.__module__), "__file__", None)
-
-
-def _is_below(file: str | None, folder: Path | None) -> bool:
-    return file is not None and folder is not None and Path(file).resolve().is_relative_to(folder)
 
 
 def _timed(home: Home, entry: Entry, ttl: Duration | None, now: float) -> Entry:

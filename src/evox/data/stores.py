@@ -1,0 +1,130 @@
+"""Stores: the backends of one service, each opened when something that lives there is first used."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+
+from evox.config import DataSettings
+from evox.data.backends.base import Backend
+from evox.data.backends.memory import MemoryBackend
+from evox.data.backends.opening import make_backend
+from evox.data.declaring import declared_types, defined, defined_intents
+from evox.data.flights import Flights
+from evox.data.homes import Home, Homes
+from evox.data.near import Near
+from evox.data.policy import check_backend
+from evox.data.store import Store
+
+__all__ = ["Stores"]
+
+
+class Stores:
+    """The stores of one service.
+
+    Args:
+        service: The service's name.
+        settings: ``[tool.evox.data]``.
+        root: The project's folder.
+        memory: The runtime's memory backend of this service.
+        group: Where whatever watches backends runs.
+        flights: The service's flights.
+        workers: How many processes run the service.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        settings: DataSettings,
+        root: Path,
+        memory: MemoryBackend,
+        group: TaskGroup,
+        flights: Flights,
+        workers: int,
+    ) -> None:
+        self._settings = settings
+        self._root = root
+        self._memory = memory
+        self._group = group
+        self._flights = flights
+        self._workers = workers
+        self._default = settings.services.get(service, settings.backend)
+        self._open: dict[str, Store] = {}
+        self._opening = anyio.Lock()
+
+    def __repr__(self) -> str:
+        return f"<Stores {', '.join(repr(store.backend) for store in self._open.values()) or 'none open'}>"
+
+    def all(self) -> list[Store]:
+        """Return those that are open."""
+        return list(self._open.values())
+
+    def find(self, home: Home) -> Store | None:
+        """Return the store of a home if it is open."""
+        return self._open.get(home.backend or self._default)
+
+    async def of(self, home: Home) -> Store:
+        """Return the store of a home, opened if this is its first use.
+
+        Raises:
+            InvalidDeclaration: if its backend cannot keep what was promised.
+            BackendUnavailable, BackendRefused, MissingExtra, UnsupportedSchema: if it cannot be used.
+        """
+        store = self.find(home) or await self.open(home.backend or self._default)
+        if home.policy.strong:
+            check_backend(home.policy, store.backend.facts, workers=self._workers, on=home.label)
+        return store
+
+    async def open(self, url: str | None = None) -> Store:
+        """Open a backend; the service's own when no URL is given."""
+        url = url or self._default
+        async with self._opening:
+            if url in self._open:
+                return self._open[url]
+            settings = self._settings
+            backend: Backend = self._memory
+            near: Near | None = None
+            if url != "memory":
+                backend = make_backend(url, settings, self._root)
+                near = Near(settings.entries, settings.memory_bytes, settings.l1_ttl)
+            store = Store(backend, near, self._flights)
+            await backend.open(self._group, store)
+            self._open[url] = store
+            return store
+
+    async def check(self, homes: Homes, folder: Path | None) -> None:
+        """Check that what was promised can be kept, before anybody relies on it.
+
+        Looked at are configured intents, and types and names declared beside the service; others when they are first
+        used.
+
+        Args:
+            homes: The service's homes.
+            folder: Where the service is declared.
+
+        Raises:
+            InvalidDeclaration: naming the intent and the backend that cannot keep it.
+        """
+        targets: list[Any] = [name for name in self._settings.intents if defined(name) is not None]
+        targets += [kind for kind, _ in declared_types() if _is_below(_file_of(kind), folder)]
+        targets += [made for made, place in defined_intents() if _is_below(place.file, folder)]
+        for target in targets:
+            home = homes.look(target)
+            if home.policy.strong:
+                await self.of(home)
+
+    async def close(self) -> None:
+        """Close all backends."""
+        while self._open:
+            _, store = self._open.popitem()
+            await store.backend.close()
+
+
+def _file_of(kind: type) -> str | None:
+    return getattr(sys.modules.get(kind.__module__), "__file__", None)
+
+
+def _is_below(file: str | None, folder: Path | None) -> bool:
+    return file is not None and folder is not None and Path(file).resolve().is_relative_to(folder)
