@@ -112,8 +112,12 @@ class History:
 
     @classmethod
     def load(cls, *paths: Path) -> "History":
-        """Read what one or several processes have written; a line that was cut off by a kill is left out."""
-        return cls(one for path in paths for one in _lines(path))
+        """Read what one or several processes have written; a line that was cut off by a kill is left out.
+
+        An operation may be written twice: as unknown before it is sent, and when it is answered. The latter counts.
+        """
+        found = {(one.process, one.key, one.began): one for path in paths for one in _lines(path)}
+        return cls(found.values())
 
 
 def line(operation: Operation) -> str:
