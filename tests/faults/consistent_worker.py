@@ -68,4 +68,4 @@ async def main(name: str, url: str, file: str, count: str, consistency: str) -> 
 
 if __name__ == "__main__":
     *given, backend = sys.argv[1:]
-    anyio.run(main, *given, backend=backend)
+    anyio.run(main, given[0], given[1], given[2], given[3], given[4], backend=backend)

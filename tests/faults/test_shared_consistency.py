@@ -27,10 +27,11 @@ limit = pytest.mark.timeout(600 if SOAK else 60)
 def url_of(kind: str, folder: Path) -> str:
     if kind == "sqlite":
         return f"sqlite:///{folder}/shared.db"
-    server = postgres_server if kind == "postgresql" else valkey_server
-    url = server.url()
-    server.flush()
-    return url
+    if kind == "postgresql":
+        postgres_server.flush()
+        return postgres_server.url()
+    valkey_server.flush()
+    return valkey_server.url()
 
 
 @contextmanager
