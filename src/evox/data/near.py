@@ -27,7 +27,13 @@ class _Copy(Entry):
 
 
 class Watch:
-    """What happened to a key while it was read or written."""
+    """What happened to a key while it was read or written.
+
+    Attributes:
+        watchers: How many read or write it now.
+        version: The newest version of it that became known here meanwhile.
+        changed: Whether something else came between, of which no version of this key is known.
+    """
 
     __slots__ = ("changed", "version", "watchers")
 
@@ -107,6 +113,7 @@ class Near:
         held = self._shelf.peek(key)
         if held is not None and held.version > version:
             return
+        self._note(key, version)
         now = anyio.current_time()
         base: dict[str, Any] = (
             {f.name: getattr(entry, f.name) for f in fields(entry)} if entry is not None else {"data": b""}
@@ -119,9 +126,11 @@ class Near:
         self, key: str, entry: Entry | None, version: int, watch: Watch, *, since: float, keep: float = 0.0
     ) -> None:
         """Note a change that this process made itself."""
-        newest = watch.version <= version
-        self._note(key, version)
-        if newest:
+        if watch.version > version:
+            return
+        if watch.changed:
+            self.drop(key, version)
+        else:
             self.put(key, entry, version, since=since, keep=keep)
 
     def drop(self, key: str, version: int = 0) -> None:
@@ -171,5 +180,5 @@ class Near:
     def _note(self, key: str, version: int) -> None:
         watch = self._watches.get(key)
         if watch is not None:
-            watch.changed = True
             watch.version = max(watch.version, version)
+            watch.changed = watch.changed or version == 0

@@ -76,11 +76,14 @@ class Store:
                 reading = await self.backend.get(key, guards)
             finally:
                 near.unwatch(key, watch)
-            if not watch.changed:
-                near.put(key, reading.entry, reading.lease.version, since=since, keep=keep)
-                break
-            if watch.version <= reading.lease.version:
-                break
+            version = reading.lease.version
+            if watch.version > version:
+                continue  # something newer is known here already
+            if watch.changed:
+                near.drop(key, version)
+            else:
+                near.put(key, reading.entry, version, since=since, keep=keep)
+            break
         return reading
 
     async def put(self, key: str, entry: Entry, *, near: bool, keep: float = 0.0) -> int:

@@ -69,7 +69,7 @@ class ValkeyBackend:
         self._watching = anyio.CancelScope()
         self._closed = anyio.Event()
         self._operations = self._failures = 0
-        self._available = True
+        self._available = self._hears = True
         self.facts = Facts("valkey", shared=True, linearizable=False, why_not="it is not open")
 
     def __repr__(self) -> str:
@@ -214,6 +214,7 @@ class ValkeyBackend:
                 reply = await request
         except (ConnectionLost, TimeoutError, OSError) as error:
             self._failures += 1
+            self._available = False
             why = str(error) or f"it did not answer within {self._timeout:g} s"
             if writes and sent:
                 raise WriteOutcomeUnknown(self._name, key.partition(":")[2], why) from None
@@ -225,6 +226,7 @@ class ValkeyBackend:
             if str(error).startswith(("LOADING", "READONLY", "MISCONF")):
                 raise BackendUnavailable(self._name, str(error)) from None
             raise
+        self._available = True
         return reply
 
     async def _scan(self, prefix: str) -> AsyncIterator[list[str]]:
@@ -250,8 +252,8 @@ class ValkeyBackend:
             if not started:
                 started = True
                 task_status.started()
-            elif not self._available:
-                self._available = True
+            elif not self._hears:
+                self._hears = True
                 on_change.found()
 
         with self._watching:
@@ -260,8 +262,8 @@ class ValkeyBackend:
                     await self._listen(on_change, heard)
                 except* (RedisError, TimeoutError, OSError, anyio.ClosedResourceError) as errors:
                     _log.debug("%s: changes are not heard: %r", self._name, errors)
-                if self._available:
-                    self._available = False
+                if self._hears:
+                    self._hears = False
                     on_change.lost()
                 if not started:
                     started = True
