@@ -46,7 +46,9 @@ async def works() -> bool:
 
 async def until_it_works() -> None:
     with anyio.fail_after(PATIENCE):
-        while not await works():
+        while True:  # nobody tells when a server answers again
+            if await works():
+                return
             await anyio.sleep(0.05)
 
 

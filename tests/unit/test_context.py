@@ -17,6 +17,7 @@ class Scope:
 
     name: str
     runtime: Any = None
+    data: Any = None
 
     def resolve(self, thing: Any) -> Any:
         return thing
