@@ -8,10 +8,28 @@ from typing import Any
 import anyio
 import pytest
 from hypothesis import HealthCheck, Phase, settings
-from hypothesis.stateful import run_state_machine_as_test
-from tests.properties.test_scheduler import Machine
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, rule, run_state_machine_as_test
+from tests.properties.scheduler_model import LEVELS
+from tests.properties.test_scheduler import Machine, sizes
 
 from evox.scheduling import Priority, Scheduler, Seat
+
+
+class Crowded(Machine):
+    """Begins with a crowd, so that what goes wrong among those who wait is met within a few examples."""
+
+    @initialize(size=sizes())
+    def begin(self, size: dict[str, Any]) -> None:
+        self.resize(size)
+        for client in (None, "a", "b"):
+            for level in reversed(LEVELS):
+                self.start(level, client, None)
+
+    @rule(total=st.integers(1, 6))
+    def grow(self, total: int) -> None:
+        self.resize({"total": total, "high": total, "medium": total, "low": total, "queue": 3, "reserve": {}})
+
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -167,7 +185,7 @@ def test_a_scheduler_that_breaks_a_promise_is_found_out(
     plant(monkeypatch)
     with pytest.raises(AssertionError):
         run_state_machine_as_test(
-            Machine,
+            Crowded,
             settings=settings(
                 max_examples=300,
                 stateful_step_count=40,

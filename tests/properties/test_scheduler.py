@@ -220,6 +220,29 @@ class Machine(RuleBasedStateMachine):
         expected = self.model.boost(serial, level)
         assert found == [expected]
 
+    @precondition(lambda self: self.boosts_behind_another())
+    @rule(data=st.data())
+    def P8_boosted_behind_those_who_wait(self, data: st.DataObject) -> None:
+        """Into a queue that is not empty, and then the first of that queue runs: not the one who was boosted."""
+        serial, level = data.draw(st.sampled_from(self.boosts_behind_another()))
+        queued = self.tasks[serial].queued
+        assert queued is not None
+        self.do(lambda: queued.boost(Priority(level)))
+        self.model.boost(serial, level)
+        while self.model.running and len(self.model.queue(level)) > 1:
+            given_back = self.model.running[0].serial
+            self.model.release(given_back)
+            self.do(self.seat(given_back).release)
+            self.P1_P2_P3_P4_P6_P8_the_same_requests_run_and_the_same_wait()
+
+    def boosts_behind_another(self) -> list[tuple[int, int]]:
+        return [
+            (one.serial, level)
+            for one in self.model.waiting
+            for level in range(one.level)
+            if self.model.queue(level) and len(self.model.queue(level)) < self.model.numbers.bounds[level]
+        ]
+
     @precondition(lambda self: self.serial % 3 == 0)
     @rule(size=sizes())
     def grow_or_shrink(self, size: dict[str, Any]) -> None:

@@ -172,7 +172,7 @@ class Shelf:
             if not due:
                 self._due.pop(heapq.heappop(self._seconds), None)
                 continue
-            gone = self.drop(next(iter(due)))
+            gone = self.drop(due.pop())  # not next(iter(due)), which looks anew at all that is gone already
             self.dropped_version = max(self.dropped_version, gone.version if gone is not None else 0)
             self._expired += 1
             budget -= 1
