@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import asyncclick as click
 
+from evox.cli import bench_data
+
 if TYPE_CHECKING:
     from evox.bench import Measured, Policy, Tally
     from evox.scheduling import Priority
@@ -31,6 +33,9 @@ class _Number(click.FloatRange):
 @click.group(name="bench")
 def command() -> None:
     """Measure what Evox promises."""
+
+
+command.add_command(bench_data.command)
 
 
 @command.command()

@@ -7,10 +7,20 @@ nothing at all; a checksum that does not fit is a fault, and is never mistaken f
 import math
 import struct
 import zlib
-from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final, NamedTuple
 
-__all__ = ["FORMAT", "Entry", "open_envelope", "seal_envelope"]
+__all__ = [
+    "DATA",
+    "EVICTABLE",
+    "FORMAT",
+    "KEEP_UNTIL",
+    "TAGS",
+    "VERSION",
+    "Entry",
+    "Row",
+    "open_envelope",
+    "seal_envelope",
+]
 
 FORMAT: Final = 1
 _HEAD: Final = struct.Struct(">3sBI")  # magic, format, checksum of all that follows
@@ -18,8 +28,13 @@ _TIMES: Final = struct.Struct(">cddd")  # form, stored, fresh until, kept until
 _MAGIC: Final = b"evx"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+Row = tuple[Any, ...]
+"""An entry's fields as a plain tuple. The garbage collector does not look at those twice; of 300,000 objects of a class
+each full collection would make a pause."""
+DATA, KEEP_UNTIL, EVICTABLE, TAGS, VERSION = 0, 4, 5, 6, 7  # where they are in a row
+
+
+class Entry(NamedTuple):
     """One stored value. Times are seconds of the backend's clock; ``inf`` is never.
 
     Attributes:
@@ -39,7 +54,7 @@ class Entry:
     fresh_until: float = math.inf
     keep_until: float = math.inf
     evictable: bool = False
-    tags: tuple[str, ...] = field(default=())
+    tags: tuple[str, ...] = ()
     version: int = 0
 
     def __repr__(self) -> str:

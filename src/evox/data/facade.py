@@ -1,6 +1,6 @@
 """Facade: the object exported as ``data_io``. It finds the data of the service that the current task belongs to."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVar, overload
 
 from evox.context import current_service, maybe_service
@@ -22,7 +22,7 @@ class DataIOFacade:
         return "<data_io>"
 
     @overload
-    async def read(
+    def read(
         self,
         kind: type[T],
         key: str,
@@ -31,24 +31,24 @@ class DataIOFacade:
         loader: Callable[..., Any] | None = None,
         ttl: Duration | None = None,
         tags: Iterable[str] = (),
-    ) -> T | None: ...
+    ) -> Coroutine[Any, Any, T | None]: ...
     @overload
-    async def read(
+    def read(
         self,
         *target: str | NamedIntent,
         loader: Callable[..., Any] | None = None,
         ttl: Duration | None = None,
         tags: Iterable[str] = (),
-    ) -> Any: ...
-    async def read(
+    ) -> Coroutine[Any, Any, Any]: ...
+    def read(
         self,
         *target: Any,
         loader: Callable[..., Any] | None = None,
         ttl: Duration | None = None,
         tags: Iterable[str] = (),
-    ) -> Any:
-        """Return the value of a key, or None; see ``DataIO.read``."""
-        return await _own("read").read(*target, loader=loader, ttl=ttl, tags=tags)
+    ) -> Coroutine[Any, Any, Any]:
+        """Return the value of a key, or None; see ``DataIO.read``. Hands on the coroutine, which saves one a read."""
+        return _own("read").read(*target, loader=loader, ttl=ttl, tags=tags)
 
     async def write(self, *target: Any, ttl: Duration | None = None, tags: Iterable[str] = ()) -> None:
         """Store a value; see ``DataIO.write``."""

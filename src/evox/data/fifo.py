@@ -3,10 +3,13 @@
 New keys enter a small queue; only those read again while they are there reach the main one, so a scan of keys that are
 read once cannot empty the cache. Keys dropped from the small queue are remembered for a while without their values: one
 that comes back was dropped too early, and goes straight to the main queue. No operation looks at more than a few keys.
+
+A large one is made of several shards, which give way in turn: a dictionary of 300,000 keys that grows copies them all,
+and everybody waits for that; one of 10,000 is done in a fraction of a millisecond.
 """
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Final, Generic, TypeVar
 
 __all__ = ["Fifo"]
@@ -15,13 +18,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 SHARE: Final = 10  # one part in ten is the small queue's
 MOST: Final = 3  # reads that are counted
-
-
-class _Node(Generic[V]):
-    __slots__ = ("reads", "size", "value")
-
-    def __init__(self, value: V, size: int) -> None:
-        self.value, self.size, self.reads = value, size, 0
+SHARD: Final = 16_384  # entries to a shard, at most
 
 
 class Fifo(Generic[K, V]):
@@ -30,66 +27,65 @@ class Fifo(Generic[K, V]):
     Args:
         entries: How many it may hold.
         size: What their sizes may add up to.
+        measure: The size of a key and its value. It is asked again when they go, instead of being kept with each.
     """
 
-    def __init__(self, entries: int, size: int) -> None:
+    def __init__(self, entries: int, size: int, measure: Callable[[K, V], int]) -> None:
         self.entries = entries
         self.limit = size
-        self.size = self.evicted = 0
-        self._small: OrderedDict[K, _Node[V]] = OrderedDict()
-        self._main: OrderedDict[K, _Node[V]] = OrderedDict()
-        self._ghosts: OrderedDict[int, None] = OrderedDict()
-        self._small_size = 0
+        self.size = self.evicted = self._count = self._turn = 0
+        self._measure = measure
+        number = 1
+        while number * SHARD < entries:
+            number *= 2
+        self._mask = number - 1
+        self._shards: list[_Shard[K, V]] = [_Shard(measure) for _ in range(number)]
 
     def __repr__(self) -> str:
         return f"<Fifo {len(self)}/{self.entries}, {self.size}/{self.limit} bytes>"
 
     def __len__(self) -> int:
-        return len(self._small) + len(self._main)
+        return self._count
 
     def __contains__(self, key: K) -> bool:
-        return key in self._main or key in self._small
+        return self.peek(key) is not None
 
     def __iter__(self) -> Iterator[K]:
-        yield from self._main
-        yield from self._small
+        for shard in self._shards:
+            yield from shard.main
+            yield from shard.small
 
     def get(self, key: K) -> V | None:
         """Return a value, and count the read."""
-        node = self._main.get(key) or self._small.get(key)
-        if node is None:
-            return None
-        if node.reads < MOST:
-            node.reads += 1
-        return node.value
+        return self._shards[hash(key) & self._mask].get(key)
 
     def peek(self, key: K) -> V | None:
         """Return a value without counting."""
-        node = self._main.get(key) or self._small.get(key)
-        return None if node is None else node.value
+        return self._shards[hash(key) & self._mask].peek(key)
 
-    def put(self, key: K, value: V, size: int) -> list[tuple[K, V]]:
+    def put(self, key: K, value: V) -> list[tuple[K, V]]:
         """Store a value, and return what was dropped to make room; that may be the value itself if it is too large."""
-        node = self._main.get(key) or self._small.get(key)
-        if node is not None:
-            self._resize(key, node, size)
-            node.value = value
+        shard, size = self._shards[hash(key) & self._mask], self._measure(key, value)
+        earlier = shard.peek(key)
+        if earlier is not None:
+            grown = size - self._measure(key, earlier)
+            shard.replace(key, value, grown)
+            self.size += grown
         elif size > self.limit or self.entries < 1:
             return [(key, value)]
         else:
-            self._insert(key, _Node(value, size))
+            shard.insert(key, value, size)
+            self.size += size
+            self._count += 1
         return self._fit()
 
     def pop(self, key: K) -> V | None:
         """Take a value out."""
-        node = self._main.pop(key, None)
-        if node is None:
-            node = self._small.pop(key, None)
-            if node is None:
-                return None
-            self._small_size -= node.size
-        self.size -= node.size
-        return node.value
+        value = self._shards[hash(key) & self._mask].pop(key)
+        if value is not None:
+            self.size -= self._measure(key, value)
+            self._count -= 1
+        return value
 
     def resize(self, entries: int, limit: int) -> list[tuple[K, V]]:
         """Change its bounds, and return what was dropped for it."""
@@ -98,55 +94,108 @@ class Fifo(Generic[K, V]):
 
     def clear(self) -> None:
         """Forget everything."""
-        self._small.clear()
-        self._main.clear()
-        self._ghosts.clear()
-        self.size = self._small_size = 0
+        for shard in self._shards:
+            shard.clear()
+        self.size = self._count = 0
 
     def _fit(self) -> list[tuple[K, V]]:
         dropped: list[tuple[K, V]] = []
-        while (self.size > self.limit or len(self) > self.entries) and (self._small or self._main):
-            dropped.append(self._evict())
+        number = len(self._shards)
+        while self._count and (self.size > self.limit or self._count > self.entries):
+            self._turn += 1
+            shard = self._shards[self._turn & self._mask]
+            if len(shard):
+                key, value = shard.evict(self.entries // number, self.limit // number)
+                self.size -= self._measure(key, value)
+                self._count -= 1
+                self.evicted += 1
+                dropped.append((key, value))
         return dropped
 
-    def _insert(self, key: K, node: _Node[V]) -> None:
+
+class _Shard(Generic[K, V]):
+    """The two queues, and the ghosts of the small one."""
+
+    __slots__ = ("ghosts", "main", "measure", "reads", "small", "small_size")
+
+    def __init__(self, measure: Callable[[K, V], int]) -> None:
+        self.measure = measure
+        self.small: OrderedDict[K, V] = OrderedDict()
+        self.main: OrderedDict[K, V] = OrderedDict()
+        self.ghosts: OrderedDict[int, None] = OrderedDict()
+        self.reads: dict[K, int] = {}
+        self.small_size = 0
+
+    def __len__(self) -> int:
+        return len(self.small) + len(self.main)
+
+    def get(self, key: K) -> V | None:
+        value = self.main.get(key)
+        if value is None:
+            value = self.small.get(key)
+            if value is None:
+                return None
+        reads = self.reads.get(key, 0)
+        if reads < MOST:
+            self.reads[key] = reads + 1
+        return value
+
+    def peek(self, key: K) -> V | None:
+        value = self.main.get(key)
+        return self.small.get(key) if value is None else value
+
+    def insert(self, key: K, value: V, size: int) -> None:
         mark = hash(key)
-        if mark in self._ghosts:
-            del self._ghosts[mark]
-            self._main[key] = node
+        if mark in self.ghosts:
+            del self.ghosts[mark]
+            self.main[key] = value
         else:
-            self._small[key] = node
-            self._small_size += node.size
-        self.size += node.size
+            self.small[key] = value
+            self.small_size += size
 
-    def _resize(self, key: K, node: _Node[V], size: int) -> None:
-        self.size += size - node.size
-        if key in self._small:
-            self._small_size += size - node.size
-        node.size = size
+    def replace(self, key: K, value: V, grown: int) -> None:
+        if key in self.main:
+            self.main[key] = value
+        else:
+            self.small[key] = value
+            self.small_size += grown
 
-    def _evict(self) -> tuple[K, V]:
+    def pop(self, key: K) -> V | None:
+        self.reads.pop(key, None)
+        value = self.main.pop(key, None)
+        if value is None:
+            value = self.small.pop(key, None)
+            if value is not None:
+                self.small_size -= self.measure(key, value)
+        return value
+
+    def evict(self, entries: int, limit: int) -> tuple[K, V]:
         while True:
-            full = len(self._small) * SHARE >= self.entries or self._small_size * SHARE >= self.limit
-            if self._small and (full or not self._main):
-                key, node = self._small.popitem(last=False)
-                self._small_size -= node.size
-                if node.reads > 1:
-                    node.reads = 0
-                    self._main[key] = node
+            full = len(self.small) * SHARE >= entries or self.small_size * SHARE >= limit
+            if self.small and (full or not self.main):
+                key, value = self.small.popitem(last=False)
+                self.small_size -= self.measure(key, value)
+                if self.reads.pop(key, 0) > 1:
+                    self.main[key] = value
                     continue
-                self._remember(key)
-            else:
-                key, node = self._main.popitem(last=False)
-                if node.reads:
-                    node.reads -= 1
-                    self._main[key] = node
-                    continue
-            self.size -= node.size
-            self.evicted += 1
-            return key, node.value
+                self._remember(key, entries)
+                return key, value
+            key, value = self.main.popitem(last=False)
+            reads = self.reads.pop(key, 0)
+            if not reads:
+                return key, value
+            if reads > 1:
+                self.reads[key] = reads - 1
+            self.main[key] = value
 
-    def _remember(self, key: K) -> None:
-        self._ghosts[hash(key)] = None
-        if len(self._ghosts) > self.entries:
-            self._ghosts.popitem(last=False)
+    def clear(self) -> None:
+        self.small.clear()
+        self.main.clear()
+        self.ghosts.clear()
+        self.reads.clear()
+        self.small_size = 0
+
+    def _remember(self, key: K, entries: int) -> None:
+        self.ghosts[hash(key)] = None
+        if len(self.ghosts) > entries:
+            self.ghosts.popitem(last=False)

@@ -136,12 +136,16 @@ class DataIO:
         store = self.stores.find(home) or await self.stores.of(home)
         if loader is not None:
             return await self._load(store, home, key, loader, ttl, tags)
-        known, entry = store.look(full, near=home.policy.near)
+        known, entry, now = store.look(full, near=home.policy.near)
         if not known:
             entry = (await store.get(full, near=home.policy.near, keep=home.policy.max_stale)).entry
-        if entry is None or (entry.fresh_until != math.inf and entry.fresh_until <= store.backend.clock()):
+            now = store.backend.clock()
+        if entry is None or entry.fresh_until <= now:
             return None
-        return await self._decoded(store, home, key, entry)
+        try:
+            return home.codec.decode(entry.form, entry.data)
+        except ValueError as error:
+            return await self._unreadable(store, home, key, entry, error)
 
     async def write(self, *target: Any, ttl: Duration | None = None, tags: Iterable[str] = ()) -> None:
         """Store a value: ``write(key, value)``, ``write(Type, obj)`` (key from its field), ``write(Type, key, obj)``.
@@ -268,17 +272,17 @@ class DataIO:
         outcome = await self.through.fetch(store, home.prefix + key, policy, load, guards=guards)
         if outcome.entry is None or outcome.entry.data == b"null":
             return None
-        return await self._decoded(store, home, key, outcome.entry)
-
-    async def _decoded(self, store: Store, home: Home, key: str, entry: Entry) -> Any:
         try:
-            return home.codec.decode(entry.form, entry.data)
+            return home.codec.decode(outcome.entry.form, outcome.entry.data)
         except ValueError as error:
-            if not entry.evictable:
-                raise CorruptValue(key, str(error)) from error
-            _log.warning("a copy of %r does not fit any more and is dropped: %s", key, error)
-            await store.invalidate(home.prefix + key)
-            return None
+            return await self._unreadable(store, home, key, outcome.entry, error)
+
+    async def _unreadable(self, store: Store, home: Home, key: str, entry: Entry, error: ValueError) -> None:
+        """Drop a copy that does not fit its type any more; a record is never dropped."""
+        if not entry.evictable:
+            raise CorruptValue(key, str(error)) from error
+        _log.warning("a copy of %r does not fit any more and is dropped: %s", key, error)
+        await store.invalidate(home.prefix + key)
 
     def _aim(self, target: tuple[Any, ...], method: str) -> tuple[Home, str]:
         if len(target) == 1:

@@ -6,8 +6,8 @@ was changed between the begin of its read and its end; whatever changed in betwe
 to be given to anyone here, so that this process never sees time run backwards.
 """
 
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import anyio
 
@@ -18,12 +18,34 @@ from evox.data.shelf import Shelf, ShelfStatistics
 __all__ = ["Near", "NearStatistics", "Watch"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Copy(Entry):
-    """A copy, or the knowledge that there is nothing; ``keep_until`` is monotonic here."""
+class _Copy(NamedTuple):
+    """A copy, or the knowledge that there is nothing. Begins as ``Entry`` does; ``keep_until`` is monotonic here.
 
-    of: Entry | None = None
-    until: float = 0.0
+    The last three are the entry's own, as it is where it is kept.
+    """
+
+    data: bytes
+    form: str
+    stored_at: float
+    fresh_until: float
+    keep_until: float
+    evictable: bool
+    tags: tuple[str, ...]
+    version: int
+    until: float
+    there: bool
+    kept_until: float
+    droppable: bool
+
+    def entry(self) -> Entry | None:
+        """Return what was copied."""
+        if not self.there:
+            return None
+        times = (self.stored_at, self.fresh_until, self.kept_until)
+        return Entry(self.data, self.form, *times, self.droppable, self.tags, self.version)
+
+
+_NOTHING = Entry(b"")
 
 
 class Watch:
@@ -65,7 +87,7 @@ class Near:
 
     def __init__(self, entries: int, size: int, ttl: float) -> None:
         self.ttl = ttl
-        self._shelf = Shelf(entries, size)
+        self._shelf = Shelf(entries, size, _Copy._make)
         self._on = True
         self._watches: dict[str, Watch] = {}
         self._hits = self._misses = self._dropped = 0
@@ -77,16 +99,16 @@ class Near:
         """Return whether it is known what a key holds, and what."""
         now = anyio.current_time()
         copy = self._shelf.get(key, now)
-        if not isinstance(copy, _Copy) or copy.until <= now or not self._on:
+        if copy is None or copy.until <= now or not self._on:
             self._misses += 1
             return False, None
         self._hits += 1
-        return True, copy.of
+        return True, copy.entry()
 
     def left(self, key: str) -> Entry | None:
         """Return a copy however old it is, for those to whom an old one is better than none."""
         copy = self._shelf.get(key, anyio.current_time())
-        return copy.of if isinstance(copy, _Copy) else None
+        return None if copy is None else copy.entry()
 
     def watch(self, key: str) -> Watch:
         """Begin to note changes of a key; ``unwatch`` ends it."""
@@ -115,12 +137,13 @@ class Near:
             return
         self._note(key, version)
         now = anyio.current_time()
-        base: dict[str, Any] = (
-            {f.name: getattr(entry, f.name) for f in fields(entry)} if entry is not None else {"data": b""}
-        )
         until = since + self.ttl
-        base |= {"keep_until": max(until, now + keep), "evictable": True, "version": version}
-        self._shelf.put(key, _Copy(**base, of=entry, until=until), now)
+        of = entry or _NOTHING
+        copy = _Copy(
+            *(of.data, of.form, of.stored_at, of.fresh_until, max(until, now + keep), True, of.tags, version),
+            *(until, entry is not None, of.keep_until, of.evictable),
+        )
+        self._shelf.put(key, copy, now)
 
     def wrote(
         self, key: str, entry: Entry | None, version: int, watch: Watch, *, since: float, keep: float = 0.0

@@ -12,7 +12,7 @@ import logging
 import random
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
@@ -131,10 +131,10 @@ class ReadThrough:
         """
         source = _Source(store, key, policy, load, tuple(guards), is_failure, finish)
         lease: Lease | None = None
-        known, entry = store.look(key, near=policy.near)
+        known, entry, now = store.look(key, near=policy.near)
         if not (known and entry is not None):
             entry, lease = await self._look_up(source)
-        now = store.backend.clock()
+            now = store.backend.clock()
         if entry is not None and now < entry.fresh_until:
             self._hits += 1
             if policy.eager is not None and _is_due(entry, now, policy.eager) and self._mark(key) is None:
@@ -223,7 +223,7 @@ class ReadThrough:
         now = store.backend.clock()
         fresh = now + ttl * (1 - policy.jitter * self._rand())
         until = fresh if loaded.negative else fresh + policy.max_stale
-        entry = replace(loaded.entry, stored_at=now, fresh_until=fresh, keep_until=until, evictable=True)
+        entry = loaded.entry._replace(stored_at=now, fresh_until=fresh, keep_until=until, evictable=True)
         try:
             return bool(await store.fill(key, entry, lease, near=policy.near, keep=_keep(policy)))
         except (BackendUnavailable, CapacityExceeded) as error:

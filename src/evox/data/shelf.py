@@ -6,17 +6,18 @@ is not returned, and is taken away a few at a time by later changes, so that no 
 
 import heapq
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Generic, TypeVar
 
-from evox.data.entries import Entry
+from evox.data.entries import DATA, EVICTABLE, KEEP_UNTIL, TAGS, VERSION, Row
 from evox.data.fifo import Fifo
 
 __all__ = ["OVERHEAD", "Shelf", "ShelfStatistics"]
 
-OVERHEAD: Final = 400  # bytes that an entry takes beside its key and value; measured
-SWEPT: Final = 8  # expired entries that one change takes away
+E = TypeVar("E", bound=Row)
+OVERHEAD: Final = 470  # bytes that an entry takes beside its key and value; measured
+SWEPT: Final = 64  # expired entries that one change takes away; fewer would let young objects pile up for the collector
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +32,25 @@ class ShelfStatistics:
     expired: int
 
 
-class Shelf:
-    """Entries by key.
+class Shelf(Generic[E]):
+    """Entries by key, kept as rows.
 
     Args:
         entries: How many it may hold, copies and records together.
         size: Bytes that they may take.
+        kind: Makes an entry of a row: a named tuple that begins as ``Entry`` does.
 
     Attributes:
         dropped_version: The highest version of an entry that expired or was dropped to make room.
     """
 
-    def __init__(self, entries: int, size: int) -> None:
+    def __init__(self, entries: int, size: int, kind: Callable[[Row], E]) -> None:
         self.dropped_version = 0
         self._entries = entries
         self._limit = size
-        self._copies: Fifo[str, Entry] = Fifo(entries, size)
-        self._records: dict[str, Entry] = {}
+        self._kind = kind
+        self._copies: Fifo[str, Row] = Fifo(entries, size, _size)
+        self._records: dict[str, Row] = {}
         self._records_size = 0
         self._tags: dict[str, set[str]] = {}
         self._due: dict[int, set[str]] = {}  # keys by the second in which they expire
@@ -64,21 +67,23 @@ class Shelf:
         yield from self._copies
         yield from self._records
 
-    def get(self, key: str, now: float) -> Entry | None:
+    def get(self, key: str, now: float) -> E | None:
         """Return an entry that is still kept."""
-        entry = self._copies.get(key) or self._records.get(key)
-        return entry if entry is not None and entry.keep_until > now else None
+        row = self._copies.get(key) or self._records.get(key)
+        return self._kind(row) if row is not None and row[KEEP_UNTIL] > now else None
 
-    def peek(self, key: str) -> Entry | None:
+    def peek(self, key: str) -> E | None:
         """Return an entry, expired or not, without counting it as read."""
-        return self._copies.peek(key) or self._records.get(key)
+        row = self._copies.peek(key) or self._records.get(key)
+        return None if row is None else self._kind(row)
 
-    def put(self, key: str, entry: Entry, now: float) -> bool:
+    def put(self, key: str, entry: E, now: float) -> bool:
         """Store an entry; False if it is a record and there is no room for it among records."""
-        size = OVERHEAD + len(key) + len(entry.data)
-        earlier = self.peek(key)
-        if not entry.evictable:
-            freed = 0 if earlier is None or earlier.evictable else OVERHEAD + len(key) + len(earlier.data)
+        row = tuple(entry)
+        size = _size(key, row)
+        earlier = self._copies.peek(key) or self._records.get(key)
+        if not row[EVICTABLE]:
+            freed = 0 if earlier is None or earlier[EVICTABLE] else _size(key, earlier)
             self._sweep(now, all_due=self._records_size - freed + size > self._limit)
             taken = self._records_size - (freed if key in self._records else 0)
             full = len(self._records) >= self._entries and key not in self._records
@@ -87,26 +92,26 @@ class Shelf:
         self._sweep(now)
         if earlier is not None:
             self.drop(key)
-        self._index(key, entry)
-        if entry.evictable:
-            self._forget(self._copies.put(key, entry, size))
+        self._index(key, row)
+        if row[EVICTABLE]:
+            self._forget(self._copies.put(key, row))
         else:
-            self._records[key] = entry
+            self._records[key] = row
             self._records_size += size
             self._leave_room()
         return True
 
-    def drop(self, key: str) -> Entry | None:
+    def drop(self, key: str) -> E | None:
         """Take an entry away, and return it."""
-        entry = self._copies.pop(key)
-        if entry is None:
-            entry = self._records.pop(key, None)
-            if entry is None:
+        row = self._copies.pop(key)
+        if row is None:
+            row = self._records.pop(key, None)
+            if row is None:
                 return None
-            self._records_size -= OVERHEAD + len(key) + len(entry.data)
+            self._records_size -= _size(key, row)
             self._leave_room()
-        self._unindex(key, entry)
-        return entry
+        self._unindex(key, row)
+        return self._kind(row)
 
     def tagged(self, tag: str) -> tuple[str, ...]:
         """Return the keys under a tag."""
@@ -136,31 +141,31 @@ class Shelf:
         """Leave to copies what records do not take."""
         self._forget(self._copies.resize(self._entries - len(self._records), self._limit - self._records_size))
 
-    def _forget(self, dropped: list[tuple[str, Entry]]) -> None:
-        for key, entry in dropped:
-            self._unindex(key, entry)
-            self.dropped_version = max(self.dropped_version, entry.version)
+    def _forget(self, dropped: list[tuple[str, Row]]) -> None:
+        for key, row in dropped:
+            self._unindex(key, row)
+            self.dropped_version = max(self.dropped_version, row[VERSION])
 
-    def _index(self, key: str, entry: Entry) -> None:
-        for tag in entry.tags:
+    def _index(self, key: str, row: Row) -> None:
+        for tag in row[TAGS]:
             self._tags.setdefault(tag, set()).add(key)
-        if entry.keep_until != math.inf:
-            second = int(entry.keep_until) + 1
+        if row[KEEP_UNTIL] != math.inf:
+            second = int(row[KEEP_UNTIL]) + 1
             due = self._due.get(second)
             if due is None:
                 due = self._due[second] = set()
                 heapq.heappush(self._seconds, second)
             due.add(key)
 
-    def _unindex(self, key: str, entry: Entry) -> None:
-        for tag in entry.tags:
+    def _unindex(self, key: str, row: Row) -> None:
+        for tag in row[TAGS]:
             keys = self._tags.get(tag)
             if keys is not None:
                 keys.discard(key)
                 if not keys:
                     del self._tags[tag]
-        if entry.keep_until != math.inf:
-            due = self._due.get(int(entry.keep_until) + 1)
+        if row[KEEP_UNTIL] != math.inf:
+            due = self._due.get(int(row[KEEP_UNTIL]) + 1)
             if due is not None:
                 due.discard(key)
 
@@ -173,6 +178,10 @@ class Shelf:
                 self._due.pop(heapq.heappop(self._seconds), None)
                 continue
             gone = self.drop(due.pop())  # not next(iter(due)), which looks anew at all that is gone already
-            self.dropped_version = max(self.dropped_version, gone.version if gone is not None else 0)
+            self.dropped_version = max(self.dropped_version, gone[VERSION] if gone is not None else 0)
             self._expired += 1
             budget -= 1
+
+
+def _size(key: str, row: Row) -> int:
+    return OVERHEAD + len(key) + len(row[DATA])

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Awaitable, Sequence
-from dataclasses import replace
 from typing import Final
 
 import anyio
@@ -38,11 +37,15 @@ class Store:
     def __repr__(self) -> str:
         return f"<Store {self.backend!r}>"
 
-    def look(self, key: str, *, near: bool) -> tuple[bool, Entry | None]:
-        """Return whether it is known at once what a key holds, and what."""
+    def look(self, key: str, *, near: bool) -> tuple[bool, Entry | None, float]:
+        """Return whether it is known at once what a key holds, what, and the backend's time if so."""
         if self._memory is not None:
-            return True, self._memory.look(key)
-        return self.near.look(key) if near and self.near is not None else (False, None)
+            now = self._memory.clock()
+            return True, self._memory.look(key, now), now
+        if not near or self.near is None:
+            return False, None, 0.0
+        known, entry = self.near.look(key)
+        return known, entry, self.backend.clock() if known else 0.0
 
     async def get(self, key: str, guards: Sequence[str] = (), *, near: bool, keep: float = 0.0) -> Reading:
         """Return what a key holds.
@@ -152,7 +155,7 @@ class Store:
         try:
             version = await doing
             if version and near:
-                self.near.wrote(key, replace(entry, version=version), version, watch, since=since, keep=keep)
+                self.near.wrote(key, entry._replace(version=version), version, watch, since=since, keep=keep)
             elif version:
                 self.near.drop(key, version)
         except BaseException:

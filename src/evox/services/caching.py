@@ -110,8 +110,8 @@ class AnswerCache:
         if data is None or not self.concerns(call):
             return await then(call)
         store, full = await self.place(data, call)
-        known, entry = store.look(full, near=self._policy.near)
-        if known and entry is not None and self._policy.eager is None and store.backend.clock() < entry.fresh_until:
+        known, entry, now = store.look(full, near=self._policy.near)
+        if known and entry is not None and self._policy.eager is None and now < entry.fresh_until:
             data.through.count_hit()
             return self.give(call, Outcome("hit", entry), store)
         if self._passed.get(full, 0.0) > anyio.current_time():

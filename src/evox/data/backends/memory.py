@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 import anyio
@@ -31,7 +30,7 @@ class MemoryBackend:
     facts: Final = Facts("memory", shared=False)
 
     def __init__(self, entries: int, size: int) -> None:
-        self.shelf = Shelf(entries, size)
+        self.shelf = Shelf(entries, size, Entry._make)
         self._most = entries
         self._version = 0
         self._operations = 0
@@ -52,15 +51,15 @@ class MemoryBackend:
     async def close(self) -> None:
         """See ``Backend``."""
 
-    def look(self, key: str) -> Entry | None:
+    def look(self, key: str, now: float) -> Entry | None:
         """Return what a key holds, at once."""
         self._operations += 1
-        return self.shelf.get(key, anyio.current_time())
+        return self.shelf.get(key, now)
 
     async def get(self, key: str, guards: Sequence[str] = ()) -> Reading:
         """See ``Backend``. The lease is the version of the whole store: here nothing happens in between."""
         del guards
-        return Reading(self.look(key), Lease(self._version))
+        return Reading(self.look(key, self.clock()), Lease(self._version))
 
     async def put(self, key: str, entry: Entry) -> int:
         """See ``Backend``."""
@@ -117,7 +116,7 @@ class MemoryBackend:
     def _store(self, key: str, entry: Entry) -> int:
         self._operations += 1
         version = self._version + 1
-        if not self.shelf.put(key, replace(entry, version=version), self.clock()):
+        if not self.shelf.put(key, entry._replace(version=version), self.clock()):
             held = self.shelf.statistics()
             why = f"{held.records} records take {held.size} bytes of the {held.limit} that it may use"
             fix = "raise memory_bytes or entries in [tool.evox.data], give records a ttl, or use sqlite:///..."

@@ -1,0 +1,95 @@
+"""``evox bench data``: caching and storage beside other libraries, in one run."""
+
+import importlib.util
+import json
+import logging
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import asyncclick as click
+
+if TYPE_CHECKING:
+    from evox.bench.caching import Crowd, Expiry, Hits, Reads
+    from evox.bench.storing import Behind, Writes
+
+    Found = tuple[list[Reads], list[Hits], list[Crowd], list[Expiry], list[Writes], list[Behind]]
+
+__all__ = ["command"]
+
+
+@click.command(name="data")
+@click.option(
+    *("--scale", "scale"),
+    type=click.FloatRange(0.01, 10),
+    default=1.0,
+    show_default=True,
+    help="How much is measured: 0.1 is ten times quicker, and less exact.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+def command(scale: float, as_json: bool) -> Any:
+    """Cache and storage: costs, hit ratios, crowds, expiry and writes, beside other libraries.
+
+    Peers that are not installed are left out: cashews, aiocache, async-lru, cachetools. Each question has a control
+    called naive, which does the obvious thing and has to do badly. Runs on asyncio, which the peers need.
+    """
+    return lambda: _measured(scale, as_json)
+
+
+def _measured(scale: float, as_json: bool) -> int:
+    from evox.bench.peers import NAMES, versions
+
+    logging.getLogger("evox").setLevel(logging.ERROR)
+    reads, hits, crowds, expiry, writes, behind = found = anyio.run(_measure, scale, backend="asyncio")
+    if as_json:
+        names = ("reads", "hits", "crowds", "expiry", "writes", "behind")
+        rows: list[list[Any]] = [*found]
+        table = {name: [asdict(one) for one in part] for name, part in zip(names, rows, strict=True)}
+        click.echo(json.dumps({"schema": 1, "scale": scale, "versions": versions(), **table}))
+        return 0
+    click.echo(", ".join(f"{name} {version}" for name, version in versions().items()))
+    missing = [name for name, module in NAMES.items() if importlib.util.find_spec(module) is None]
+    if missing:
+        click.echo(f"not installed, so left out: {', '.join(missing)}")
+    _show("a read, in us; the ratio is to cashews' hit", ["", "hit", "ratio", "miss, filled"], [
+        [one.name, f"{one.hit:.2f}", "-" if one.ratio is None else f"{one.ratio:.2f}", f"{one.miss:.1f}"]
+        for one in reads
+    ])  # fmt: skip
+    _show("hits in %, with room for a tenth of the keys", ["", "zipf", "zipf and scans"], [
+        [one.name, f"{100 * one.zipf:.1f}", f"{100 * one.zipf_and_scan:.1f}"] for one in hits
+    ])  # fmt: skip
+    _show("500 want the same at once; of 20 the first one leaves", ["", "calls", "calls then", "served of 19"], [
+        [one.name, str(one.calls), str(one.calls_after_leaving), str(one.served)] for one in crowds
+    ])  # fmt: skip
+    _show("the longest write after so much has expired, in ms", ["", "ms"], [
+        [one.name, f"{one.longest:.1f}"] for one in expiry
+    ])  # fmt: skip
+    tasks = list(writes[0].rates)
+    _show("SQLite, writes a second that survive a loss of power; ratios to aiosqlite, a transaction each",
+          ["tasks", *map(str, tasks), *(f"ratio at {one}" for one in tasks)], [
+        [one.name, *(f"{one.rates[n]:.0f}" for n in tasks), *(f"{one.ratios[n]:.2f}" for n in tasks)]
+        for one in writes
+    ])  # fmt: skip
+    _show("how far a copy in another process is behind, in ms", ["", "median", "longest"], [
+        [one.name, f"{one.median:.0f}", f"{one.longest:.0f}"] for one in behind
+    ])  # fmt: skip
+    return 0
+
+
+async def _measure(scale: float) -> "Found":
+    from evox.bench import caching, storing
+
+    return (
+        await caching.reads(calls=max(50, int(2000 * scale))),
+        await caching.hit_ratios(requests=max(20_000, int(50_000 * scale))),
+        await caching.crowds(),
+        caching.expiry(entries=max(3000, int(300_000 * scale))),
+        await storing.writes(count=max(100, int(3000 * scale))),
+        await storing.behind(count=max(3, int(30 * scale))),
+    )
+
+
+def _show(title: str, head: list[str], rows: list[list[str]]) -> None:
+    from evox.bench.report import table
+
+    click.echo(f"\n{title}\n\n{table([head, *rows])}")
