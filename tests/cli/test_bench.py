@@ -1,4 +1,4 @@
-"""``evox bench priority``: the table for people and for machines, the same from the same seed."""
+"""``evox bench``: tables for people and for machines; those of the simulation are the same from the same seed."""
 
 import json
 import subprocess
@@ -53,3 +53,33 @@ def test_a_number_that_does_not_fit_is_a_usage_error(wrong: tuple[str, str]) -> 
     done = bench(*wrong)
     assert done.returncode == 2
     assert wrong[0] in done.stderr
+
+
+def data(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        command("bench", "data", "--scale", "0.01", *arguments),
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.timeout(60)
+def test_data_is_measured_beside_controls_that_fail() -> None:
+    done = data("--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    assert {"reads", "hits", "crowds", "expiry", "writes", "behind"} < set(found)
+    crowds = {one["name"]: one for one in found["crowds"]}
+    assert (crowds["evox"]["calls"], crowds["naive"]["calls"]) == (1, 500)
+    assert "evox" in found["versions"]
+
+
+@pytest.mark.timeout(60)
+def test_data_is_shown_as_tables() -> None:
+    done = data()
+    assert (done.returncode, done.stderr) == (0, "")
+    for title in ("a read, in us", "hits in %", "500 want the same", "the longest write", "SQLite", "behind, in ms"):
+        assert title in done.stdout

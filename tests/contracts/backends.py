@@ -20,7 +20,7 @@ __all__ = ["KINDS", "Heard", "entry", "opened"]
 
 KINDS = ("memory", "sqlite", "postgresql", "valkey")
 SHARED = ("sqlite", "postgresql", "valkey")
-REPORTING = ("sqlite", "valkey")
+REPORTING = ("sqlite", "postgresql", "valkey")
 
 
 @dataclass
@@ -61,9 +61,9 @@ _emptied: set[str] = set()
 
 
 @asynccontextmanager
-async def opened(kind: str, folder: Path, heard: Heard | None = None) -> AsyncIterator[Backend]:
+async def opened(kind: str, folder: Path, heard: Heard | None = None, *, notify: bool = True) -> AsyncIterator[Backend]:
     """Open a backend; those opened on one folder share their store."""
-    settings = DataSettings()
+    settings = DataSettings(notify=notify)
     backend: Backend
     if kind == "memory":
         backend = MemoryBackend(settings.entries, settings.memory_bytes)

@@ -5,7 +5,10 @@ from pathlib import Path
 import anyio
 import anyio.lowlevel
 import pytest
+from tests import postgres_server
 from tests.contracts.backends import REPORTING, SHARED, Heard, entry, opened
+
+from evox.data.backends.postgres_connection import connect
 
 reporting = pytest.mark.parametrize("kind", REPORTING)
 shared = pytest.mark.parametrize("kind", SHARED)
@@ -78,3 +81,31 @@ async def test_D10_a_store_outlives_who_opened_it(kind: str, tmp_path: Path) -> 
         found = (await one.get("s/d:a")).entry
         assert found is not None
         assert found.data == b"kept"
+
+
+async def test_D3_a_listener_that_is_cut_off_says_so_and_hears_again(tmp_path: Path) -> None:
+    heard = Heard()
+    async with opened("postgresql", tmp_path, heard), opened("postgresql", tmp_path) as other:
+        connection = await connect(postgres_server.url(), timeout=SOON)
+        with anyio.fail_after(SOON):
+            await connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE query LIKE 'LISTEN%' AND pid <> pg_backend_pid()"
+            )
+            await connection.close()
+            while not heard.found_times:
+                await heard.news.wait()
+            assert heard.lost_times == 1
+            version = await other.put("s/d:a", entry(backend=other))
+            assert (await heard.wait_for(key="s/d:a")).version == version
+
+
+async def test_D3_postgresql_tells_nobody_unless_it_is_asked_to(tmp_path: Path) -> None:
+    heard = Heard()
+    async with opened("postgresql", tmp_path, heard), opened("postgresql", tmp_path, notify=False) as other:
+        await other.put("s/d:silent", entry(backend=other))
+        async with opened("postgresql", tmp_path) as loud:
+            await loud.put("s/d:told", entry(backend=loud))
+            with anyio.fail_after(SOON):
+                await heard.wait_for(key="s/d:told")
+    assert [change.key for change in heard.changes] == ["s/d:told"]

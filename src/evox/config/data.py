@@ -93,4 +93,8 @@ class DataSettings(Table):
     throttle: Limit = Field(
         default=30.0, description="how long a source that has failed is left alone while old values are served"
     )
+    notify: bool = Field(
+        default=False,
+        description="whether PostgreSQL tells other processes of each change; it then commits one at a time",
+    )
     connections: Count = Field(default=10, description="connections to a PostgreSQL or Valkey server, by each service")

@@ -13,13 +13,14 @@ from typing import Any, Final, TypeVar
 
 import anyio
 import psycopg
-from anyio.abc import TaskGroup
+from anyio.abc import TaskGroup, TaskStatus
 from psycopg import errors
 
 from evox.config import DataSettings, without_secrets
 from evox.data.backends import postgres_schema as schema
 from evox.data.backends.base import BackendStatistics, Lease, OnChange, Reading, Removed
 from evox.data.backends.postgres_connection import PostgresConnection
+from evox.data.backends.postgres_listener import listen
 from evox.data.backends.postgres_pool import PostgresPool
 from evox.data.entries import Entry
 from evox.data.policy import Facts
@@ -51,7 +52,9 @@ class PostgresBackend:
         self._timeout = settings.timeout
         self._wall = wall
         self._pool = PostgresPool(url, size=settings.connections, timeout=settings.timeout)
-        self._sweeping = anyio.CancelScope()
+        self._notify = settings.notify
+        self._conninfo = url
+        self._sweeping, self._listening = anyio.CancelScope(), anyio.CancelScope()
         self._operations = self._failures = 0
         self._available = True
 
@@ -64,16 +67,18 @@ class PostgresBackend:
 
     async def open(self, group: TaskGroup, on_change: OnChange) -> None:
         """See ``Backend``."""
-        del on_change
         try:
             await self._run(partial(schema.create, name=self._name))
         except psycopg.Error as error:
             raise BackendRefused(self._name, str(error)) from None
         group.start_soon(self._sweep, name="data:postgresql/sweep")
+        if self._notify:
+            await group.start(self._listen, on_change, name="data:postgresql/listen")
 
     async def close(self) -> None:
         """See ``Backend``."""
         self._sweeping.cancel()
+        self._listening.cancel()
         await self._pool.close()
 
     async def get(self, key: str, guards: Sequence[str] = ()) -> Reading:
@@ -83,28 +88,33 @@ class PostgresBackend:
 
     async def put(self, key: str, entry: Entry) -> int:
         """See ``Backend``."""
-        return await self._run(partial(schema.put, key=key, entry=entry, now=self._wall()), key=key)
+        return await self._run(
+            partial(schema.put, key=key, entry=entry, now=self._wall(), notify=self._notify), key=key
+        )
 
     async def fill(self, key: str, entry: Entry, lease: Lease) -> int:
         """See ``Backend``."""
-        return await self._run(partial(schema.fill, key=key, entry=entry, lease=lease, now=self._wall()), key=key)
+        work = partial(schema.fill, key=key, entry=entry, lease=lease, now=self._wall(), notify=self._notify)
+        return await self._run(work, key=key)
 
     async def delete(self, key: str) -> Removed:
         """See ``Backend``."""
-        return await self._run(partial(schema.delete, key=key, now=self._wall()), key=key)
+        return await self._run(partial(schema.delete, key=key, now=self._wall(), notify=self._notify), key=key)
 
     async def invalidate(self, key: str) -> Removed:
         """See ``Backend``."""
-        return await self._run(partial(schema.delete, key=key, now=self._wall(), copies_only=True), key=key)
+        work = partial(schema.delete, key=key, now=self._wall(), copies_only=True, notify=self._notify)
+        return await self._run(work, key=key)
 
     async def invalidate_prefix(self, prefix: str, guard: str) -> Removed:
         """See ``Backend``."""
-        work = partial(schema.invalidate_prefix, prefix=prefix, guard=guard, now=self._wall())
+        work = partial(schema.invalidate_prefix, prefix=prefix, guard=guard, now=self._wall(), notify=self._notify)
         return await self._run(work, key=prefix)
 
     async def invalidate_tags(self, tags: Sequence[str]) -> Removed:
         """See ``Backend``."""
-        return await self._run(partial(schema.invalidate_tags, tags=tags, now=self._wall()), key=", ".join(tags))
+        work = partial(schema.invalidate_tags, tags=tags, now=self._wall(), notify=self._notify)
+        return await self._run(work, key=", ".join(tags))
 
     def statistics(self) -> BackendStatistics:
         """See ``Backend``."""
@@ -146,6 +156,10 @@ class PostgresBackend:
         if refused is not None:
             return refused
         return BackendUnavailable(self._name, why) if key is None else WriteOutcomeUnknown(self._name, key, why)
+
+    async def _listen(self, on_change: OnChange, *, task_status: TaskStatus[None]) -> None:
+        with self._listening:
+            await listen(self._conninfo, self._name, self._timeout, on_change, task_status=task_status)
 
     async def _sweep(self) -> None:
         with self._sweeping:

@@ -13,9 +13,21 @@ from evox.data.backends.base import Lease, Reading, Removed
 from evox.data.entries import Entry, open_envelope, seal_envelope
 from evox.errors import CorruptValue, UnsupportedSchema
 
-__all__ = ["SCHEMA", "create", "delete", "fill", "get", "invalidate_prefix", "invalidate_tags", "put", "sweep"]
+__all__ = [
+    "CHANNEL",
+    "SCHEMA",
+    "create",
+    "delete",
+    "fill",
+    "get",
+    "invalidate_prefix",
+    "invalidate_tags",
+    "put",
+    "sweep",
+]
 
 SCHEMA: Final = 1
+CHANNEL: Final = "evox_changes"
 GONE: Final = 3600.0
 _LOCK: Final = 0x65766F78  # of the transaction that makes the tables
 _TABLES: Final = (
@@ -84,22 +96,22 @@ async def get(connection: Any, key: str, guards: Sequence[str], now: float) -> R
         raise CorruptValue(key.partition(":")[2], str(error)) from None
 
 
-async def put(connection: Any, key: str, entry: Entry, now: float) -> int:
+async def put(connection: Any, key: str, entry: Entry, now: float, *, notify: bool = False) -> int:
     """Store an entry, and return its version."""
-    found = await _one(connection, _PUT, (key, *_columns(entry, now)))
+    found = await _change(connection, _PUT, (key, *_columns(entry, now)), f" k {key}", notify)
     return int(found[0])
 
 
-async def fill(connection: Any, key: str, entry: Entry, lease: Lease, now: float) -> int:
+async def fill(connection: Any, key: str, entry: Entry, lease: Lease, now: float, *, notify: bool = False) -> int:
     """Store an entry if nothing changed since the lease; return its version, or 0."""
     async with connection.transaction():
         if lease.guards and not await _hold(connection, dict(lease.guards)):
             return 0
         columns = _columns(entry, now)
         if lease.version == 0:
-            found = await _one(connection, _ADD, (key, *columns))
+            found = await _change(connection, _ADD, (key, *columns), f" k {key}", notify)
         else:
-            found = await _one(connection, _REPLACE, (*columns, key, lease.version))
+            found = await _change(connection, _REPLACE, (*columns, key, lease.version), f" k {key}", notify)
         return 0 if found is None else int(found[0])
 
 
@@ -115,7 +127,7 @@ async def _hold(connection: Any, guards: dict[str, int]) -> bool:
     return dict(await cursor.fetchall()) == guards
 
 
-async def delete(connection: Any, key: str, now: float, *, copies_only: bool = False) -> Removed:
+async def delete(connection: Any, key: str, now: float, *, copies_only: bool = False, notify: bool = False) -> Removed:
     """Delete a key, or only a copy; either way leases on it end."""
     async with connection.transaction():
         found = await _one(
@@ -126,14 +138,14 @@ async def delete(connection: Any, key: str, now: float, *, copies_only: bool = F
         live = found is not None and found[0] and (found[1] is None or found[1] > now)
         if copies_only and live and not found[2]:
             return Removed(0, 0)
-        made = await _one(connection, _PUT, (key, None, None, True, [], now))
+        made = await _change(connection, _PUT, (key, None, None, True, [], now), f" k {key}", notify)
         return Removed(int(made[0]), int(live))
 
 
-async def invalidate_prefix(connection: Any, prefix: str, guard: str, now: float) -> Removed:
+async def invalidate_prefix(connection: Any, prefix: str, guard: str, now: float, *, notify: bool = False) -> Removed:
     """Delete the copies whose keys begin so."""
     async with connection.transaction():
-        (version,) = await _one(connection, _MOVE, (guard,))
+        version = (await _change(connection, _MOVE, (guard,), f" g {guard}", notify))[0]
         cursor = await connection.execute(
             f"""WITH found AS (SELECT key, expires FROM evox_entries WHERE key >= %s AND starts_with(key, %s)
                 AND evictable AND value IS NOT NULL ORDER BY key FOR UPDATE)
@@ -143,12 +155,12 @@ async def invalidate_prefix(connection: Any, prefix: str, guard: str, now: float
         return Removed(int(version), _live(await cursor.fetchall(), now))
 
 
-async def invalidate_tags(connection: Any, tags: Sequence[str], now: float) -> Removed:
+async def invalidate_tags(connection: Any, tags: Sequence[str], now: float, *, notify: bool = False) -> Removed:
     """Delete the copies under any of the tags."""
     version = 0
     async with connection.transaction():
         for tag in sorted(tags):
-            (version,) = await _one(connection, _MOVE, (tag,))
+            version = (await _change(connection, _MOVE, (tag,), f" g {tag}", notify))[0]
         cursor = await connection.execute(
             f"""WITH found AS (SELECT key, expires FROM evox_entries WHERE tags && %s
                 AND evictable AND value IS NOT NULL ORDER BY key FOR UPDATE)
@@ -180,6 +192,14 @@ def _columns(entry: Entry, now: float) -> tuple[bytes, float | None, bool, list[
 
 def _live(rows: list[tuple[float | None]], now: float) -> int:
     return sum(expires is None or expires > now for (expires,) in rows)
+
+
+async def _change(connection: Any, statement: str, values: Sequence[Any], said: str, notify: bool) -> Any:
+    """Do what returns a version, and tell those who listen as it is committed."""
+    if not notify:
+        return await _one(connection, statement, values)
+    told = f"WITH made AS ({statement}) SELECT version, pg_notify(%s, version || %s) FROM made"  # noqa: S608  ours
+    return await _one(connection, told, (*values, CHANNEL, said))
 
 
 async def _one(connection: Any, statement: str, values: Sequence[Any] = ()) -> Any:

@@ -1,0 +1,65 @@
+"""What ``evox bench data`` measures of caches: right answers of Evox, wrong ones of the control, on both loops."""
+
+import importlib.util
+import math
+
+import pytest
+
+from evox.bench import caching, peers
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out whatever peers are installed: they are asyncio's."""
+    monkeypatch.setattr(peers, "NAMES", dict.fromkeys(peers.NAMES, "evox.no_such_module"))
+
+
+@pytest.mark.usefixtures("alone")
+async def test_a_hit_costs_less_than_a_miss_and_has_no_ratio_without_its_peer() -> None:
+    (evox,) = await caching.reads(calls=50)
+    assert (evox.name, evox.ratio) == ("evox", None)
+    assert evox.hit > 0
+    assert evox.miss > 0
+    assert math.isfinite(evox.hit + evox.miss)
+
+
+@pytest.mark.usefixtures("alone")
+async def test_scans_cost_evox_fewer_hits_than_the_control() -> None:
+    evox, naive = await caching.hit_ratios(requests=20_000)
+    assert (evox.name, naive.name) == ("evox", "naive")
+    assert 0.5 < naive.zipf < evox.zipf < 1
+    assert naive.zipf_and_scan < evox.zipf_and_scan
+
+
+@pytest.mark.usefixtures("alone")
+async def test_D4_500_misses_are_one_call_and_who_stays_is_served_and_the_control_fails_at_it() -> None:
+    evox, naive = await caching.crowds()
+    assert (evox.calls, evox.calls_after_leaving, evox.served) == (1, 1, 19)
+    assert naive.calls == 500
+
+
+def test_expiry_is_measured_beside_a_control_that_removes_all_at_once() -> None:
+    evox, naive = caching.expiry(entries=3000)
+    assert (evox.name, naive.name) == ("evox", "naive")
+    assert evox.longest > 0
+    assert naive.longest > 0
+
+
+@pytest.mark.parametrize("name", [*peers.NAMES])
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_peer_that_is_installed_stores_and_fills(name: str) -> None:
+    if importlib.util.find_spec(peers.NAMES[name]) is None:
+        pytest.skip("not installed")
+    (cache,) = (one for one in peers.contestants(100) if one.name == name)
+    await cache.put("a", 1, 60)
+    assert await cache.get("a") == 1
+    calls: list[str] = []
+
+    async def load(key: str) -> str:
+        calls.append(key)
+        return key.upper()
+
+    read = cache.filled(load)
+    assert (await read("b"), await read("b")) == ("B", "B")
+    assert calls == ["b"]
+    assert name in peers.versions()
