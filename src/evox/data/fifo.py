@@ -18,7 +18,8 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 SHARE: Final = 10  # one part in ten is the small queue's
 MOST: Final = 3  # reads that are counted
-SHARD: Final = 16_384  # entries to a shard, at most
+SHARD: Final = 16_384  # entries to a shard
+SHARDS: Final = 64  # at most: an empty one takes memory too
 
 
 class Fifo(Generic[K, V]):
@@ -36,7 +37,7 @@ class Fifo(Generic[K, V]):
         self.size = self.evicted = self._count = self._turn = 0
         self._measure = measure
         number = 1
-        while number * SHARD < entries:
+        while number * SHARD < entries and number < SHARDS:
             number *= 2
         self._mask = number - 1
         self._shards: list[_Shard[K, V]] = [_Shard(measure) for _ in range(number)]
@@ -178,7 +179,7 @@ class _Shard(Generic[K, V]):
                 if self.reads.pop(key, 0) > 1:
                     self.main[key] = value
                     continue
-                self._remember(key, entries)
+                self._remember(key)
                 return key, value
             key, value = self.main.popitem(last=False)
             reads = self.reads.pop(key, 0)
@@ -195,7 +196,7 @@ class _Shard(Generic[K, V]):
         self.reads.clear()
         self.small_size = 0
 
-    def _remember(self, key: K, entries: int) -> None:
+    def _remember(self, key: K) -> None:
         self.ghosts[hash(key)] = None
-        if len(self.ghosts) > entries:
+        if len(self.ghosts) > len(self):
             self.ghosts.popitem(last=False)

@@ -1,0 +1,189 @@
+"""Flights: one run for all who want the same (D4), on the seat and deadline of who began it (P10)."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+import pytest
+
+from evox import context
+from evox.config import PrioritySettings
+from evox.data.flights import Flights
+from evox.errors import RecursiveLoader
+from evox.scheduling import Priority, Scheduler
+
+
+class Source:
+    """Counts its calls, and answers when it is let."""
+
+    def __init__(self) -> None:
+        self.calls = self.ended = 0
+        self.go = anyio.Event()
+
+    async def __call__(self) -> int:
+        self.calls += 1
+        mine = self.calls
+        try:
+            await self.go.wait()
+        finally:
+            self.ended += 1
+        return mine
+
+
+async def waiting(group: anyio.abc.TaskGroup, join: Callable[[], Awaitable[Any]], count: int) -> list[Any]:
+    found: list[Any] = []
+
+    async def one() -> None:
+        found.append(await join())
+
+    for _ in range(count):
+        group.start_soon(one)
+    await anyio.wait_all_tasks_blocked()
+    return found
+
+
+async def test_D4_five_hundred_wait_for_one_run() -> None:
+    source = Source()
+    async with anyio.create_task_group() as group:
+        flights = Flights(group, "shop")
+        found = await waiting(group, lambda: flights.join("shop/d:a", source), 500)
+        assert flights.statistics().running == ("a",)
+        source.go.set()
+    assert (source.calls, found) == (1, [1] * 500)
+    assert flights.statistics().running == ()
+    assert (flights.statistics().begun, flights.statistics().joined) == (1, 499)
+
+
+async def test_D4_the_last_of_500_is_served_when_499_are_cancelled() -> None:
+    source = Source()
+    async with anyio.create_task_group() as group:
+        flights = Flights(group, "shop")
+        async with anyio.create_task_group() as impatient:
+            await waiting(impatient, lambda: flights.join("a", source), 499)
+            last = await waiting(group, lambda: flights.join("a", source), 1)
+            impatient.cancel_scope.cancel()
+        source.go.set()
+    assert (source.calls, last) == (1, [1])
+
+
+@pytest.mark.parametrize("finish", [False, True])
+async def test_when_nobody_is_left_the_work_is_cancelled_unless_it_is_to_be_finished(finish: bool) -> None:
+    source = Source()
+    async with anyio.create_task_group() as group:
+        flights = Flights(group, "shop")
+        async with anyio.create_task_group() as impatient:
+            await waiting(impatient, lambda: flights.join("a", source, finish=finish), 3)
+            impatient.cancel_scope.cancel()
+        await anyio.wait_all_tasks_blocked()
+        assert source.ended == (0 if finish else 1)
+        source.go.set()
+    assert flights.statistics().abandoned == (0 if finish else 1)
+
+
+async def test_an_error_reaches_all_and_the_next_one_tries_again() -> None:
+    calls = 0
+
+    async def fails() -> None:
+        nonlocal calls
+        calls += 1
+        await anyio.lowlevel.checkpoint()
+        raise OSError(f"call {calls}")
+
+    async with anyio.create_task_group() as group:
+        flights = Flights(group, "shop")
+        seen: list[str] = []
+
+        async def one() -> None:
+            try:
+                await flights.join("a", fails)
+            except OSError as error:
+                seen.append(str(error))
+
+        async with anyio.create_task_group() as askers:
+            for _ in range(5):
+                askers.start_soon(one)
+        assert seen == ["call 1"] * 5
+        await one()
+        assert seen[-1] == "call 2"
+
+
+async def test_D4_who_comes_after_a_change_gets_no_result_from_before_it() -> None:
+    first, second = Source(), Source()
+    async with anyio.create_task_group() as group:
+        flights = Flights(group, "shop")
+        before = await waiting(group, lambda: flights.join("a", first, guards=("t",)), 1)
+        flights.forget_guard("t")
+        after = await waiting(group, lambda: flights.join("a", second), 1)
+        assert (first.calls, second.calls) == (1, 1)
+        first.go.set()
+        await anyio.wait_all_tasks_blocked()
+        assert (before, after) == ([1], [])
+        third = await waiting(group, lambda: flights.join("a", second), 1)
+        second.go.set()
+    assert (after, third, second.calls) == ([1], [1], 1)
+
+
+async def test_a_loader_that_reads_what_it_loads_is_told_and_does_not_wait_for_itself() -> None:
+    async with anyio.create_task_group() as group:
+        flights = Flights(group, "shop")
+
+        async def inner() -> Any:
+            return await flights.join("shop/d:a", outer)
+
+        async def outer() -> Any:
+            return await flights.join("shop/d:b", inner)
+
+        with pytest.raises(RecursiveLoader, match="'a'"):
+            await flights.join("shop/d:a", outer)
+
+
+async def test_a_flight_ends_with_the_deadline_of_who_began_it_and_others_begin_anew() -> None:
+    source = Source()
+    async with anyio.create_task_group() as group:
+        flights = Flights(group, "shop")
+        with anyio.move_on_after(0.01) as scope:
+            await flights.join("a", source)
+        assert scope.cancelled_caught
+        found = await waiting(group, lambda: flights.join("a", source), 1)
+        source.go.set()
+    assert (source.calls, found) == (2, [2])
+
+
+async def test_P10_a_flight_keeps_its_seat_when_the_one_who_began_it_has_left() -> None:
+    scheduler, source = Scheduler(PrioritySettings(total=2)), Source()
+    async with anyio.create_task_group() as group:
+        flights = Flights(group, "shop")
+
+        async def call(level: Priority, scope: anyio.CancelScope) -> None:
+            seat = scheduler.enter(level)
+            token = context.enter_seat(seat)
+            try:
+                with scope:
+                    await flights.join("a", source)
+            finally:
+                context.leave_seat(token)
+                seat.release()
+
+        first, second = anyio.CancelScope(), anyio.CancelScope()
+        group.start_soon(call, Priority.LOW, first)
+        await anyio.wait_all_tasks_blocked()
+        group.start_soon(call, Priority.HIGH, second)
+        await anyio.wait_all_tasks_blocked()
+        first.cancel()
+        await anyio.wait_all_tasks_blocked()
+        assert scheduler.statistics().in_use == 2  # the second's own, and the first's that the flight still runs on
+        second.cancel()
+        await anyio.wait_all_tasks_blocked()
+        assert scheduler.statistics().in_use == 0
+
+
+async def test_a_flight_that_is_begun_for_nobody_runs_once() -> None:
+    source = Source()
+    async with anyio.create_task_group() as group:
+        flights = Flights(group, "shop")
+        flights.begin("a", source)
+        flights.begin("a", source)
+        await anyio.wait_all_tasks_blocked()
+        assert source.calls == 1
+        flights.forget_all()
+        source.go.set()
