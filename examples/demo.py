@@ -1,4 +1,4 @@
-"""Run both examples in a process of their own, make real requests to them over sockets, and check every reply.
+"""Run the examples in a process of their own, make real requests to them over sockets, and check every reply.
 
 Once on trio and once on asyncio. ``python examples/demo.py``; ends with 0 only if every reply was as expected and the
 server ended with 0.
@@ -31,7 +31,7 @@ class Unexpected(Exception):
 
 
 class Server:
-    """``evox run`` of both examples, behind one port that the system chose."""
+    """``evox run`` of all examples, behind one port that the system chose."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
@@ -160,9 +160,32 @@ def items(call: Caller) -> None:
     _must_have(paths, "/v1/items", "/v1/items/{item_id}", "/v1/summary")
 
 
+def storage(call: Caller) -> None:
+    """Write and read records, read copies of what a supplier knows, and read them again when it is switched off."""
+    order = {"id": "o1", "product": "lamp", "quantity": 2}
+    lamp = {"id": "lamp", "name": "Lamp", "price": 25.0}
+    call("GET", "/health", 200, {"status": "pass"})
+    call("POST", "/orders", 201, order, send=order)
+    call("POST", "/orders", 422, {"detail": [{"loc": ["body", "quantity"]}]}, send={**order, "quantity": 0})
+    call("GET", "/orders/o1", 200, order)
+    call("GET", "/products/lamp", 200, lamp)
+    call("GET", "/rates", 200, {"EUR": 1.0})
+    call("PUT", "/supplier", 200, {"on": False}, send={"on": False})
+    call("GET", "/products/lamp", 200, lamp)
+    call("GET", "/rates", 200, {"EUR": 1.0})
+    call("PUT", "/supplier", 200, {"on": True}, send={"on": True})
+    call("PUT", "/visits/ada", 200, {"product": "sofa"}, send={"product": "sofa"})
+    call("GET", "/visits/ada", 200, {"visitor": "ada", "product": "sofa"})
+    call("DELETE", "/orders/o1", 200, {"deleted": True})
+    call("GET", "/orders/o1", 404)
+
+
 def _must_have(paths: Mapping[str, Any], *wanted: str) -> None:
     if missing := [path for path in wanted if path not in paths]:
         raise Unexpected(f"the OpenAPI document lacks {', '.join(missing)}")
+
+
+VISITS = {"basic-user-service": users, "advanced-items-service": items, "storage-demo-service": storage}
 
 
 def show(backend: str) -> None:
@@ -172,7 +195,7 @@ def show(backend: str) -> None:
         running.wait_started()
         print(f"evox on {backend}, started in {time.monotonic() - began:.1f} s")
         with httpx2.Client(timeout=PATIENCE, trust_env=False) as client:
-            for name, visit in (("basic-user-service", users), ("advanced-items-service", items)):
+            for name, visit in VISITS.items():
                 visit(Caller(client, name, running.urls[name]))
         running.stop()
 
@@ -185,7 +208,7 @@ def main() -> int:
     except (Unexpected, httpx2.HTTPError) as error:
         print(f"the demo failed: {error}", file=sys.stderr)
         return 1
-    print("both services answered as expected on trio and on asyncio")
+    print("all services answered as expected on trio and on asyncio")
     return 0
 
 

@@ -38,7 +38,7 @@ def scheme_of(url: str) -> str:
 
 def without_secrets(url: str) -> str:
     """Return a URL as it may be shown: without its password, and without parameters that may hold one."""
-    shown = re.sub(r"(//[^/@:]*):[^@]*@", r"\1:***@", url)
+    shown = re.sub(r"(//[^/@:]*):\S*@", r"\1:***@", url)  # up to the last @: people forget to quote theirs
     return re.sub(r"(?i)([?&][^=&]*(?:pass|secret|token|key)[^=&]*=)[^&]*", r"\1***", shown)
 
 

@@ -96,7 +96,7 @@ class DataIO:
         Raises:
             BackendUnavailable, BackendRefused, MissingExtra, UnsupportedSchema: if it cannot be used.
         """
-        await self.stores.open()
+        await self.stores.prepare()
 
     async def check(self, folder: Path | None) -> None:
         """Check that what was promised can be kept; see ``Stores.check``."""

@@ -1,5 +1,6 @@
 """Stores: the backends of one service, each opened when something that lives there is first used."""
 
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from evox.data.policy import check_backend
 from evox.data.store import Store
 
 __all__ = ["Stores"]
+
+_log = logging.getLogger("evox.data")
 
 
 class Stores:
@@ -44,6 +47,7 @@ class Stores:
         flights: Flights,
         workers: int,
     ) -> None:
+        self._service = service
         self._settings = settings
         self._root = root
         self._memory = memory
@@ -77,15 +81,25 @@ class Stores:
             check_backend(home.policy, store.backend.facts, workers=self._workers, on=home.label)
         return store
 
-    async def open(self, url: str | None = None) -> Store:
-        """Open a backend; the service's own when no URL is given."""
-        url = url or self._default
+    async def prepare(self) -> None:
+        """Open the service's own backend; memory of one of several workers when it is used, to say so then."""
+        if self._default != "memory" or self._workers == 1:
+            await self.open(self._default)
+
+    async def open(self, url: str) -> Store:
+        """Open a backend, if it is not open yet."""
         async with self._opening:
             if url in self._open:
                 return self._open[url]
             settings = self._settings
             backend: Backend = self._memory
             near: Near | None = None
+            if url == "memory" and self._workers > 1:
+                _log.warning(
+                    "service %s keeps data in memory, each of its %d workers for itself; "
+                    "name a shared backend in [tool.evox.data] if they are to see each other's",
+                    *(self._service, self._workers),
+                )
             if url != "memory":
                 backend = make_backend(url, settings, self._root)
                 near = Near(settings.entries, settings.memory_bytes, settings.l1_ttl)

@@ -77,4 +77,4 @@ def test_a_name_means_one_thing_in_the_whole_process() -> None:
     assert defined("declared_twice") is not None
     source = "from evox.data import data_intent\ndata_intent.define('declared_twice', ttl=7)"
     with pytest.raises(InvalidDeclaration, match="it is defined at"):
-        exec(compile(source, "elsewhere.py", "exec"), {})  # noqa: S102
+        exec(compile(source, "elsewhere.py", "exec"), {})

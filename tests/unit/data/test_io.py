@@ -74,12 +74,12 @@ async def test_two_services_do_not_see_each_others_data() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        lambda: data_io.read(),
+        data_io.read,
         lambda: data_io.read("a", "b", "c"),
         lambda: data_io.write("a"),
         lambda: data_io.write(Product, "a", 1, 2),
-        lambda: data_io.delete(),
-        lambda: data_io.invalidate(),
+        data_io.delete,
+        data_io.invalidate,
         lambda: data_io.invalidate("a", prefix="b"),
         lambda: data_io.invalidate(Product, "a", prefix="b"),
         lambda: data_io.invalidate("a", tag="b"),
@@ -255,6 +255,7 @@ async def test_invalidation_takes_copies_by_key_prefix_type_and_tag_and_no_recor
 
 async def test_signals_tell_of_changes_and_carry_values_of_their_own() -> None:
     seen: list[DataEvent] = []
+    told = anyio.Event()
     svc = ServiceBuilder("shop")
 
     async with running(svc):
@@ -264,12 +265,14 @@ async def test_signals_tell_of_changes_and_carry_values_of_their_own() -> None:
             seen.append(event)
 
         @data_io.on("deleted")
-        def deleted(event: DataEvent) -> None:
+        async def deleted(event: DataEvent) -> None:
             seen.append(event)
 
         @data_io.on("invalidated", named)
         async def invalidated(event: DataEvent) -> None:
             seen.append(event)
+            await anyio.wait_all_tasks_blocked()
+            told.set()
 
         product = Product(id="sofa", price=1)
         await data_io.write(Product, product)
@@ -278,8 +281,7 @@ async def test_signals_tell_of_changes_and_carry_values_of_their_own() -> None:
         await data_io.invalidate(named, prefix="a")
         await data_io.invalidate(Product, "sofa")
         with anyio.fail_after(5):
-            while len(seen) < 3:
-                await anyio.sleep(0.001)
+            await told.wait()
     by_action = {event.action: event for event in seen}
     assert set(by_action) == {"written", "deleted", "invalidated"}
     assert by_action["written"].value == product

@@ -70,7 +70,11 @@ class PostgresBackend:
         try:
             await self._run(partial(schema.create, name=self._name))
         except psycopg.Error as error:
+            await self.close()
             raise BackendRefused(self._name, str(error)) from None
+        except BaseException:
+            await self.close()
+            raise
         group.start_soon(self._sweep, name="data:postgresql/sweep")
         if self._notify:
             await group.start(self._listen, on_change, name="data:postgresql/listen")

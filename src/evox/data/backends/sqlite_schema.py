@@ -67,7 +67,7 @@ def create(raw: sqlite3.Connection, name: str) -> None:
 def get(raw: sqlite3.Connection, key: str, guards: Sequence[str], now: float) -> Reading:
     """Read a key, and the versions of what its lease is to notice."""
     found = raw.execute(
-        "SELECT value, version, expires, evictable, tags FROM evox_entries WHERE key = ?", (key,)
+        "SELECT CAST(value AS BLOB), version, expires, evictable, tags FROM evox_entries WHERE key = ?", (key,)
     ).fetchone()
     noted = tuple((guard, _guard(raw, guard)) for guard in guards)
     if found is None:

@@ -21,7 +21,7 @@ from coredis.retry import NoRetryPolicy
 
 from evox.config import DataSettings, without_secrets
 from evox.data.backends.base import BackendStatistics, Change, Lease, OnChange, Reading, Removed
-from evox.data.backends.valkey_scripts import SCRIPTS
+from evox.data.backends.valkey_scripts import SCHEMA, SCRIPTS
 from evox.data.entries import Entry, open_envelope, seal_envelope
 from evox.data.policy import Facts
 from evox.errors import (
@@ -29,6 +29,7 @@ from evox.errors import (
     BackendUnavailable,
     CapacityExceeded,
     CorruptValue,
+    UnsupportedSchema,
     WriteOutcomeUnknown,
 )
 
@@ -84,6 +85,7 @@ class ValkeyBackend:
         await group.start(self._hold, name="data:valkey")
         try:
             self.facts = await self._look()
+            await self._check_schema()
         except BaseException:
             await self.close()
             raise
@@ -181,6 +183,14 @@ class ValkeyBackend:
             if not holds
         ]
         return Facts("valkey", shared=True, linearizable=not missing, why_not=", ".join(missing))
+
+    async def _check_schema(self) -> None:
+        """Refuse a store that a newer Evox has made; mark one that nobody has made yet."""
+        if b"role:master" in await self._asked(b"INFO", "replication"):  # a replica has what its primary has
+            await self._run(b"SET", ("evox:schema", str(SCHEMA), "NX"), key="evox:schema", writes=True)
+        found = int(await self._asked(b"GET", "evox:schema") or SCHEMA)
+        if found > SCHEMA:
+            raise UnsupportedSchema(self._name, found, SCHEMA)
 
     async def _asked(self, command: bytes, *args: str) -> Any:
         return await self._run(command, args, key="", writes=False)

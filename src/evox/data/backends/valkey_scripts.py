@@ -2,6 +2,7 @@
 
     evox:v          counter of versions        evox:e:<key>    hash: value v, version n, expiry x, copy c, tags t
     evox:g:<name>   version of a guard         evox:t:<tag>    set of the keys under a tag
+    evox:schema     version of this layout
     evox:c          channel of changes: "<version> k <key>" and "<version> g <guard>"
 
 A key that is deleted or expires keeps its version for a while, so that a load that began before cannot bring it back.
@@ -9,8 +10,9 @@ A key that is deleted or expires keeps its version for a while, so that a load t
 
 from typing import Final
 
-__all__ = ["SCRIPTS"]
+__all__ = ["SCHEMA", "SCRIPTS"]
 
+SCHEMA: Final = 1
 _COMMON: Final = """
 local P = 'evox:'
 local function moved() return redis.call('INCR', P .. 'v') end
