@@ -190,8 +190,9 @@ async def _write_many() -> None:
 
 
 async def test_D1_strong_data_in_memory_of_several_workers_is_refused_where_it_is_used() -> None:
+    made: dict[str, Any] = {}
     source = "from evox import data_intent\nstrong = data_intent.define('bad_stores_strong', consistency='strong')"
-    exec(compile(source, "elsewhere.py", "exec"), made := {})  # what is declared beside the service is refused earlier
+    exec(compile(source, "elsewhere.py", "exec"), made)  # what is declared beside the service is refused earlier
     strong: Any = made["strong"]
     async with running(ServiceBuilder("shop"), settings={"workers": 2}):
         with pytest.raises(InvalidDeclaration, match="each worker's own, and there are 2"):

@@ -9,6 +9,7 @@ import httpx2
 import pytest
 from examples.advanced_items_svc.service import svc as items
 from fastapi.security import APIKeyHeader, HTTPBearer
+from pydantic import BaseModel, Field, SecretStr
 
 from evox import (
     GET,
@@ -385,3 +386,39 @@ async def test_a_controller_made_by_injection_may_be_cached() -> None:
     svc = ServiceBuilder("shop").register_controller(Things)
     async with running(svc) as env:
         assert await _counted(svc, env.client(svc), "/things") == [1, 1, 1]
+
+
+async def test_D6_users_who_differ_in_a_secret_or_a_hidden_field_alone_are_two() -> None:
+    class Caller(BaseModel):
+        name: str = "somebody"
+        id: int = Field(exclude=True)
+        token: SecretStr
+
+    async def caller(x_id: Annotated[int, Header()], x_token: Annotated[str, Header()]) -> Caller:
+        return Caller(id=x_id, token=SecretStr(x_token))
+
+    svc = ServiceBuilder("shop")
+
+    @Intent(ttl="1h", vary_on=["who"])
+    @svc.get("/me")
+    async def me(who: Annotated[Caller, Depends(caller)]) -> str:
+        return f"{who.id} {who.token.get_secret_value()}"
+
+    async with running(svc) as env:
+        client = env.client("shop")
+        for _ in range(2):
+            for number, token in ((1, "a"), (1, "b"), (2, "a")):
+                answer = await client.get("/me", headers={"x-id": str(number), "x-token": token})
+                assert answer.json() == f"{number} {token}"
+
+
+async def test_D6_a_result_that_tells_nobody_from_anybody_is_refused() -> None:
+    svc = ServiceBuilder("shop")
+
+    @Intent(ttl="1h", vary_on=["who"])
+    @svc.get("/me")
+    async def me(who: Annotated[object, Depends(object)]) -> str:
+        return str(who)
+
+    async with running(svc) as env:
+        assert (await env.client("shop").get("/me")).status_code == 500

@@ -7,11 +7,12 @@ import hashlib
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
-from fastapi.encoders import jsonable_encoder
 from pydantic_core import to_json
 from starlette.requests import Request
 
+from evox.errors import InvalidDeclaration
 from evox.services.endpoint import Endpoint
+from evox.services.identity import state_of
 from evox.services.inputs import Inputs
 
 __all__ = ["KeyMaker", "groups_of", "path_of"]
@@ -39,7 +40,7 @@ class KeyMaker:
             arguments: The handler's arguments, where dependencies are among the inputs.
 
         Raises:
-            ValueError: if an argument cannot be told from others: it has no JSON form.
+            InvalidDeclaration: if an argument cannot be told from others: it shows no state.
         """
         scope = request.scope
         raw = scope["query_string"]
@@ -47,7 +48,7 @@ class KeyMaker:
         text = _short(f"{scope['method']} {path_of(request)}{query}")
         facts: list[Any] = [request.headers.getlist(name) for name in self._headers]
         facts += [[request.cookies.get(name)] for name in self._cookies]
-        facts += [_plain(arguments[name]) for name in self._arguments] if arguments is not None else []
+        facts += [_state(name, arguments[name]) for name in self._arguments] if arguments is not None else []
         credentials = request.headers.get("authorization")
         if credentials is not None and "authorization" not in self._headers:
             facts.append([credentials])
@@ -92,11 +93,12 @@ def _short(text: str) -> str:
     )
 
 
-def _plain(value: Any) -> Any:
+def _state(name: str, value: Any) -> Any:
     try:
-        return jsonable_encoder(value)
-    except Exception as error:  # whatever the user's own type raises
-        raise ValueError(f"{type(value).__name__} has no JSON form") from error
+        return state_of(value)
+    except ValueError as error:
+        why = f"{error}; let the dependency return what identifies it, such as an id"
+        raise InvalidDeclaration("vary_on", name, on="@Intent", why=why) from None
 
 
 def _digest(data: bytes) -> str:
