@@ -8,6 +8,7 @@ import anyio
 import httpx2
 import pytest
 from examples.advanced_items_svc.service import svc as items
+from fastapi import BackgroundTasks
 from fastapi.security import APIKeyHeader, HTTPBearer
 from pydantic import BaseModel, Field, SecretStr
 
@@ -422,3 +423,105 @@ async def test_D6_a_result_that_tells_nobody_from_anybody_is_refused() -> None:
 
     async with running(svc) as env:
         assert (await env.client("shop").get("/me")).status_code == 500
+
+
+class Headers(BaseModel):
+    x_user: str
+
+
+class Cookies(BaseModel):
+    session: str
+
+
+async def by_header_model(who: Annotated[Headers, Header()]) -> str:
+    return who.x_user
+
+
+async def by_cookie_model(who: Annotated[Cookies, Cookie()]) -> str:
+    return who.session
+
+
+async def by_another_name(who: Annotated[str, Header(validation_alias="x-user")]) -> str:
+    return who
+
+
+@pytest.mark.parametrize("handler", [by_header_model, by_cookie_model, by_another_name])
+async def test_D6_a_model_of_headers_or_cookies_counts_with_all_that_it_holds(handler: Any) -> None:
+    svc = ServiceBuilder("shop")
+    own = types.FunctionType(handler.__code__, handler.__globals__)  # an endpoint belongs to one service
+    own.__annotations__ = dict(handler.__annotations__)
+    Intent(ttl="1h", vary_on=["who"])(svc.get("/me")(own))
+    async with running(svc) as env:
+        for _ in range(2):
+            for who in ("alice", "bob"):
+                headers = {"x-user": who, "cookie": f"session={who}"}
+                assert (await env.client("shop").get("/me", headers=headers)).json() == who
+
+
+async def test_D6_what_is_quoted_in_a_path_and_a_slash_at_its_end_count() -> None:
+    svc = ServiceBuilder("shop")
+
+    @svc.get("/f/{name:path}", cache="1h")
+    async def file(name: str, page: int = 1) -> str:
+        return f"{name} {page}"
+
+    async with running(svc) as env:
+        client = env.client("shop")
+        for _ in range(2):
+            for path, answer in (
+                ("/f/a%3Fpage=2", "a?page=2 1"),
+                ("/f/a?page=2", "a 2"),
+                ("/f/a", "a 1"),
+                ("/f/a/", "a/ 1"),
+                ("/f/a%20b", "a b 1"),
+            ):
+                assert (await client.get(path)).json() == answer
+
+
+async def test_D5_a_write_ends_the_time_for_which_a_source_is_left_alone() -> None:
+    svc = ServiceBuilder("shop")
+    state = {"broken": False, "version": 1}
+
+    @svc.get("/x", cache=0.001, fallback="aggressive")
+    async def read() -> int:
+        if state["broken"]:
+            raise HTTPException(503)
+        return state["version"]
+
+    @svc.put("/x")
+    async def write() -> None:
+        state.update(broken=False, version=2)
+
+    async with running(svc) as env:
+        client = env.client("shop")
+        assert (await client.get("/x")).json() == 1
+        state["broken"] = True
+        await anyio.sleep(0.01)
+        assert "stale-if-error" in (await client.get("/x")).headers["cache-status"]
+        assert (await client.put("/x")).status_code == 200
+        answer = await client.get("/x")
+        assert (answer.status_code, answer.json()) == (200, 2)
+
+
+async def test_tasks_after_an_answer_run_even_when_nobody_waited_for_it() -> None:
+    svc = ServiceBuilder("shop")
+    ran = anyio.Event()
+    go = anyio.Event()
+
+    async def follow() -> None:
+        ran.set()
+
+    @svc.get("/x", cache="1h", on_disconnect="finish")
+    async def read(after: BackgroundTasks) -> int:
+        after.add_task(follow)
+        await go.wait()
+        return 1
+
+    async with running(svc) as env:
+        async with anyio.create_task_group() as group:
+            group.start_soon(env.client("shop").get, "/x")
+            await anyio.wait_all_tasks_blocked()
+            group.cancel_scope.cancel()
+        go.set()
+        with anyio.fail_after(5):
+            await ran.wait()

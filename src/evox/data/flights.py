@@ -69,12 +69,16 @@ class Flights:
     Args:
         group: Where they run.
         service: The service's name.
+
+    Attributes:
+        on_forget: Told which key or guard was forgotten.
     """
 
     def __init__(self, group: TaskGroup, service: str) -> None:
         self._group = group
         self._service = service
         self._flights: dict[str, _Flight] = {}
+        self.on_forget: Callable[[str | None, str | None], None] = _nobody
         self._begun = self._joined = self._abandoned = 0
 
     def __repr__(self) -> str:
@@ -117,11 +121,13 @@ class Flights:
     def forget(self, key: str) -> None:
         """Let those who come from now on begin another flight."""
         self._flights.pop(key, None)
+        self.on_forget(key, None)
 
     def forget_guard(self, guard: str) -> None:
         """Forget all flights under a guard."""
         for key in [key for key, flight in self._flights.items() if guard in flight.guards]:
             del self._flights[key]
+        self.on_forget(None, guard)
 
     def forget_all(self) -> None:
         """Forget all flights."""
@@ -174,6 +180,11 @@ class Flights:
                 if self._flights.get(flight.key) is flight:
                     del self._flights[flight.key]
                 flight.scope.cancel()
+
+
+def _nobody(key: str | None, guard: str | None) -> None:
+    """Nobody wants to know."""
+    del key, guard
 
 
 def _lend(flight: _Flight) -> None:

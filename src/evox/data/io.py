@@ -243,6 +243,10 @@ class DataIO:
             keys.check(one)
         return tuple(dict.fromkeys(keys.tag_guard(self._service, one) for one in (*declared, *named)))
 
+    def job(self, function: Callable[[], Any], *, name: str) -> None:
+        """Run something as a job of the service: drained, and seen when it fails."""
+        self._start_soon(function, name=name)
+
     async def store_of(self, home: Home) -> Store:
         """Return the store of a home; see ``Stores.of``."""
         return await self.stores.of(home)

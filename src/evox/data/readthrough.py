@@ -79,6 +79,7 @@ class _Mark(NamedTuple):
     until: float
     error: Exception
     traceback: TracebackType | None
+    guards: frozenset[str]
 
 
 Load: TypeAlias = Callable[[], Awaitable[Loaded]]
@@ -99,6 +100,7 @@ class ReadThrough:
         self._throttle = throttle
         self._rand = rand
         self._marks: OrderedDict[str, _Mark] = OrderedDict()
+        flights.on_forget = self._forget
         self._hits = self._misses = self._stale = self._failures = 0
 
     def __repr__(self) -> str:
@@ -177,7 +179,7 @@ class ReadThrough:
 
     def give_up(self, key: str, entry: Entry, error: Exception) -> Outcome:
         """Serve a stale copy for a reason that no load has told, and leave the source alone for a while."""
-        self.failed(key, error, known=True)
+        self.failed(key, error, guards=entry.tags, known=True)
         return self.serve_stale(entry, error)
 
     def waits(self, key: str) -> Exception | None:
@@ -204,7 +206,9 @@ class ReadThrough:
             try:
                 loaded = await _within(source.policy.timeout, source.key, source.load)
             except Exception as error:
-                self.failed(source.key, error, known=stale is not None, counts=source.is_failure(error))
+                self.failed(
+                    source.key, error, guards=source.guards, known=stale is not None, counts=source.is_failure(error)
+                )
                 raise
             return loaded, await self.keep(source.store, source.key, source.policy, loaded, mine)
 
@@ -232,12 +236,13 @@ class ReadThrough:
             _log.warning("what was loaded could not be stored: %s", error.what)
             return False
 
-    def failed(self, key: str, error: Exception, *, known: bool, counts: bool = True) -> None:
+    def failed(self, key: str, error: Exception, *, guards: Sequence[str], known: bool, counts: bool = True) -> None:
         """Note that a source failed; while a stale copy is known, or was, it is left alone for a while.
 
         Args:
             key: What it was to load.
             error: Its error.
+            guards: Names whose invalidation may have mended it.
             known: Whether there is a stale copy.
             counts: Whether the error says anything of the source.
         """
@@ -248,10 +253,23 @@ class ReadThrough:
             _log.warning(
                 "the source of %r failed and is left alone for %g s", _shown(key), self._throttle, exc_info=error
             )
-            self._marks[key] = _Mark(anyio.current_time() + self._throttle, error, error.__traceback__)
+            self._marks[key] = _Mark(
+                anyio.current_time() + self._throttle, error, error.__traceback__, frozenset(guards)
+            )
             self._marks.move_to_end(key)
             if len(self._marks) > MARKS:
                 self._marks.popitem(last=False)
+
+    def _forget(self, key: str | None, guard: str | None) -> None:
+        """Ask the source again once something was changed or invalidated: that may be what has mended it."""
+        if key is not None:
+            self._marks.pop(key, None)
+        elif guard is not None and self._marks:
+            owner, _, kind = guard.partition("/in:")
+            for one in [
+                one for one, mark in self._marks.items() if guard in mark.guards or one.startswith(f"{owner}/{kind}:")
+            ]:
+                del self._marks[one]
 
     def _mark(self, key: str) -> _Mark | None:
         mark = self._marks.get(key)

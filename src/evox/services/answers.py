@@ -111,6 +111,7 @@ def respond(answer: Answer, request: Request, replay: Replay) -> Response:
         headers = [pair for pair in headers if pair[0] != b"vary"]
         headers.append((b"vary", ", ".join([said, *more] if said else more).encode("latin-1")))
     if replay.age is not None:
+        headers = [pair for pair in headers if pair[0] != b"age"]  # how old it was then is no longer true
         headers.append((b"age", str(max(0, math.floor(replay.age))).encode()))
     headers.append((b"cache-status", replay.status.encode()))
     if 200 <= answer.status < 300 and _has_it(request, headers):

@@ -156,7 +156,7 @@ class AnswerCache:
     async def _fetch(self, call: Call, data: DataIO, store: Store, full: str, then: Outer) -> Any:
         guards = self.guards(data, call)
         own: list[Response] = []
-        load = partial(self._load, call, then, guards, data.value_bytes, own)
+        load = partial(self._load, call, data, then, guards, own)
         try:
             with anyio.CancelScope(deadline=call.deadline + GRACE) as waiting:
                 outcome = await data.through.fetch(
@@ -177,10 +177,7 @@ class AnswerCache:
         if outcome.verdict == "miss" and outcome.value is None:
             self._pass(full)
             return own[0] if own and can_be_shared(own[0]) else await then(call)
-        response = self.give(call, outcome, store)
-        if own:
-            response.background = own[0].background
-        return response
+        return self.give(call, outcome, store)
 
     async def _too_late(self, data: DataIO, store: Store, full: str) -> Outcome:
         """Serve a stale answer to a call whose time is over.
@@ -194,7 +191,9 @@ class AnswerCache:
             raise error
         return data.through.give_up(full, entry, error)
 
-    async def _load(self, call: Call, then: Outer, guards: tuple[str, ...], limit: int, own: list[Response]) -> Loaded:
+    async def _load(
+        self, call: Call, data: DataIO, then: Outer, guards: tuple[str, ...], own: list[Response]
+    ) -> Loaded:
         """Have the answer made for a request of the flight's own. Runs in the flight."""
         async with AsyncExitStack() as outer, AsyncExitStack() as inner:
             request = _detached(call.request, outer, inner)
@@ -205,9 +204,12 @@ class AnswerCache:
             finally:
                 leave_call(token)
         own.append(response)
+        if response.background is not None:  # whoever asked may have left, or may never have waited
+            data.job(response.background.__call__, name=f"after:{self._row.name}")
+            response.background = None
         if response.status_code in FAILURES:
             raise FailedAnswer(response)
-        loaded = self.loaded(response, guards, limit)
+        loaded = self.loaded(response, guards, data.value_bytes)
         if loaded is not None:
             return loaded
         await dispose(response)

@@ -7,9 +7,10 @@ such input has to be named in ``vary_on=``; an endpoint that leaves one out is r
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 from fastapi.dependencies.models import Dependant
+from pydantic import BaseModel
 
 from evox.errors import InvalidDeclaration
 from evox.services.endpoint import Endpoint
@@ -89,9 +90,9 @@ def inputs_of(row: Endpoint, dependant: Dependant, named: tuple[str, ...]) -> In
 
 def _walk(dependant: Dependant) -> Iterator[_Input]:
     for field in dependant.header_params:
-        yield _Input("header", (field.name, field.alias.lower()), f"header {field.alias!r}")
+        yield _read("header", field, field.alias.lower())
     for field in dependant.cookie_params:
-        yield _Input("cookie", (field.name, field.alias), f"cookie {field.alias!r}")
+        yield _read("cookie", field, field.alias)
     for name in (dependant.request_param_name, dependant.http_connection_param_name):
         if name is not None:
             yield _Input("request", (name,), f"{name!r}, the request itself")
@@ -101,6 +102,22 @@ def _walk(dependant: Dependant) -> Iterator[_Input]:
         called = str(getattr(inner.call, "__name__", type(inner.call).__name__))
         names = (called,) if inner.name is None else (inner.name, called)
         yield _Input("dependency", names, f"dependency {called!r}", inner.name)
+
+
+def _read(kind: Literal["header", "cookie"], field: Any, name: str) -> _Input:
+    """Return the input that a parameter is: one header or cookie, or else whatever value it turns out to have."""
+    names, label = (field.name, name), f"{kind} {field.alias!r}"
+    other = field.field_info.validation_alias
+    if other in (None, field.alias) and not _is_model(field.field_info.annotation):
+        return _Input(kind, names, label)
+    return _Input("dependency", names, label, field.name)  # a model of several, or read from under other names
+
+
+def _is_model(annotation: Any) -> bool:
+    """Whether a model stands in an annotation, alone or in a union."""
+    if isinstance(annotation, type):
+        return issubclass(annotation, BaseModel)
+    return any(_is_model(one) for one in get_args(annotation))
 
 
 def _is_ours(call: Any) -> bool:

@@ -5,7 +5,7 @@ Values that may be secrets (headers, cookies, what dependencies returned) enter 
 
 import hashlib
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 from pydantic_core import to_json
 from starlette.requests import Request
@@ -45,7 +45,7 @@ class KeyMaker:
         scope = request.scope
         raw = scope["query_string"]
         query = f"?{_canonical(raw.decode('latin-1'))}" if raw else ""
-        text = _short(f"{scope['method']} {path_of(request)}{query}")
+        text = _short(f"{scope['method']} {_exact(request)}{query}")
         facts: list[Any] = [request.headers.getlist(name) for name in self._headers]
         facts += [[request.cookies.get(name)] for name in self._cookies]
         facts += [_state(name, arguments[name]) for name in self._arguments] if arguments is not None else []
@@ -53,6 +53,13 @@ class KeyMaker:
         if credentials is not None and "authorization" not in self._headers:
             facts.append([credentials])
         return f"{text} {_digest(to_json(facts))}" if facts else text
+
+
+def _exact(request: Request) -> str:
+    """Return the path as it was asked for: what is quoted in it stays so, and a slash at the end counts."""
+    scope = request.scope
+    path: str = scope["path"].removeprefix(scope.get("root_path", "").rstrip("/"))
+    return quote(path, safe="/", errors="surrogatepass")
 
 
 def path_of(request: Request) -> str:
