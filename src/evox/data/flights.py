@@ -6,6 +6,7 @@ deadline of the call that began it. Whoever comes after a flight was forgotten b
 before a change.
 """
 
+import asyncio
 import math
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
@@ -159,9 +160,12 @@ class Flights:
             flight.expired = flight.scope.cancelled_caught
         except Exception as error:  # noqa: BLE001  told to all who wait
             flight.error, flight.traceback = error, error.__traceback__
-        except BaseException:
-            flight.error = ServiceUnavailable(self._service, "draining")
-            raise
+        except BaseException as error:
+            if not _is_stray(error):
+                flight.error = ServiceUnavailable(self._service, "draining")
+                raise
+            why = "what it waited for was cancelled by somebody else, as asyncio lets anybody do"
+            flight.error = RuntimeError(f"the source of {flight.key.partition(':')[2]!r} did not finish: {why}")
         finally:
             if self._flights.get(flight.key) is flight:
                 del self._flights[flight.key]
@@ -180,6 +184,14 @@ class Flights:
                 if self._flights.get(flight.key) is flight:
                     del self._flights[flight.key]
                 flight.scope.cancel()
+
+
+def _is_stray(error: BaseException) -> bool:
+    """Whether a cancellation is nobody's who may cancel a flight: it came out of what the work itself waited for."""
+    if not isinstance(error, asyncio.CancelledError) or anyio.current_effective_deadline() == -math.inf:
+        return False
+    task = asyncio.current_task()
+    return task is not None and not task.cancelling()
 
 
 def _nobody(key: str | None, guard: str | None) -> None:

@@ -1,5 +1,6 @@
 """Flights: one run for all who want the same (D4), on the seat and deadline of who began it (P10)."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from evox import context
 from evox.config import PrioritySettings
 from evox.data.flights import Flights
-from evox.errors import RecursiveLoader
+from evox.errors import RecursiveLoader, ServiceUnavailable
 from evox.scheduling import Priority, Scheduler
 
 
@@ -187,3 +188,37 @@ async def test_a_flight_that_is_begun_for_nobody_runs_once() -> None:
         assert source.calls == 1
         flights.forget_all()
         source.go.set()
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_cancellation_that_comes_out_of_the_work_itself_is_its_error_and_ends_nothing_else() -> None:
+    async def broken() -> None:
+        inner = asyncio.ensure_future(asyncio.sleep(10))
+        inner.cancel()
+        await inner
+
+    async with anyio.create_task_group() as group:
+        flights = Flights(group, "shop")
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="cancelled by somebody else"):
+                await flights.join("shop/d:a", broken)
+        source = Source()
+        source.go.set()
+        assert await flights.join("shop/d:a", source) == 1
+
+
+async def test_a_flight_that_ends_with_its_service_says_so_to_those_who_wait() -> None:
+    seen: list[Exception] = []
+    async with anyio.create_task_group() as callers, anyio.create_task_group() as group:
+        flights = Flights(group, "shop")
+
+        async def one() -> None:
+            try:
+                await flights.join("a", Source())
+            except ServiceUnavailable as error:
+                seen.append(error)
+
+        callers.start_soon(one)
+        await anyio.wait_all_tasks_blocked()
+        group.cancel_scope.cancel()
+    assert len(seen) == 1
