@@ -19,6 +19,7 @@ __all__ = ["BYTES", "JSON", "Codec", "TypedCodec", "UntypedCodec", "codec_of"]
 
 JSON: Final = "j"
 BYTES: Final = "b"
+DEEP: Final = 150  # brackets below which no value is too deep to be read
 
 
 class Codec(Protocol):
@@ -47,10 +48,13 @@ class UntypedCodec:
         if isinstance(value, bytes | bytearray | memoryview):
             return BYTES, bytes(value)
         try:
-            return JSON, to_json(value, inf_nan_mode="constants")
+            data = to_json(value, inf_nan_mode="constants")
+            if data.count(b"[") + data.count(b"{") > DEEP:
+                from_json(data)  # which goes less deep than what writes it
         except (PydanticSerializationError, ValueError, RecursionError) as error:
             fix = "write what JSON can hold, or declare a type and write(type, key, value)"
             raise UnserializableValue(f"a {type(value).__name__}", str(error), fix=fix) from None
+        return JSON, data
 
     def decode(self, form: str, data: bytes) -> Any:
         """See ``Codec``."""
@@ -96,6 +100,10 @@ class TypedCodec:
             raise self._unfit(value, _first(error)) from None
         except (PydanticSerializationError, ValueError, RecursionError) as error:
             raise self._unfit(value, str(error)) from None
+        try:
+            self.decode(JSON, data)  # aliases and excluded fields can make what is written unreadable
+        except (ValueError, TypeError) as error:
+            raise self._unfit(value, f"it could not be read back: {error}") from None
         return JSON, data
 
     def decode(self, form: str, data: bytes) -> Any:

@@ -157,3 +157,31 @@ def test_bytes_that_do_not_fit_are_a_value_error(data: bytes) -> None:
 def test_plain_bytes_are_no_typed_value() -> None:
     with pytest.raises(ValueError, match="not stored as plain bytes"):
         codec_of(Point).decode(BYTES, b"{}")
+
+
+class Renamed(BaseModel):
+    user_name: str = Field(validation_alias="userName")
+
+
+class Hidden(BaseModel):
+    id: int
+    internal: str = Field(exclude=True)
+
+
+@pytest.mark.parametrize("value", [Renamed(userName="ada"), Hidden(id=1, internal="x")])
+def test_a_value_that_could_not_be_read_back_is_refused_before_it_is_stored(value: Any) -> None:
+    kind: Any = type(value)
+    with pytest.raises(UnserializableValue, match="could not be read back"):
+        codec_of(kind).encode(value)
+
+
+def test_a_value_too_deep_to_be_read_is_refused_before_it_is_stored() -> None:
+    value: list[Any] = []
+    for _ in range(199):
+        value = [value]
+    form, data = untyped.encode(value)
+    assert untyped.decode(form, data) == value
+    for _ in range(20):
+        value = [value]
+    with pytest.raises(UnserializableValue):
+        untyped.encode(value)
