@@ -109,30 +109,36 @@ class Database(ABC):
                 yield self
             return
         async with self.session(writes=True) as session:
-            opened = _Transaction(session)
-            token = self._current.set(opened)
-            try:
-                async with _bracketed(session, 0):
-                    yield self
-            finally:
-                opened.open = False
-                self._current.reset(token)
+            async with _bracketed(session, 0), self._within(_Transaction(session)):
+                yield self
 
     @asynccontextmanager
     async def _nested(self, outer: _Transaction) -> AsyncIterator[None]:
-        depth = outer.depth
-        outer.depth += 1
-        try:
-            async with _bracketed(outer.session, depth):
+        """Others in the outer transaction wait meanwhile: what they do would be undone with this."""
+        async with outer.lock:
+            inner = _Transaction(outer.session)
+            inner.depth = outer.depth + 1
+            async with _bracketed(outer.session, outer.depth), self._within(inner):
                 yield
+
+    @asynccontextmanager
+    async def _within(self, opened: _Transaction) -> AsyncIterator[None]:
+        token = self._current.set(opened)
+        try:
+            yield
         finally:
-            outer.depth -= 1
+            opened.open = False  # tasks that were started within and are still there go on outside of it
+            self._current.reset(token)
+            with anyio.move_on_after(ROLLBACK, shield=True):
+                async with opened.lock:  # a statement of theirs may be running
+                    pass
 
     async def _run(self, sql: str, parameters: Parameters, *, writes: bool) -> tuple[list[Row], int]:
         inside = self._current.get()
         if inside is not None and inside.open:
             async with inside.lock:
-                return await inside.session.run(sql, parameters)
+                if inside.open:  # it may have ended meanwhile
+                    return await inside.session.run(sql, parameters)
         async with self.session(writes=writes) as session:
             return await session.run(sql, parameters)
 
