@@ -108,9 +108,12 @@ class Database(ABC):
             async with self._nested(outer):
                 yield self
             return
-        async with self.session(writes=True) as session:
-            async with _bracketed(session, 0), self._within(_Transaction(session)):
-                yield self
+        async with (
+            self.session(writes=True) as session,
+            _bracketed(session, 0),
+            self._within(_Transaction(session)),
+        ):
+            yield self
 
     @asynccontextmanager
     async def _nested(self, outer: _Transaction) -> AsyncIterator[None]:
