@@ -97,6 +97,28 @@ def test_R5_the_second_signal_of_either_kind_exits_130(loop: str, second: signal
         assert end(process) == 130
 
 
+@pytest.mark.parametrize("loop", LOOPS)
+def test_R5_signals_that_another_thread_takes_wake_a_loop_that_waits_for_nothing(loop: str) -> None:
+    source = """
+    def signal_here():
+        time.sleep(0.1)  # the loop has gone to sleep by then; if not, nothing is proved and nothing fails
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+    async def main():
+        with watch_signals() as watch:
+            threading.Thread(target=signal_here, daemon=True).start()
+            say("ready")
+            say("got", (await watch.wait()).name)
+            threading.Thread(target=signal_here, daemon=True).start()
+            await anyio.sleep_forever()
+
+    run(choice, main)
+    """
+    with child(source, loop) as process:
+        assert said(process) == "got SIGTERM"
+        assert end(process) == 130
+
+
 @pytest.mark.parametrize("block", ["pass", "time.sleep(60)"], ids=["busy", "asleep"])
 @pytest.mark.parametrize("loop", LOOPS)
 def test_R5_the_second_signal_exits_130_even_when_a_handler_blocks_the_loop(loop: str, block: str) -> None:
