@@ -1,6 +1,6 @@
 """A client's side of HTTP/2 connections, frame by frame, and a service to speak it with."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -99,11 +99,13 @@ class Peer:
     async def flush(self) -> None:
         await self.stream.send(self.protocol.data_to_send())
 
-    async def get(self, path: str) -> int:
-        """Send a request, and return the number of its stream."""
+    async def get(self, path: str, body: bytes = b"", more: Sequence[tuple[str, str]] = ()) -> int:
+        """Send a request, and return the number of its stream. That there is a body is said by sending one."""
         number: int = self.protocol.get_next_available_stream_id()
-        headers = [(":method", "GET"), (":scheme", "http"), (":authority", "x"), (":path", path)]
-        self.protocol.send_headers(number, headers, end_stream=True)
+        headers = [(":method", "GET"), (":scheme", "http"), (":authority", "x"), (":path", path), *more]
+        self.protocol.send_headers(number, headers, end_stream=not body)
+        if body:
+            self.protocol.send_data(number, body, end_stream=True)
         await self.flush()
         return number
 

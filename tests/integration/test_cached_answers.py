@@ -2,15 +2,18 @@
 
 import types
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Annotated, Any
 
 import anyio
+import h2.events
 import httpx2
 import pytest
 from examples.advanced_items_svc.service import svc as items
 from fastapi import BackgroundTasks
 from fastapi.security import APIKeyHeader, HTTPBearer
 from pydantic import BaseModel, Field, SecretStr
+from tests.integration.http2 import connected
 
 from evox import (
     GET,
@@ -72,31 +75,125 @@ async def by_request(request: Request) -> dict[str, str]:
     return {"user": request.headers["x-user"]}
 
 
+asking: ContextVar[str] = ContextVar("asking")
+
+
+async def noting(request: Request, x_user: Annotated[str, Header()]) -> None:
+    request.state.user = x_user
+
+
+async def by_note(request: Request, _: Annotated[None, Depends(noting)]) -> dict[str, str]:
+    return {"user": request.state.user}
+
+
+async def aside(x_user: Annotated[str, Header()]) -> None:
+    asking.set(x_user)
+
+
+async def below(_: Annotated[None, Depends(aside)]) -> None:
+    pass
+
+
+async def aside_by_cookie(user: Annotated[str, Cookie()]) -> None:
+    asking.set(user)
+
+
+async def aside_by_key(user: Annotated[str, Depends(APIKeyHeader(name="x-user"))]) -> None:
+    asking.set(user)
+
+
+async def aside_by_request(request: Request) -> None:
+    asking.set(request.headers["x-user"])
+
+
+def told_aside(dependency: Callable[..., Any]) -> Callable[..., Any]:
+    async def me(_: None = Depends(dependency)) -> dict[str, str]:
+        return {"user": asking.get()}
+
+    return me
+
+
+HEADER, COOKIE = "x-user", "cookie"
 WAYS = [
-    pytest.param(guarded_by(by_depends), ["user"], id="Depends"),
-    pytest.param(guarded_by(by_bearer), ["user"], id="HTTPBearer"),
-    pytest.param(guarded_by(by_key), ["user"], id="APIKeyHeader"),
-    pytest.param(guarded_by(by_depends), ["by_depends"], id="by the dependency's name"),
-    pytest.param(by_header, ["x_user"], id="Header"),
-    pytest.param(by_header, ["x-user"], id="Header by its own name"),
-    pytest.param(by_cookie, ["user"], id="Cookie"),
-    pytest.param(by_request, ["request", "x-user"], id="Request"),
+    pytest.param(guarded_by(by_depends), ["user"], HEADER, id="Depends"),
+    pytest.param(guarded_by(by_bearer), ["user"], "authorization", id="HTTPBearer"),
+    pytest.param(guarded_by(by_key), ["user"], HEADER, id="APIKeyHeader"),
+    pytest.param(guarded_by(by_depends), ["by_depends"], HEADER, id="by the dependency's name"),
+    pytest.param(by_header, ["x_user"], HEADER, id="Header"),
+    pytest.param(by_header, ["x-user"], HEADER, id="Header by its own name"),
+    pytest.param(by_cookie, ["user"], COOKIE, id="Cookie"),
+    pytest.param(by_request, ["request", "x-user"], HEADER, id="Request"),
+    pytest.param(by_request, ["request"], HEADER, id="Request, all of it"),
+    pytest.param(by_note, ["request", "noting"], HEADER, id="a note that a dependency leaves on the request"),
+    pytest.param(told_aside(aside), ["_"], HEADER, id="a dependency that gives nothing"),
+    pytest.param(told_aside(below), ["_"], HEADER, id="one that gives nothing, and has one below it"),
+    pytest.param(told_aside(aside_by_cookie), ["_"], COOKIE, id="one that gives nothing and reads a cookie"),
+    pytest.param(told_aside(aside_by_key), ["_"], HEADER, id="one that gives nothing and reads an API key"),
+    pytest.param(told_aside(aside_by_request), ["_"], HEADER, id="one that gives nothing and reads the request"),
 ]
 
 
-@pytest.mark.parametrize(("handler", "named"), WAYS)
-async def test_D6_alices_answer_is_given_to_alice_alone(handler: Any, named: list[str]) -> None:
+@pytest.mark.parametrize(("handler", "named", "told"), WAYS)
+async def test_D6_alices_answer_is_given_to_alice_alone(handler: Any, named: list[str], told: str) -> None:
     svc = ServiceBuilder("shop")
     svc.get("/me", cache=60)(Intent(vary_on=named)(wrapped(handler)))
     async with running(svc) as env:
         client = env.client(svc)
-        for _ in range(2):
+        for expected in ("uri-miss", "hit"):
             for name in ("alice", "bob"):
-                assert (await client.get("/me", headers=headers(name))).json() == {"user": name}
+                answer = await client.get("/me", headers={told: headers(name)[told]})
+                assert answer.json() == {"user": name}
+                assert expected in answer.headers["cache-status"]
 
 
-@pytest.mark.parametrize(("handler", "named"), WAYS)
-def test_D6_an_input_that_is_not_named_is_refused_before_anything_is_served(handler: Any, named: list[str]) -> None:
+async def test_D6_what_a_guard_of_the_route_reads_tells_clients_apart() -> None:
+    svc = ServiceBuilder("shop")
+
+    @svc.get("/me", cache=60, dependencies=[Depends(aside)])
+    @Intent(vary_on=["aside"])
+    async def me() -> str:
+        return asking.get()
+
+    async with running(svc) as env:
+        client = env.client(svc)
+        for name in ("alice", "bob", "alice"):
+            assert (await client.get("/me", headers={"x-user": name})).json() == name
+
+
+@pytest.mark.parametrize("guard", [False, True])
+async def test_D6_a_get_that_brings_a_body_without_saying_so_is_answered_by_its_body(guard: bool) -> None:
+    svc = ServiceBuilder("shop")
+
+    @svc.get("/search", cache=60, dependencies=[Depends(below)] if guard else [])
+    @Intent(vary_on=["below"])
+    async def search(query: Annotated[dict[str, str] | None, Body()] = None) -> dict[str, str] | None:
+        return query
+
+    async with running(svc, sockets=True, settings={"serving": {"h2c": True}}) as env, connected(env, svc) as peer:
+        for body in (b'{"by":"alice"}', b'{"by":"bob"}', b""):
+            await peer.get("/search", body, [("x-user", "eve"), ("content-type", "application/json")])
+            assert (await peer.next(h2.events.DataReceived)).data == (body or b"null")
+            await peer.next(h2.events.StreamEnded)
+
+
+async def test_D6_a_class_that_is_called_like_one_of_ours_is_a_dependency_like_any_other() -> None:
+    svc = ServiceBuilder("shop")
+
+    class Injected:
+        async def current(self, x_user: Annotated[str, Header()]) -> str:
+            return x_user
+
+    Injected.current.__qualname__ = "Injected.current"
+    svc.get("/me", cache=60)(guarded_by(Injected().current))
+    with pytest.raises(InvalidDeclaration, match="vary_on"):
+        _ = svc.app
+
+
+@pytest.mark.parametrize(("handler", "named", "told"), WAYS)
+def test_D6_an_input_that_is_not_named_is_refused_before_anything_is_served(
+    handler: Any, named: list[str], told: str
+) -> None:
+    del named, told
     svc = ServiceBuilder("shop")
     svc.get("/me", cache=60)(wrapped(handler))
     with pytest.raises(InvalidDeclaration, match="vary_on"):

@@ -19,7 +19,7 @@ from typing import Any, Final
 import anyio
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message
 
@@ -97,8 +97,8 @@ class AnswerCache:
         self._intent = intent
         self._policy = policy
         self._keys = KeyMaker(inputs)
-        self._vary = (*inputs.headers, *(("cookie",) if inputs.cookies else ()))
-        self._private = bool(inputs.arguments)
+        self._vary = (*inputs.reads.headers, *(("cookie",) if inputs.reads.cookies else ()))
+        self._private = inputs.reads.whole or bool(inputs.arguments)
         self._passed: dict[str, float] = {}
 
     def __repr__(self) -> str:
@@ -107,7 +107,7 @@ class AnswerCache:
     async def outer(self, call: Call, then: Outer) -> Any:
         """Before admission: give what is kept, or have it made and keep it."""
         data = data_of()
-        if data is None or not self.concerns(call):
+        if data is None or not await self.concerns(call):
             return await then(call)
         store, full = await self.place(data, call)
         known, entry, now = store.look(full, near=self._policy.near)
@@ -122,9 +122,9 @@ class AnswerCache:
         """After dependencies have run: nothing, as there are none."""
         return await then(call, arguments)
 
-    def concerns(self, call: Call) -> bool:
+    async def concerns(self, call: Call) -> bool:
         """Whether a call is one whose answer may be kept: a safe one, without a body that nobody else sends."""
-        return call.request is not None and call.method in SAFE and not _has_body(call.request)
+        return call.request is not None and call.method in SAFE and not await _brings_body(call.request)
 
     async def place(self, data: DataIO, call: Call, arguments: dict[str, Any] | None = None) -> tuple[Store, str]:
         """Return where the answer to a call is kept, and under which key."""
@@ -257,9 +257,21 @@ def _detached(request: Request, outer: AsyncExitStack, inner: AsyncExitStack) ->
     return Request(scope, receive)
 
 
-def _has_body(request: Request) -> bool:
+async def _brings_body(request: Request) -> bool:
+    """Whether a request has a body; over HTTP/2 it may say so only by sending one.
+
+    Raises:
+        HTTPException: if the client leaves in the middle of it.
+    """
     headers = request.headers
-    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+    if "content-length" in headers or "transfer-encoding" in headers:
+        return headers.get("content-length") != "0"
+    if request.scope.get("http_version", "1.1")[0] == "1":
+        return False
+    try:
+        return bool(await request.body())
+    except ClientDisconnect as error:
+        raise HTTPException(400, "There was an error parsing the body") from error
 
 
 def _status(outcome: Outcome, now: float) -> str:

@@ -43,6 +43,7 @@ class Call:
         deadline: When its time is over, in monotonic seconds.
         whole_body: Whether its body is read to the end before anything is done with it.
         cache: Keeps its endpoint's answers; None if they are not kept.
+        kept: Whether its answer may be kept, where that is seen before its dependencies run.
         pending: What is to be done with its answer, where that is known only after its dependencies have run.
     """
 
@@ -56,6 +57,7 @@ class Call:
     deadline: float = math.inf
     whole_body: bool = False
     cache: Any = None
+    kept: bool = False
     pending: Any = None
 
 

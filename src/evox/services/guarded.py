@@ -42,6 +42,7 @@ class GuardedCache(AnswerCache):
 
     async def outer(self, call: Call, then: Outer) -> Any:
         """Keep what was made."""
+        call.kept = data_of() is not None and await self.concerns(call)
         try:
             response = await then(call)
         except Exception as error:
@@ -57,7 +58,7 @@ class GuardedCache(AnswerCache):
     async def inner(self, call: Call, arguments: dict[str, Any], then: Inner) -> Any:
         """Look an answer up: dependencies have run, and have let it through."""
         data = data_of()
-        if data is None or not self.concerns(call):
+        if data is None or not call.kept:
             return await then(call, arguments)
         store, key = await self.place(data, call, arguments)
         found = await self._find(call, data, store, key, self.guards(data, call))

@@ -11,7 +11,9 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Annotated, Any, Final, Generic, TypeVar, cast, get_args, get_origin, get_type_hints, overload
+from weakref import WeakSet
 
 from fastapi import params
 from pydantic import BaseModel, ValidationError
@@ -20,7 +22,7 @@ from evox.context import current_service, maybe_service
 from evox.data import Database
 from evox.errors import InvalidOption, NotInjectable, OutsideRuntime, place_of
 
-__all__ = ["ConfigSection", "Container", "Inject", "Injected", "Key", "Overrides", "inject", "marker_of"]
+__all__ = ["ConfigSection", "Container", "Inject", "Injected", "Key", "Overrides", "inject", "is_resolver", "marker_of"]
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -46,6 +48,9 @@ class Key:
         return f"inject.{self.kind}({self.name!r})"
 
 
+_resolvers: WeakSet[Any] = WeakSet()
+
+
 class Injected(params.Depends, Generic[T]):
     """A value that will be there when a call runs; made by ``inject(...)`` outside a running service.
 
@@ -56,6 +61,7 @@ class Injected(params.Depends, Generic[T]):
         async def resolve() -> Any:
             return current_service(str(key)).resolve(key)
 
+        _resolvers.add(resolve)
         super().__init__(dependency=resolve)
         object.__setattr__(self, "_key", key)
 
@@ -70,6 +76,11 @@ class Injected(params.Depends, Generic[T]):
     def __call__(self, *_: Any, **__: Any) -> Any:
         """Refuse: there is nothing to call yet. Being callable lets it stand as an annotation."""
         raise OutsideRuntime(str(self._key))
+
+
+def is_resolver(call: Any) -> bool:
+    """Return whether FastAPI calls this for something that is injected."""
+    return isinstance(call, FunctionType) and call in _resolvers
 
 
 class ConfigSection(Mapping[str, Any]):

@@ -10,18 +10,39 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from fastapi.dependencies.models import Dependant
+from fastapi.security.api_key import APIKeyBase
+from fastapi.security.base import SecurityBase
 from pydantic import BaseModel
 
 from evox.errors import InvalidDeclaration
 from evox.services.endpoint import Endpoint
-from evox.services.injection import Injected
+from evox.services.injection import is_resolver
 from evox.services.params import Method
 
-__all__ = ["Inputs", "inputs_of"]
+__all__ = ["Inputs", "Reads", "inputs_of"]
 
 Kind: TypeAlias = Literal["header", "cookie", "request", "dependency"]
 _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^`|~-]+")
 _METHOD: Final = Method.__metadata__[0].dependency  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """What something reads of a request beside path and query.
+
+    Attributes:
+        headers: Names of headers, in lower case.
+        cookies: Names of cookies.
+        whole: Whether it takes the request itself, and may read anything of it.
+    """
+
+    headers: tuple[str, ...] = ()
+    cookies: tuple[str, ...] = ()
+    whole: bool = False
+
+    def __add__(self, other: "Reads") -> "Reads":
+        headers = tuple(dict.fromkeys((*self.headers, *other.headers)))
+        return Reads(headers, tuple(dict.fromkeys((*self.cookies, *other.cookies))), self.whole or other.whole)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +51,7 @@ class _Input:
     names: tuple[str, ...]
     label: str
     parameter: str | None = None
+    reads: Reads = Reads()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +59,13 @@ class Inputs:
     """What the key of an answer holds beside path and query.
 
     Attributes:
-        headers: Names of headers, in lower case.
-        cookies: Names of cookies.
-        arguments: Names of parameters that dependencies fill; they are known once those have run.
+        reads: What the handler reads of the request, and dependencies whose values it does not take.
+        arguments: Parameters that dependencies fill, and what those read: that tells who asks when they give nothing.
         guarded: Whether dependencies run before an answer may be given.
     """
 
-    headers: tuple[str, ...] = ()
-    cookies: tuple[str, ...] = ()
-    arguments: tuple[str, ...] = ()
+    reads: Reads = Reads()
+    arguments: tuple[tuple[str, Reads], ...] = ()
     guarded: bool = False
 
 
@@ -61,31 +81,32 @@ def inputs_of(row: Endpoint, dependant: Dependant, named: tuple[str, ...]) -> In
         InvalidDeclaration: if it depends on something that is not named.
     """
     found = list(_walk(dependant))
-    left = set(named)
-    headers: list[str] = []
-    cookies: list[str] = []
-    arguments: list[str] = []
+    known = {name for one in found for name in one.names}
+    more = _headers(row, set(named) - known - {parameter.name for parameter in row.parameters})
+    reads = Reads(headers=more)
+    arguments: dict[str, Reads] = {}
     missing: list[str] = []
     for one in found:
-        if not left.intersection(one.names) and not set(named).intersection(one.names):
+        if not set(named).intersection(one.names):
             missing.append(one.label)
-            continue
-        left.difference_update(one.names)
-        if one.kind == "header":
-            headers.append(one.names[-1])
-        elif one.kind == "cookie":
-            cookies.append(one.names[-1])
+        elif one.kind == "request" and more:
+            continue  # those are what it is read for
         elif one.kind == "dependency" and one.parameter is not None:
-            arguments.append(one.parameter)
+            arguments[one.parameter] = one.reads
+        else:
+            reads += one.reads
     if missing:
         raise _refused(row, missing)
-    for name in sorted(left - _own_parameters(row)):
+    return Inputs(reads, tuple(arguments.items()), any(one.kind == "dependency" for one in found))
+
+
+def _headers(row: Endpoint, names: set[str]) -> tuple[str, ...]:
+    """Return the headers that are named; own parameters of path and query are in every key anyway."""
+    for name in sorted(names):
         if not _HEADER.fullmatch(name):
             why = "it is neither a parameter, a dependency nor the name of a header"
             raise InvalidDeclaration("vary_on", name, on=f"endpoint {row.name!r}", why=why, place=row.place)
-        headers.append(name.lower())
-    guarded = any(one.kind == "dependency" for one in found)
-    return Inputs(tuple(dict.fromkeys(headers)), tuple(dict.fromkeys(cookies)), tuple(arguments), guarded)
+    return tuple(name.lower() for name in sorted(names))
 
 
 def _walk(dependant: Dependant) -> Iterator[_Input]:
@@ -95,13 +116,13 @@ def _walk(dependant: Dependant) -> Iterator[_Input]:
         yield _read("cookie", field, field.alias)
     for name in (dependant.request_param_name, dependant.http_connection_param_name):
         if name is not None:
-            yield _Input("request", (name,), f"{name!r}, the request itself")
+            yield _Input("request", (name,), f"{name!r}, the request itself", reads=Reads(whole=True))
     for inner in dependant.dependencies:
         if _is_ours(inner.call):
             continue
         called = str(getattr(inner.call, "__name__", type(inner.call).__name__))
         names = (called,) if inner.name is None else (inner.name, called)
-        yield _Input("dependency", names, f"dependency {called!r}", inner.name)
+        yield _Input("dependency", names, f"dependency {called!r}", inner.name, _reads_of(inner))
 
 
 def _read(kind: Literal["header", "cookie"], field: Any, name: str) -> _Input:
@@ -109,8 +130,30 @@ def _read(kind: Literal["header", "cookie"], field: Any, name: str) -> _Input:
     names, label = (field.name, name), f"{kind} {field.alias!r}"
     other = field.field_info.validation_alias
     if other in (None, field.alias) and not _is_model(field.field_info.annotation):
-        return _Input(kind, names, label)
-    return _Input("dependency", names, label, field.name)  # a model of several, or read from under other names
+        reads = Reads(headers=(name,)) if kind == "header" else Reads(cookies=(name,))
+        return _Input(kind, names, label, reads=reads)
+    return _Input(
+        "dependency", names, label, field.name, Reads(whole=True)
+    )  # a model of several, or read from under other names
+
+
+def _reads_of(dependant: Dependant) -> Reads:
+    """Return what a dependency reads, and those below it."""
+    call: Any = dependant.call
+    is_known = type(call).__module__.startswith("fastapi.security.")  # others of the kind may look at anything
+    if is_known and isinstance(call, APIKeyBase):
+        place, name = call.model.in_.value, call.model.name
+        return Reads(headers=(name.lower(),) if place == "header" else (), cookies=(name,) if place == "cookie" else ())
+    if is_known and isinstance(call, SecurityBase):
+        return Reads(headers=("authorization",))
+    reads = Reads(whole=bool(dependant.request_param_name or dependant.http_connection_param_name))
+    for one in dependant.header_params:
+        reads += _read("header", one, one.alias.lower()).reads
+    for one in dependant.cookie_params:
+        reads += _read("cookie", one, one.alias).reads
+    for inner in dependant.dependencies:
+        reads += _reads_of(inner)
+    return reads
 
 
 def _is_model(annotation: Any) -> bool:
@@ -122,12 +165,7 @@ def _is_model(annotation: Any) -> bool:
 
 def _is_ours(call: Any) -> bool:
     """Whether a dependency is one that gives the same to everybody: injection, or the method, which the key holds."""
-    return call is _METHOD or getattr(call, "__qualname__", "").startswith(f"{Injected.__name__}.")
-
-
-def _own_parameters(row: Endpoint) -> set[str]:
-    """Return the handler's own parameters: those of path and query are in every key."""
-    return {parameter.name for parameter in row.parameters}
+    return call is _METHOD or is_resolver(call)
 
 
 def _refused(row: Endpoint, missing: list[str]) -> InvalidDeclaration:

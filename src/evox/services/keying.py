@@ -13,7 +13,7 @@ from starlette.requests import Request
 from evox.errors import InvalidDeclaration
 from evox.services.endpoint import Endpoint
 from evox.services.identity import state_of
-from evox.services.inputs import Inputs
+from evox.services.inputs import Inputs, Reads
 
 __all__ = ["KeyMaker", "groups_of", "path_of"]
 
@@ -28,8 +28,7 @@ class KeyMaker:
     """
 
     def __init__(self, inputs: Inputs) -> None:
-        self._headers = inputs.headers
-        self._cookies = inputs.cookies
+        self._reads = inputs.reads
         self._arguments = inputs.arguments
 
     def make(self, request: Request, arguments: dict[str, Any] | None = None) -> str:
@@ -46,13 +45,24 @@ class KeyMaker:
         raw = scope["query_string"]
         query = f"?{_canonical(raw.decode('latin-1'))}" if raw else ""
         text = _short(f"{scope['method']} {_exact(request)}{query}")
-        facts: list[Any] = [request.headers.getlist(name) for name in self._headers]
-        facts += [[request.cookies.get(name)] for name in self._cookies]
-        facts += [_state(name, arguments[name]) for name in self._arguments] if arguments is not None else []
+        facts = _facts(request, self._reads)
+        for name, reads in self._arguments:
+            value = None if arguments is None else arguments[name]
+            # None tells nobody from anybody: what it was made of may have been told in other ways.
+            facts.append(_state(name, value) if value is not None else ["nothing", *_facts(request, reads)])
         credentials = request.headers.get("authorization")
-        if credentials is not None and "authorization" not in self._headers:
+        if credentials is not None and "authorization" not in self._reads.headers:
             facts.append([credentials])
         return f"{text} {_digest(to_json(facts))}" if facts else text
+
+
+def _facts(request: Request, reads: Reads) -> list[Any]:
+    """Return what was read of a request: header by header, cookie by cookie, or all that it says of its client."""
+    facts: list[Any] = [request.headers.getlist(name) for name in reads.headers]
+    facts += [[request.cookies.get(name)] for name in reads.cookies]
+    if reads.whole:
+        facts += [sorted(request.headers.items()), request.client.host if request.client else None]
+    return facts
 
 
 def _exact(request: Request) -> str:
