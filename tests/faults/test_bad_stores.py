@@ -14,7 +14,7 @@ import pytest
 from tests import postgres_server, valkey_server
 
 from evox import Intent, ServiceBuilder, data_intent, data_io
-from evox.config import without_secrets
+from evox.config import scheme_of, without_secrets
 from evox.data.backends.postgres_connection import connect
 from evox.errors import (
     BackendRefused,
@@ -105,10 +105,45 @@ async def test_a_server_that_is_not_there_is_not_available_at_the_start(scheme: 
         ("valkey://:pw@host:6379/0", "valkey://:***@host:6379/0"),
         ("postgresql://host/db?password=pw&user=me", "postgresql://host/db?password=***&user=me"),
         ("sqlite:///a.db", "sqlite:///a.db"),
+        ("mysql:me:pw@host", "mysql:me:***@host"),
+        ("valkey://pw@host", "valkey://***@host"),
+        ("postgresql://me@host/db", "postgresql://me@host/db"),
     ],
 )
 def test_a_url_is_shown_without_its_secrets(url: str, shown: str) -> None:
     assert without_secrets(url) == shown
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("postgresql://me:p@hunter2@host/db", "quote"),
+        ("valkey://:p/hunter2@host/0", "quote"),
+        ("postgresql://me:p?hunter2@host/db", "quote"),
+        ("postgresql://me:hunter2@[::1/db", "cannot be read"),
+        ("redis://:hunter2@host:port/0", "cannot be read"),
+        ("mysql:me:hunter2@host", "names no backend"),
+        ("sqlite:///a.db?mode=ro", "sqlite:///file.db"),
+    ],
+)
+def test_a_url_that_cannot_be_read_is_refused_at_once_and_never_shown(url: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why) as caught:
+        scheme_of(url)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:p%40w@host1:5432,host2:5433/db",
+        "postgresql:///db?host=/run/postgresql&user=me@host",
+        "postgres://me@[::1]:5432/db",
+        "valkeys://me:pw@host:6379/0",
+        "sqlite:////var/a@b.db",
+    ],
+)
+def test_urls_that_servers_take_are_taken(url: str) -> None:
+    assert scheme_of(url) in ("postgresql", "valkey", "sqlite")
 
 
 async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:

@@ -4,10 +4,11 @@ Unknown names and values that do not fit are errors that name the file and the l
 run time. Each value's source is kept, so that what is shown of a configuration says where it comes from.
 """
 
-from evox.config.data import DataSettings, IntentSettings, scheme_of, without_secrets
+from evox.config.data import DataSettings, IntentSettings
 from evox.config.loading import Loaded, find_root, load, section, settings_of, unknown_variables
 from evox.config.priority import PerLevel, PrioritySettings
 from evox.config.tables import RuntimeSettings, ServingSettings, Settings
+from evox.config.urls import scheme_of, without_secrets
 
 __all__ = [
     "DataSettings",

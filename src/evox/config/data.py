@@ -1,45 +1,13 @@
 """Data: where data lives. ``[tool.evox.data]``, with one sub-table for services and one for named intents."""
 
-import re
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, ByteSize, Field
+from pydantic import AfterValidator, ByteSize, Field, model_validator
 
 from evox.config.fields import Bytes, Count, Limit, Seconds, Table
+from evox.config.urls import KNOWN, scheme_of
 
-__all__ = ["DataSettings", "IntentSettings", "scheme_of", "without_secrets"]
-
-SCHEMES: Final = {
-    "memory": "memory",
-    "sqlite": "sqlite",
-    "postgresql": "postgresql",
-    "postgres": "postgresql",
-    "valkey": "valkey",
-    "redis": "valkey",
-    "valkeys": "valkey",
-    "rediss": "valkey",
-}
-_KNOWN: Final = "memory, sqlite:///path, postgresql://... and valkey://... (or redis://...)"
-
-
-def scheme_of(url: str) -> str:
-    """Return which backend a URL names: ``"memory"``, ``"sqlite"``, ``"postgresql"`` or ``"valkey"``.
-
-    Raises:
-        ValueError: if there is no such backend.
-    """
-    scheme = url.partition(":")[0].lower()
-    if scheme not in SCHEMES or (scheme != "memory" and "://" not in url):
-        raise ValueError(f"{without_secrets(url)!r} names no backend; there are {_KNOWN}")
-    if SCHEMES[scheme] == "sqlite" and not re.match(r"sqlite:///.+", url):
-        raise ValueError("write sqlite:///file.db for a file beside the project, sqlite:////var/file.db for any other")
-    return SCHEMES[scheme]
-
-
-def without_secrets(url: str) -> str:
-    """Return a URL as it may be shown: without its password, and without parameters that may hold one."""
-    shown = re.sub(r"(//[^/@:]*):\S*@", r"\1:***@", url)  # up to the last @: people forget to quote theirs
-    return re.sub(r"(?i)([?&][^=&]*(?:pass|secret|token|key)[^=&]*=)[^&]*", r"\1***", shown)
+__all__ = ["DataSettings", "IntentSettings"]
 
 
 def _backend(url: str) -> str:
@@ -48,24 +16,34 @@ def _backend(url: str) -> str:
 
 
 Backend = Annotated[str, AfterValidator(_backend)]
+Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class IntentSettings(Table):
     """``[tool.evox.data.intents.NAME]``. What is left out is as the code says."""
 
     cacheable: bool | None = None
-    ttl: Seconds | None = None
+    ttl: Limit | None = None
     consistency: Literal["strong", "eventual"] | None = None
     fallback: Literal["aggressive"] | None = None
     max_stale: Seconds | None = None
     soft_timeout: Seconds | None = None
     timeout: Seconds | None = None
-    eager: float | None = None
-    jitter: float | None = None
+    eager: Share | None = None
+    jitter: Share | None = None
     negative_ttl: Seconds | None = None
     key: str | None = None
-    backend: Backend | None = None
+    backend: Backend | None = Field(default=None, repr=False)
     tags: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        """Refuse at once what contradicts itself, whatever the code says."""
+        if self.cacheable is False and self.ttl is not None:
+            raise ValueError("cacheable = false leaves nothing to expire: drop ttl, or cacheable")
+        if self.consistency == "strong" and self.fallback is not None:
+            raise ValueError('strong is never stale: drop fallback, or consistency = "strong"')
+        return self
 
     def said(self) -> dict[str, Any]:
         """Return what was set."""
@@ -75,7 +53,7 @@ class IntentSettings(Table):
 class DataSettings(Table):
     """``[tool.evox.data]``. Where data lives, and how much of it is kept in memory."""
 
-    backend: Backend = Field(default="memory", repr=False, description=f"where data is kept: {_KNOWN}")
+    backend: Backend = Field(default="memory", repr=False, description=f"where data is kept: {KNOWN}")
     database: Backend | None = Field(
         default=None,
         repr=False,

@@ -71,9 +71,20 @@ def _parts(dotted: str) -> list[str]:
 
 
 def _fields(path: list[str]) -> Iterable[str]:
+    """Return the options of a table; one that users give a name, such as an intent's, is that of all of its kind."""
     fields: Mapping[str, FieldInfo] = Settings.model_fields
+    model: type[BaseModel] | None = None
     for part in path:
-        model = fields[part].annotation
-        candidates = [model, *get_args(model)]
-        fields = next(c.model_fields for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
+        if part in fields:
+            model = _table_in(fields[part].annotation)
+        if model is None:
+            return ()
+        fields = model.model_fields
     return fields
+
+
+def _table_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the table that an annotation holds, itself or as one of many."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for one in get_args(annotation) if (found := _table_in(one)) is not None), None)

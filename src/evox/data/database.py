@@ -4,19 +4,34 @@ Statements are the database's own SQL; values are written as ``?`` or ``:name`` 
 back as dictionaries. It connects when it is first used.
 """
 
+import re
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
 from typing import Any, Final, TypeAlias
 
 import anyio
 
-from evox.errors import InvalidDeclaration
+from evox.errors import BackendUnavailable, InvalidDeclaration
 
-__all__ = ["ROLLBACK", "Database", "Parameters", "Row", "Session", "parameters_of"]
+__all__ = [
+    "PATIENCE",
+    "ROLLBACK",
+    "Database",
+    "Parameters",
+    "Row",
+    "Session",
+    "outside_transactions",
+    "parameters_of",
+    "rows_of",
+]
 
 ROLLBACK: Final = 5.0  # seconds
+PATIENCE = 30.0  # seconds for which a statement waits for a transaction of this process to end
+_FIRST: Final = re.compile(r"(?:\s|\(|;|--[^\n]*(?:\n|$)|/\*.*?\*/)*(\w*)", re.DOTALL)
+_CHANGES: Final = re.compile(r"\b(?:INSERT|UPDATE|DELETE|MERGE|REPLACE)\b", re.IGNORECASE)
+_BRACKETS: Final = frozenset({"BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "SAVEPOINT", "RELEASE"})
 Row: TypeAlias = dict[str, Any]
 Parameters: TypeAlias = tuple[Any, ...] | Mapping[str, Any]
 
@@ -51,11 +66,17 @@ class _Transaction:
         self.lock = anyio.Lock()
 
 
+_begun: ContextVar[Mapping["Database", _Transaction]] = ContextVar("evox_transactions")
+_NONE: Final[Mapping["Database", _Transaction]] = {}
+
+
+def outside_transactions() -> None:
+    """Let the current task belong to no transaction, for work that others share with whoever began it."""
+    _begun.set(_NONE)
+
+
 class Database(ABC):
     """A SQL database of one service."""
-
-    def __init__(self) -> None:
-        self._current: ContextVar[_Transaction | None] = ContextVar("evox_transaction", default=None)
 
     @property
     @abstractmethod
@@ -70,7 +91,7 @@ class Database(ABC):
     async def close(self) -> None:
         """Disconnect."""
 
-    async def execute(self, sql: str, *values: Any, **named: Any) -> int:
+    async def execute(self, sql: str, /, *values: Any, **named: Any) -> int:
         """Run a statement, and return how many rows it changed.
 
         Args:
@@ -79,19 +100,21 @@ class Database(ABC):
             **named: Values for ``:name``.
 
         Raises:
-            BackendUnavailable: if the database does not answer; nothing was changed.
+            BackendUnavailable: if the database does not answer, or a transaction of this process does not end; nothing
+                was changed.
+            InvalidDeclaration: if it is no statement, or one that ``transaction`` is for, such as ``COMMIT``.
             Exception: the driver's own error (``sqlite3.Error``, ``psycopg.Error``) if it refuses the statement.
         """
         return (await self._run(sql, parameters_of(values, named), writes=True))[1]
 
-    async def fetch_one(self, sql: str, *values: Any, **named: Any) -> Row | None:
+    async def fetch_one(self, sql: str, /, *values: Any, **named: Any) -> Row | None:
         """Run a statement, and return its first row, or None; arguments as for ``execute``."""
-        rows = (await self._run(sql, parameters_of(values, named), writes=not _reads(sql)))[0]
+        rows = (await self._run(sql, parameters_of(values, named), writes=False))[0]
         return rows[0] if rows else None
 
-    async def fetch_all(self, sql: str, *values: Any, **named: Any) -> list[Row]:
+    async def fetch_all(self, sql: str, /, *values: Any, **named: Any) -> list[Row]:
         """Run a statement, and return its rows; arguments as for ``execute``."""
-        return (await self._run(sql, parameters_of(values, named), writes=not _reads(sql)))[0]
+        return (await self._run(sql, parameters_of(values, named), writes=False))[0]
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["Database"]:
@@ -103,7 +126,7 @@ class Database(ABC):
         Yields:
             The handle itself.
         """
-        outer = self._current.get()
+        outer = _begun.get(_NONE).get(self)
         if outer is not None and outer.open:
             async with self._nested(outer):
                 yield self
@@ -118,7 +141,7 @@ class Database(ABC):
     @asynccontextmanager
     async def _nested(self, outer: _Transaction) -> AsyncIterator[None]:
         """Others in the outer transaction wait meanwhile: what they do would be undone with this."""
-        async with outer.lock:
+        async with self.turn(outer.lock):
             inner = _Transaction(outer.session)
             inner.depth = outer.depth + 1
             async with _bracketed(outer.session, outer.depth), self._within(inner):
@@ -126,20 +149,38 @@ class Database(ABC):
 
     @asynccontextmanager
     async def _within(self, opened: _Transaction) -> AsyncIterator[None]:
-        token = self._current.set(opened)
+        token = _begun.set({**_begun.get(_NONE), self: opened})
         try:
             yield
         finally:
             opened.open = False  # tasks that were started within and are still there go on outside of it
-            self._current.reset(token)
+            _begun.reset(token)
             with anyio.move_on_after(ROLLBACK, shield=True):
                 async with opened.lock:  # a statement of theirs may be running
                     pass
 
+    @asynccontextmanager
+    async def turn(self, lock: anyio.Lock) -> AsyncIterator[None]:
+        """Hold a lock for a block. Tasks that wait for each other's transactions would wait for ever.
+
+        Raises:
+            BackendUnavailable: if it is not free in time.
+        """
+        with anyio.move_on_after(PATIENCE) as waiting:
+            await lock.acquire()
+        if waiting.cancelled_caught:
+            why = f"a transaction of this process, which may wait for this one, did not end within {PATIENCE:g} s"
+            raise BackendUnavailable(self.kind, why)
+        try:
+            yield
+        finally:
+            lock.release()
+
     async def _run(self, sql: str, parameters: Parameters, *, writes: bool) -> tuple[list[Row], int]:
-        inside = self._current.get()
+        writes = _writes(sql) or writes
+        inside = _begun.get(_NONE).get(self)
         if inside is not None and inside.open:
-            async with inside.lock:
+            async with self.turn(inside.lock):
                 if inside.open:  # it may have ended meanwhile
                     return await inside.session.run(sql, parameters)
         async with self.session(writes=writes) as session:
@@ -175,6 +216,30 @@ def parameters_of(values: tuple[Any, ...], named: Mapping[str, Any]) -> Paramete
     return named or values
 
 
-def _reads(sql: str) -> bool:
-    """Whether a statement surely only reads."""
-    return sql.lstrip().partition(" ")[0].upper().strip("(") in ("SELECT", "VALUES", "EXPLAIN")
+def rows_of(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[Row]:
+    """Return rows as dictionaries.
+
+    Raises:
+        InvalidDeclaration: if two columns have one name, so that one of them would be lost.
+    """
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        why = "two columns have that name, and a row holds one of each: give one another name, with AS"
+        raise InvalidDeclaration("column", twice, on="a statement", why=why)
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _writes(sql: str) -> bool:
+    """Whether a statement may change something.
+
+    Raises:
+        InvalidDeclaration: if it is none, or begins or ends a transaction: the handle would not know of it.
+    """
+    found = _FIRST.match(sql) if isinstance(sql, str) else None
+    verb = found[1].upper() if found is not None else ""
+    if not verb:
+        raise InvalidDeclaration("sql", sql, on="a statement", why="it is no text, or says nothing")
+    if verb in _BRACKETS:
+        why = "write `async with db.transaction():` around what belongs together; within another it is a savepoint"
+        raise InvalidDeclaration("sql", sql, on="a statement", why=why)
+    return verb not in ("SELECT", "VALUES", "EXPLAIN") and (verb != "WITH" or _CHANGES.search(sql) is not None)

@@ -18,6 +18,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from evox import context
+from evox.data.database import outside_transactions
 from evox.errors import RecursiveLoader, ServiceUnavailable
 
 __all__ = ["Flights", "FlightsStatistics"]
@@ -154,6 +155,7 @@ class Flights:
 
     async def _run(self, flight: _Flight, work: Work) -> None:
         _aboard.set(_aboard.get() | {flight.key})
+        outside_transactions()  # what is not committed is nobody else's
         try:
             with flight.scope:
                 flight.result = await work()

@@ -342,12 +342,21 @@ def _loading(policy: Policy, ttl: Duration | None) -> Policy:
 
 async def _call(loader: Callable[..., Any], key: str) -> Any:
     """Call a loader, async or not, with the key if it takes one."""
-    takes = any(
-        one.default is one.empty and one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
-        for one in inspect.signature(loader).parameters.values()
-    )
-    function = partial(loader, key) if takes else loader
+    function = partial(loader, key) if _takes_key(loader) else loader
     if inspect.iscoroutinefunction(loader) or inspect.iscoroutinefunction(getattr(loader, "__call__", None)):  # noqa: B004
         return await function()
-    value = await anyio.to_thread.run_sync(function)
+    # In a tuple, as trio lets no thread return what is to be awaited; a lambda around an async function does.
+    (value,) = await anyio.to_thread.run_sync(lambda: (function(),))
     return await value if inspect.isawaitable(value) else value
+
+
+def _takes_key(loader: Callable[..., Any]) -> bool:
+    try:
+        parameters = inspect.signature(loader).parameters.values()
+    except ValueError:  # of a builtin, such as str
+        return True
+    return any(
+        one.kind is one.VAR_POSITIONAL
+        or (one.default is one.empty and one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD))
+        for one in parameters
+    )

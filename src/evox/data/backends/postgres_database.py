@@ -11,7 +11,7 @@ from evox.data.backends.placeholders import translated
 from evox.data.backends.postgres import refusal
 from evox.data.backends.postgres_connection import PostgresConnection
 from evox.data.backends.postgres_pool import PostgresPool
-from evox.data.database import Database, Parameters, Row, Session
+from evox.data.database import Database, Parameters, Row, Session, rows_of
 from evox.errors import BackendUnavailable
 
 __all__ = ["PostgresDatabase"]
@@ -24,7 +24,7 @@ class _Session(Session):
     async def run(self, sql: str, parameters: Parameters) -> tuple[list[Row], int]:
         cursor: Any = await self._connection.execute(translated(sql), parameters or None)
         names = [column.name for column in cursor.description or ()]
-        rows = [dict(zip(names, row, strict=True)) for row in await cursor.fetchall()] if names else []
+        rows = rows_of(names, await cursor.fetchall()) if names else []
         return rows, max(cursor.rowcount, 0)
 
     async def begin(self, depth: int) -> None:

@@ -14,7 +14,7 @@ from uuid import UUID
 import anyio
 
 from evox.data.backends.sqlite_connection import SQLiteConnection, connect
-from evox.data.database import Database, Parameters, Row, Session
+from evox.data.database import Database, Parameters, Row, Session, rows_of
 from evox.errors import BackendRefused, BackendUnavailable
 
 __all__ = ["SQLiteDatabase"]
@@ -76,7 +76,7 @@ class SQLiteDatabase(Database):
     async def session(self, *, writes: bool) -> AsyncIterator[Session]:
         """See ``Database``."""
         writer, reader = self._open or await self._connect()
-        async with self._writing if writes else self._reading:
+        async with self.turn(self._writing if writes else self._reading):
             yield _Session(writer if writes else reader, self._name)
 
     async def close(self) -> None:
@@ -113,7 +113,7 @@ class SQLiteDatabase(Database):
 def _run(raw: sqlite3.Connection, sql: str, parameters: Any) -> tuple[list[Row], int]:
     cursor = raw.execute(sql, parameters)
     names = [column[0] for column in cursor.description or ()]
-    rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()] if names else []
+    rows = rows_of(names, cursor.fetchall()) if names else []
     return rows, max(cursor.rowcount, 0)
 
 
