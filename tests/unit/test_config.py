@@ -102,6 +102,7 @@ UNKNOWN = [
     ("evox.toml", "runtime.max_restart = 1\n", "runtime.max_restart", 1, "'max_restarts'"),
     ("evox.toml", "port = 1\nruntime = { max_restart = 1 }\n", "runtime.max_restart", 2, "'max_restarts'"),
     ("evox.toml", '"prot" = 1\n', "prot", 1, "'port'"),
+    ("evox.toml", "[data.intents.x]\ntt = 1\n", "data.intents.x.tt", 2, "'ttl'"),
 ]
 
 
@@ -148,6 +149,10 @@ WRONG = [
     ('port = "many"\n', "port", 1),
     ('backend = "curio"\n', "backend", 1),
     ('host = ""\n', "host", 1),
+    ("[data.intents.x]\nttl = 0\n", "data.intents.x.ttl", 2),
+    ("[data.intents.x]\nttl = 1\neager = 2\n", "data.intents.x.eager", 3),
+    ("[data.intents.x]\ncacheable = false\nttl = 1\n", "data.intents.x", 1),
+    ('[data.intents.x]\nconsistency = "strong"\nfallback = "aggressive"\n', "data.intents.x", 1),
     ("services = [1]\n", "services", 1),
     ("\nserving = 3\n", "serving", 2),
     ('[serving]\ndrain_delay = "soon"\n', "serving.drain_delay", 2),

@@ -7,7 +7,7 @@ configuration on top, leads to a policy, a codec, a store and a part of the key 
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_origin
 
 from evox.config import IntentSettings
 from evox.data import keys
@@ -93,7 +93,7 @@ class Homes:
             target = target.name
         try:
             return self._homes[target]
-        except KeyError:
+        except (KeyError, TypeError):  # what cannot be hashed is no type either
             made = self._homes[target] = self._named(target) if isinstance(target, str) else self._typed(target)
             return made
 
@@ -122,8 +122,12 @@ class Homes:
         if isinstance(kind, Intent):
             why = "an intent says how and not what: give it a name with data_intent.define(...)"
             raise InvalidDeclaration("intent", kind, on="data_io", why=why)
+        if not _is_type(kind):
+            why = "it is neither a type nor the name of an intent; a key of your own is a text"
+            raise InvalidDeclaration("type", type(kind), on="data_io", why=why)
         intent = _of_class(kind) if inspect.isclass(kind) else Intent()
-        name = intent.name or str(getattr(kind, "__qualname__", kind))
+        # list[int] and list[str] are two, and both call themselves list
+        name = intent.name or (kind.__qualname__ if inspect.isclass(kind) else str(kind))
         return self._make(kind, keys.kind_of(name.replace(":", "_").replace("/", "_")), intent, kind, claim=claim)
 
     def _make(self, of: Any, kind: str, intent: Intent, codec_for: Any, *, claim: bool = True) -> Home:
@@ -140,6 +144,11 @@ class Homes:
         policy = policy_of(intent, on=f"intent {name!r}")
         prefix, guard = keys.place(self._service, kind), keys.kind_guard(self._service, kind)
         return Home(of, prefix, guard, intent, policy, codec_of(codec_for), intent.backend)
+
+
+def _is_type(kind: Any) -> bool:
+    """Whether something is a class, or an annotation such as ``list[int]``, ``int | None`` or a ``NewType``."""
+    return inspect.isclass(kind) or get_origin(kind) is not None or hasattr(kind, "__supertype__")
 
 
 def _of_class(kind: type) -> Intent:

@@ -167,8 +167,8 @@ def _backend(value: str | None) -> str | None:
 
 def _names(name: str, value: Iterable[str]) -> tuple[str, ...]:
     names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else (None,)
-    if not all(isinstance(one, str) and one for one in names):
-        raise _invalid(name, value, "it is a list of names")
+    if not all(isinstance(one, str) and one and one.isprintable() for one in names):
+        raise _invalid(name, value, "it is a list of names, each on one line")
     return names
 
 

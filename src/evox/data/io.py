@@ -21,6 +21,7 @@ from evox.config import DataSettings
 from evox.data import keys
 from evox.data.backends.base import BackendStatistics
 from evox.data.backends.memory import MemoryBackend
+from evox.data.codecs import JSON
 from evox.data.entries import Entry
 from evox.data.flights import Flights, FlightsStatistics
 from evox.data.homes import Home, Homes
@@ -204,7 +205,7 @@ class DataIO:
         if tag is not None:
             if target or prefix is not None:
                 raise TypeError("invalidate(tag=...) stands alone: a tag is one of the whole service")
-            keys.check(tag)
+            keys.check_tag(tag)
             count = await self.invalidate_tags([tag])
             for handler in (*registered.wanted("invalidated", None), *self.signals.wanted("invalidated", None)):
                 self._start_soon(partial(handler, DataEvent("invalidated", tag=tag)), name="signal:invalidated")
@@ -219,9 +220,10 @@ class DataIO:
         if len(target) > 1 or one or (not target and prefix is None):
             raise TypeError("write invalidate(key), invalidate(Type, key), invalidate(Type), prefix=... or tag=...")
         home = self.homes.of(target[0]) if target else self.homes.untyped
+        begins = keys.check("" if prefix is None else prefix, empty=True)
         store = await self.store_of(home)
-        removed = await store.invalidate_prefix(home.prefix + (prefix or ""), home.guard)
-        self._tell(home, "invalidated", None, prefix=prefix or "")
+        removed = await store.invalidate_prefix(home.prefix + begins, home.guard)
+        self._tell(home, "invalidated", None, prefix=begins)
         return removed.number
 
     async def invalidate_tags(self, tags: Iterable[str]) -> int:
@@ -240,7 +242,7 @@ class DataIO:
         """Return tags as they are stored: those of an intent and those of a call."""
         named = (given,) if isinstance(given, str) else tuple(given)
         for one in named:
-            keys.check(one)
+            keys.check_tag(one)
         return tuple(dict.fromkeys(keys.tag_guard(self._service, one) for one in (*declared, *named)))
 
     def job(self, function: Callable[[], Any], *, name: str) -> None:
@@ -261,7 +263,7 @@ class DataIO:
     async def _load(
         self, store: Store, home: Home, key: str, loader: Callable[..., Any], ttl: Duration | None, tags: Iterable[str]
     ) -> Any:
-        policy = _loading(home.policy, ttl)
+        policy = _loading(home.policy, _ttl(ttl, "read"))
         stored_tags = self.tags_of(home.intent.tags, tags)
 
         async def load() -> Loaded:
@@ -274,7 +276,7 @@ class DataIO:
 
         guards = (*stored_tags, home.guard)
         outcome = await self.through.fetch(store, home.prefix + key, policy, load, guards=guards)
-        if outcome.entry is None or outcome.entry.data == b"null":
+        if outcome.entry is None or (outcome.entry.form == JSON and outcome.entry.data == b"null"):
             return None
         try:
             return home.codec.decode(outcome.entry.form, outcome.entry.data)
@@ -325,19 +327,30 @@ class DataIO:
 
 def _timed(home: Home, entry: Entry, ttl: Duration | None, now: float) -> Entry:
     policy = home.policy
-    own = seconds(ttl) if ttl is not None else policy.ttl
-    if own is not None and own <= 0:
-        raise InvalidDeclaration("ttl", ttl, on="data_io.write", why="it must be longer than zero; delete(key) removes")
+    own = _ttl(ttl, "write") if ttl is not None else policy.ttl
     fresh = math.inf if own is None else now + own
     evictable = policy.evictable or (ttl is not None and home.of is None)
     return Entry(entry.data, entry.form, now, fresh, fresh + policy.max_stale, evictable, entry.tags)
 
 
-def _loading(policy: Policy, ttl: Duration | None) -> Policy:
+def _ttl(ttl: Duration | None, method: str) -> float | None:
+    if ttl is None:
+        return None
+    try:
+        found = seconds(ttl)
+    except ValueError as error:
+        raise InvalidDeclaration("ttl", ttl, on=f"data_io.{method}", why=str(error)) from None
+    if found <= 0:
+        why = "it must be longer than zero; delete(key) removes, and invalidate(key) has a copy loaded anew"
+        raise InvalidDeclaration("ttl", ttl, on=f"data_io.{method}", why=why)
+    return found
+
+
+def _loading(policy: Policy, ttl: float | None) -> Policy:
     """Return the policy under which loaded values are stored: they are copies, whatever else lives beside them."""
     if policy.evictable and ttl is None:
         return policy
-    return replace(policy, evictable=True, ttl=seconds(ttl) if ttl is not None else policy.ttl or DEFAULT_TTL)
+    return replace(policy, evictable=True, ttl=ttl if ttl is not None else policy.ttl or DEFAULT_TTL)
 
 
 async def _call(loader: Callable[..., Any], key: str) -> Any:

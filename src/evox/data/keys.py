@@ -10,7 +10,18 @@ from uuid import UUID
 
 from evox.errors import InvalidKey
 
-__all__ = ["ANSWERS", "LONGEST", "UNTYPED", "check", "key_of", "kind_guard", "kind_of", "place", "tag_guard"]
+__all__ = [
+    "ANSWERS",
+    "LONGEST",
+    "UNTYPED",
+    "check",
+    "check_tag",
+    "key_of",
+    "kind_guard",
+    "kind_of",
+    "place",
+    "tag_guard",
+]
 
 LONGEST: Final = 1024  # bytes
 UNTYPED: Final = "d"
@@ -18,8 +29,12 @@ ANSWERS: Final = "h"
 _SHORT: Final = LONGEST // 4  # characters that fit whatever they are
 
 
-def check(key: object) -> str:
+def check(key: object, *, empty: bool = False) -> str:
     """Return a key that can be one.
+
+    Args:
+        key: The key.
+        empty: Whether it may be empty, as what keys begin with may.
 
     Raises:
         InvalidKey: if it is no text, empty, over 1 KiB, or holds what no backend can keep.
@@ -28,7 +43,7 @@ def check(key: object) -> str:
         return key
     if not isinstance(key, str):
         raise InvalidKey(key, f"it is {type(key).__name__}, and a key is a text", fix='write f"user:{id}" or str(id)')
-    if not key:
+    if not key and not empty:
         raise InvalidKey(key, "it is empty", fix="name what is stored")
     try:
         size = len(key.encode())
@@ -41,6 +56,18 @@ def check(key: object) -> str:
     if "\0" in key:
         raise InvalidKey(key, "it holds a zero character", fix="leave it out")
     return str(key)
+
+
+def check_tag(tag: object) -> str:
+    """Return a tag that can be one: as a key, and on one line.
+
+    Raises:
+        InvalidKey: if it cannot.
+    """
+    name = check(tag)
+    if "\n" in name:
+        raise InvalidKey(name, "it holds a line break, and a tag is one line", fix="leave it out")
+    return name
 
 
 def key_of(value: Any, field: str) -> str:

@@ -7,6 +7,7 @@ Kept are status, headers and body of what every client that asks the same may se
 import hashlib
 import json
 import math
+import re
 import struct
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
@@ -16,6 +17,7 @@ from starlette.responses import Response
 
 __all__ = ["Answer", "Replay", "answer_of", "can_be_shared", "copied", "dispose", "is_private", "respond", "revive"]
 
+_TAG: Final = re.compile(r'"[^"]*"|[^\s,"/]+')  # quoted, as it may hold a comma, or as people forget to
 _LENGTH: Final = struct.Struct(">I")
 # A response is made anew for each client; these belong to one delivery of it.
 _HOP: Final = frozenset({b"connection", b"keep-alive", b"transfer-encoding", b"upgrade", b"date", b"server"})
@@ -135,7 +137,7 @@ def _has_it(request: Request, headers: list[tuple[bytes, bytes]]) -> bool:
     if not asked:
         return False
     own = next((value.decode("latin-1") for name, value in headers if name == b"etag"), "")
-    tags = {one.strip().removeprefix("W/") for line in asked for one in line.split(",")}
+    tags = {one for line in asked for one in _TAG.findall(line)}
     return "*" in tags or own.removeprefix("W/") in tags
 
 

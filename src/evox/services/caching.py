@@ -10,14 +10,12 @@ wait for the same answer are served all the same.
 """
 
 import logging
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
 import anyio
-from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -25,21 +23,21 @@ from starlette.types import Message
 
 from evox import context
 from evox.data import DataIO, Entry, Intent, Loaded, Outcome, Policy, Store, policy_of
-from evox.errors import DeadlineExceeded, EvoxError
+from evox.errors import DeadlineExceeded
 from evox.services.answers import Answer, Replay, answer_of, can_be_shared, copied, dispose, is_private, respond, revive
 from evox.services.call import Call, enter_call, leave_call
 from evox.services.endpoint import Endpoint
+from evox.services.failing import FAILURES, NOTHING, FailedAnswer, handled, is_failure
 from evox.services.inputs import Inputs
 from evox.services.keying import KeyMaker, groups_of, path_of
 from evox.services.pipeline import Inner, Outer
 from evox.services.running import Running
 
-__all__ = ["FAILURES", "SAFE", "AnswerCache", "caching_of", "data_of", "is_failure"]
+__all__ = ["SAFE", "AnswerCache", "caching_of", "data_of"]
 
 SAFE: Final = frozenset({"GET", "HEAD"})
 GRACE: Final = 0.05  # seconds for which what a flight finds at the very deadline is still heard
 PASSED: Final = 1000  # keys of which it is remembered that their answers are not for everybody
-FAILURES: Final = frozenset({500, 502, 503, 504})
 _log = logging.getLogger("evox.data")
 
 
@@ -63,23 +61,6 @@ def data_of() -> DataIO | None:
     """Return the data of the current service, if it is started."""
     running = context.maybe_service()
     return running.maybe_data if isinstance(running, Running) else None
-
-
-def is_failure(error: Exception) -> bool:
-    """Whether an error says that the source fails: not what is the client's own fault."""
-    if isinstance(error, HTTPException):
-        return error.status_code in FAILURES
-    if isinstance(error, EvoxError):
-        return error.status in FAILURES or hasattr(error, "retry_after")
-    return not isinstance(error, RequestValidationError)
-
-
-class FailedAnswer(Exception):
-    """The app answered with a status that says that it fails."""
-
-    def __init__(self, response: Response) -> None:
-        super().__init__(f"status {response.status_code}")
-        self.response = response
 
 
 class AnswerCache:
@@ -141,7 +122,7 @@ class AnswerCache:
             return None
         answer = answer_of(response)
         sealed = answer.seal()
-        negative = response.status_code in (404, 410)
+        negative = response.status_code in NOTHING
         keep = 200 <= response.status_code < 300 and response.status_code != 206
         keep = (keep or (negative and self._policy.negative_ttl is not None)) and len(sealed) <= limit
         return Loaded(Entry(sealed, "b", tags=guards) if keep else None, answer, negative)
@@ -200,7 +181,7 @@ class AnswerCache:
             mine = replace(call, request=request, opened=None, parent=call.parent)
             token = enter_call(mine)
             try:
-                response = await _handled(partial(then, mine), request)
+                response = await handled(partial(then, mine), request, self._policy)
             finally:
                 leave_call(token)
         own.append(response)
@@ -220,22 +201,6 @@ class AnswerCache:
         if len(self._passed) >= PASSED:
             self._passed.clear()
         self._passed[full] = anyio.current_time() + (self._policy.ttl or 0.0)
-
-
-async def _handled(run: Callable[[], Any], request: Request) -> Response:
-    """Run a call; an exception for which the app has a handler of its own becomes that handler's response."""
-    try:
-        response: Response = await run()
-    except (EvoxError, HTTPException, RequestValidationError):
-        raise
-    except Exception as error:
-        handlers, _ = request.scope.get("starlette.exception_handlers", ({}, {}))
-        handler = next((handlers[kind] for kind in type(error).__mro__ if kind in handlers), None)
-        if handler is None:
-            raise
-        made = handler(request, error)
-        response = await made if hasattr(made, "__await__") else made
-    return response
 
 
 def _detached(request: Request, outer: AsyncExitStack, inner: AsyncExitStack) -> Request:

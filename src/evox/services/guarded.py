@@ -11,9 +11,10 @@ import anyio
 from starlette.responses import Response
 
 from evox.data import DataIO, Entry, Intent, Outcome, Policy, Store
-from evox.services.caching import FAILURES, AnswerCache, data_of, is_failure
+from evox.services.caching import AnswerCache, data_of
 from evox.services.call import Call
 from evox.services.endpoint import Endpoint
+from evox.services.failing import FAILURES, is_failure, response_to, says_nothing
 from evox.services.inputs import Inputs
 from evox.services.pipeline import Inner, Outer
 
@@ -46,6 +47,8 @@ class GuardedCache(AnswerCache):
         try:
             response = await then(call)
         except Exception as error:
+            if call.pending is not None and says_nothing(error, self._policy):
+                return await self._keep(call, call.pending, await response_to(error, call.request))
             if call.pending is None or call.pending.stale is None or not is_failure(error):
                 raise
             return self._stale(call, call.pending, error)

@@ -129,14 +129,6 @@ async def test_records_are_refused_when_there_is_no_room_and_none_is_dropped() -
         await data_io.write("3", 3)
 
 
-@pytest.mark.parametrize("ttl", [0, -1, "soon"])
-async def test_a_ttl_that_is_none_is_refused(ttl: Any) -> None:
-    async with shop():
-        with pytest.raises((InvalidDeclaration, ValueError)):
-            await data_io.write("a", 1, ttl=ttl)
-        assert await data_io.read("a") is None
-
-
 async def test_two_types_of_one_name_are_refused() -> None:
     def made() -> type:
         @dataclass
@@ -180,6 +172,74 @@ async def test_a_loader_is_called_with_the_key_if_it_takes_one_async_or_not() ->
         assert await data_io.read("c", loader=lambda key: key * 2) == "cc"
         assert await data_io.read(Product, "d", loader=lambda key: Product(id=key, price=1)) == Product(id="d", price=1)
         assert await data_io.read("a") == {"loaded": "a"}
+
+
+async def later(value: Any) -> Any:
+    await anyio.lowlevel.checkpoint()
+    return value
+
+
+@pytest.mark.parametrize(
+    ("loader", "loaded"),
+    [
+        (lambda: later("a"), "a"),
+        (later, "k"),
+        (lambda *keys: list(keys), ["k"]),
+        (str, "k"),
+        (lambda: b"null", b"null"),
+    ],
+    ids=["gives an awaitable", "gives one of its key", "any number of keys", "a builtin", "bytes that look like none"],
+)
+async def test_loaders_of_all_kinds(loader: Any, loaded: Any) -> None:
+    async with shop():
+        for _ in range(2):
+            assert await data_io.read("k", loader=loader) == loaded
+
+
+async def test_types_that_differ_in_what_they_hold_alone_are_two() -> None:
+    maybe: Any = int | None
+    async with shop():
+        await data_io.write(list[int], "k", [1])
+        await data_io.write(list[str], "k", ["a"])
+        await data_io.write(maybe, "k", 5)
+        assert await data_io.read(list[int], "k") == [1]
+        assert await data_io.read(list[str], "k") == ["a"]
+        assert await data_io.read(maybe, "k") == 5
+
+
+@pytest.mark.parametrize("kind", [5, None, b"x", 1.5, ["a"], {"a": 1}, Product(id="x", price=1)], ids=repr)
+async def test_what_is_no_type_is_refused(kind: Any) -> None:
+    async with shop():
+        with pytest.raises(InvalidDeclaration, match="neither a type nor"):
+            await data_io.write(kind, "k")
+        with pytest.raises(InvalidDeclaration, match="neither a type nor"):
+            await data_io.read(kind, "k")
+
+
+@pytest.mark.parametrize("ttl", [0, -1, "soon", "0s"])
+async def test_a_ttl_that_is_none_is_refused(ttl: Any) -> None:
+    async with shop():
+        with pytest.raises(InvalidDeclaration, match="ttl"):
+            await data_io.read("a", loader=load, ttl=ttl)
+        with pytest.raises(InvalidDeclaration, match="ttl"):
+            await data_io.write("a", 1, ttl=ttl)
+
+
+@pytest.mark.parametrize("prefix", [5, "\ud800", "a\0", "a" * 1025])
+async def test_a_prefix_that_no_key_can_begin_with_is_refused(prefix: Any) -> None:
+    async with shop():
+        with pytest.raises(InvalidKey):
+            await data_io.invalidate(prefix=prefix)
+
+
+async def test_a_tag_is_one_line() -> None:
+    async with shop():
+        with pytest.raises(InvalidKey, match="one line"):
+            await data_io.write("a", 1, ttl=5, tags=["a\nb"])
+        with pytest.raises(InvalidKey, match="one line"):
+            await data_io.invalidate(tag="a\nb")
+    with pytest.raises(InvalidDeclaration, match="one line"):
+        data_intent.define("io_tagged", ttl=5, tags=["a\nb"])
 
 
 async def test_a_loaders_error_is_the_readers_own_and_nothing_is_kept() -> None:
