@@ -39,13 +39,13 @@ class Shelf(Generic[E]):
         entries: How many it may hold, copies and records together.
         size: Bytes that they may take.
         kind: Makes an entry of a row: a named tuple that begins as ``Entry`` does.
-
-    Attributes:
-        dropped_version: The highest version of an entry that expired or was dropped to make room.
+        on_drop: Told key and version of each entry that expired or was dropped to make room.
     """
 
-    def __init__(self, entries: int, size: int, kind: Callable[[Row], E]) -> None:
-        self.dropped_version = 0
+    def __init__(
+        self, entries: int, size: int, kind: Callable[[Row], E], *, on_drop: Callable[[str, int], None] | None = None
+    ) -> None:
+        self._on_drop = on_drop
         self._entries = entries
         self._limit = size
         self._kind = kind
@@ -144,7 +144,8 @@ class Shelf(Generic[E]):
     def _forget(self, dropped: list[tuple[str, Row]]) -> None:
         for key, row in dropped:
             self._unindex(key, row)
-            self.dropped_version = max(self.dropped_version, row[VERSION])
+            if self._on_drop is not None:
+                self._on_drop(key, row[VERSION])
 
     def _index(self, key: str, row: Row) -> None:
         for tag in row[TAGS]:
@@ -177,8 +178,10 @@ class Shelf(Generic[E]):
             if not due:
                 self._due.pop(heapq.heappop(self._seconds), None)
                 continue
-            gone = self.drop(due.pop())  # not next(iter(due)), which looks anew at all that is gone already
-            self.dropped_version = max(self.dropped_version, gone[VERSION] if gone is not None else 0)
+            key = due.pop()  # not next(iter(due)), which looks anew at all that is gone already
+            gone = self.drop(key)
+            if gone is not None and self._on_drop is not None:
+                self._on_drop(key, gone[VERSION])
             self._expired += 1
             budget -= 1
 

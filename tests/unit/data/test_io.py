@@ -297,6 +297,25 @@ async def test_D4_a_load_begun_before_a_write_does_not_undo_it() -> None:
         assert await data_io.read("a", loader=slow) == "new"
 
 
+async def test_what_takes_long_to_load_is_kept_though_other_copies_come_and_go_meanwhile() -> None:
+    """One version for all that was dropped made every load that was slower than others' stay in memory begin anew."""
+    loads: list[str] = []
+
+    async def slow(key: str) -> str:
+        loads.append(key)
+        for number in range(100):
+            await data_io.write(f"passing:{key}:{number}", number, ttl="1h")
+        return key
+
+    async with shop(entries=40):
+        kept = 0
+        for number in range(20):
+            for _ in range(2):
+                assert await data_io.read(f"slow:{number}", loader=slow) == f"slow:{number}"
+            kept += loads.count(f"slow:{number}") == 1
+    assert kept >= 17  # a few may share a place with what was dropped
+
+
 async def test_invalidation_takes_copies_by_key_prefix_type_and_tag_and_no_records() -> None:
     async with shop():
         await data_io.write("record", 1)

@@ -25,14 +25,15 @@ def copy(data: bytes = b"1", until: float = math.inf, tags: tuple[str, ...] = ()
 
 
 def test_what_expired_is_not_returned_and_is_taken_away_by_later_changes() -> None:
-    it = shelf()
+    dropped: list[tuple[str, int]] = []
+    it = Shelf(100, 10**6, Entry._make, on_drop=lambda key, version: dropped.append((key, version)))
     it.put("a", copy(until=5.0, version=7), 0.0)
     assert it.get("a", 4.9) == copy(until=5.0, version=7)
     assert it.get("a", 5.0) is None
     assert it.peek("a") is not None
     it.put("b", copy(), 7.0)
     assert it.peek("a") is None
-    assert (it.statistics().expired, it.dropped_version) == (1, 7)
+    assert (it.statistics().expired, dropped) == (1, [("a", 7)])
 
 
 def test_copies_make_room_for_records_and_records_for_nobody() -> None:

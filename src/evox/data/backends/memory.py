@@ -1,6 +1,5 @@
 """Memory: the backend that needs nothing. Entries live as long as the runtime, in this process alone."""
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final
 
@@ -9,6 +8,7 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from evox.data.backends.base import BackendStatistics, Lease, OnChange, Reading, Removed
+from evox.data.backends.last_changes import LastChanges
 from evox.data.entries import Entry
 from evox.data.policy import Facts
 from evox.data.shelf import Shelf
@@ -30,13 +30,10 @@ class MemoryBackend:
     facts: Final = Facts("memory", shared=False)
 
     def __init__(self, entries: int, size: int) -> None:
-        self.shelf = Shelf(entries, size, Entry._make)
-        self._most = entries
+        self._changes = LastChanges(entries)  # of guards, and of keys that are not held
+        self.shelf = Shelf(entries, size, Entry._make, on_drop=self._changes.note_roughly)
         self._version = 0
         self._operations = 0
-        # Versions of keys that are gone and of guards. A lease taken before what was forgotten is worth nothing.
-        self._gone: OrderedDict[str, int] = OrderedDict()
-        self._forgotten = 0
 
     def __repr__(self) -> str:
         return f"<MemoryBackend {self.shelf!r}>"
@@ -68,11 +65,8 @@ class MemoryBackend:
     async def fill(self, key: str, entry: Entry, lease: Lease) -> int:
         """See ``Backend``."""
         held = self.shelf.peek(key)
-        changed = max(
-            self._forgotten, self.shelf.dropped_version, self._gone.get(key, 0), 0 if held is None else held.version
-        )
-        for name in _guards(key, entry):
-            changed = max(changed, self._gone.get(name, 0))
+        versions = [self._changes.of(name) for name in (key, *_guards(key, entry))]
+        changed = max(versions) if held is None else max(*versions, held.version)
         return self._store(key, entry) if changed <= lease.version else 0
 
     async def delete(self, key: str) -> Removed:
@@ -122,7 +116,7 @@ class MemoryBackend:
             fix = "raise memory_bytes or entries in [tool.evox.data], give records a ttl, or use sqlite:///..."
             raise CapacityExceeded("memory", why, fix=fix)
         self._version = version
-        self._gone.pop(key, None)
+        self._changes.clear(key)
         return version
 
     def _remove(self, key: str, before: int, now: float) -> int:
@@ -135,10 +129,7 @@ class MemoryBackend:
     def _note(self, name: str) -> int:
         """Remember that a key or guard changed now, for leases that are out."""
         self._version += 1
-        self._gone.pop(name, None)
-        self._gone[name] = self._version
-        if len(self._gone) > self._most:
-            self._forgotten = self._gone.popitem(last=False)[1]
+        self._changes.note(name, self._version)
         return self._version
 
 
