@@ -124,13 +124,19 @@ def _fastapi_hint(module: ModuleType) -> str:
     return f'it has a FastAPI app but no service; add: svc = Service.from_fastapi({apps[0]}, name="{name}")'
 
 
-def _candidates(folder: Path) -> Iterable[Path]:
+def _candidates(folder: Path, seen: set[Path] | None = None) -> Iterable[Path]:
+    """Yield the files that create services. A folder is searched once, however many links lead to it."""
+    seen = set() if seen is None else seen
+    real = folder.resolve()
+    if real in seen:
+        return
+    seen.add(real)
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.name in _SKIPPED:
             continue
         if path.is_dir():
             if not (path / "pyvenv.cfg").exists():
-                yield from _candidates(path)
+                yield from _candidates(path, seen)
         elif path.suffix == ".py" and not _is_test(path) and _creates_service(path):
             yield path
 
@@ -175,7 +181,8 @@ def _import_file(path: Path) -> ModuleType:
     if parts[-1] == "__init__":
         parts.pop()
     for module in list(sys.modules.values()):
-        if getattr(module, "__file__", None) and Path(str(module.__file__)).resolve() == path:
+        file = str(getattr(module, "__file__", None))
+        if file.endswith(path.name) and Path(file).resolve() == path:  # there are thousands, and resolving is slow
             return module
     _put_first(folder)
     name = ".".join(parts)

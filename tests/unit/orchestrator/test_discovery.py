@@ -150,6 +150,7 @@ def test_a_module_of_a_package_is_imported_under_its_full_name(project: Project)
 def test_a_folder_that_links_to_itself_is_searched_once(project: Project) -> None:
     root = project({"main13.py": code("a"), "below/other13.py": code("b")})
     (root / "below" / "up").symlink_to(root)
+    (root / "below" / "again").symlink_to(root)  # two links, each followed as far as it goes, never came to an end
     assert sorted(names(root)) == ["a", "b"]
 
 
