@@ -1,12 +1,13 @@
 """D6: a request that may have changed something takes kept answers away, however it ends."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Annotated, Any
 
 import anyio
 import pytest
+from fastapi import APIRouter, BackgroundTasks, FastAPI
 
-from evox import HTTPException, Response, ServiceBuilder
+from evox import Depends, HTTPException, Request, Response, Service, ServiceBuilder
 from evox.errors import DataError
 from evox.testing import running
 
@@ -160,3 +161,119 @@ async def test_D6_a_change_is_answered_even_when_nothing_can_be_taken_away(
         monkeypatch.setattr(env.service(svc).data, "invalidate_tags", unavailable)
         assert (await client.put("/stock")).json() == 2
     assert "may be old for up to their ttl" in caplog.text
+
+
+def keeping(path: str, stock: Stock, **options: Any) -> Any:
+    """Return a service that keeps the answer of one path."""
+    svc = ServiceBuilder("shop", **options)
+
+    @svc.get(path, cache="1h")
+    async def read() -> int:
+        return stock.number
+
+    return svc
+
+
+async def test_D6_the_collection_at_the_root_is_above_what_lies_in_it() -> None:
+    stock = Stock()
+    svc = keeping("/", stock)
+
+    @svc.put("/{number}")
+    async def write(number: int) -> None:
+        stock.number = number
+
+    async with running(svc) as env:
+        client = env.client(svc)
+        assert (await client.get("/")).json() == 1
+        await client.put("/2")
+        assert (await client.get("/")).json() == 2
+
+
+async def test_D6_what_a_dependency_commits_after_the_answer_takes_what_was_read_in_between_away() -> None:
+    stock, ending = Stock(), anyio.Event()
+    svc = keeping("/stock", stock)
+
+    async def unit_of_work() -> AsyncIterator[list[int]]:
+        numbers: list[int] = []
+        yield numbers
+        ending.set()
+        await stock.go.wait()
+        stock.number = numbers[0]
+
+    @svc.put("/stock")
+    async def write(work: Annotated[list[int], Depends(unit_of_work)]) -> None:
+        work.append(2)
+
+    await read_in_between(svc, stock, ending)
+
+
+async def test_D6_what_a_background_task_does_takes_what_was_read_in_between_away() -> None:
+    stock, ending = Stock(), anyio.Event()
+    svc = keeping("/stock", stock)
+
+    async def later() -> None:
+        ending.set()
+        await stock.go.wait()
+        stock.number = 2
+
+    @svc.put("/stock")
+    async def write(tasks: BackgroundTasks) -> None:
+        tasks.add_task(later)
+
+    await read_in_between(svc, stock, ending)
+
+
+async def read_in_between(svc: Any, stock: Stock, ending: anyio.Event) -> None:
+    async with running(svc) as env:
+        client = env.client(svc)
+        async with anyio.create_task_group() as group:
+            group.start_soon(client.put, "/stock")
+            await ending.wait()
+            assert [(await client.get("/stock")).json() for _ in range(2)] == [1, 1]
+            stock.go.set()
+        assert (await client.get("/stock")).json() == 2
+
+
+async def plain_write(request: Request) -> Response:
+    request.app.state.stock.number = 2
+    return Response()
+
+
+def in_a_router(svc: Any) -> None:
+    router = APIRouter()
+    router.add_api_route("/stock", plain_write, methods=["PUT"])
+    svc.include_router(router)
+
+
+def as_a_raw_route(svc: Any) -> None:
+    svc.app.add_route("/stock", plain_write, methods=["PUT"])
+
+
+@pytest.mark.parametrize("add", [in_a_router, as_a_raw_route])
+async def test_D6_a_write_by_a_route_that_is_not_ours_counts_too(add: Callable[[Any], None]) -> None:
+    stock = Stock()
+    svc = keeping("/stock", stock)
+    add(svc)
+    svc.app.state.stock = stock
+    async with running(svc) as env:
+        client = env.client(svc)
+        assert (await client.get("/stock")).json() == 1
+        assert (await client.put("/stock")).status_code == 200
+        assert (await client.get("/stock")).json() == 2
+
+
+async def test_D6_a_write_by_an_existing_apps_own_endpoint_counts_too() -> None:
+    app = FastAPI()
+    app.add_api_route("/stock", plain_write, methods=["PUT"])
+    stock = app.state.stock = Stock()
+    svc = Service.from_fastapi(app, name="legacy")
+
+    @svc.get("/stock", cache="1h")
+    async def read() -> int:
+        return stock.number
+
+    async with running(svc) as env:
+        client = env.client(svc)
+        assert (await client.get("/stock")).json() == 1
+        assert (await client.put("/stock")).status_code == 200
+        assert (await client.get("/stock")).json() == 2

@@ -10,7 +10,7 @@ import h2.events
 import httpx2
 import pytest
 from examples.advanced_items_svc.service import svc as items
-from fastapi import BackgroundTasks
+from fastapi import BackgroundTasks, FastAPI
 from fastapi.security import APIKeyHeader, HTTPBearer
 from pydantic import BaseModel, Field, SecretStr
 from tests.integration.http2 import connected
@@ -28,6 +28,7 @@ from evox import (
     Query,
     Request,
     Response,
+    Service,
     ServiceBuilder,
     inject,
 )
@@ -256,6 +257,22 @@ def test_D6_a_guard_of_the_route_or_the_app_has_to_be_named(where: str) -> None:
     svc.get("/open", cache=60, **options)(lambda: "secret")
     with pytest.raises(InvalidDeclaration, match="by_depends"):
         _ = svc.app
+
+
+@pytest.mark.parametrize("adopted", [False, True])
+async def test_D6_a_guard_of_a_router_that_a_service_is_included_in_has_to_be_named_too(adopted: bool) -> None:
+    """What is above a row where it is included was not looked at, so a hit passed by the guard."""
+    inner = ServiceBuilder("inner")
+
+    @inner.get("/open", cache=60)
+    async def opened() -> str:
+        return "secret"
+
+    outer = Service.from_fastapi(FastAPI(), name="outer") if adopted else ServiceBuilder("outer")
+    outer.app.include_router(inner.app.router, prefix="/in", dependencies=[Depends(by_depends)])
+    with pytest.raises(InvalidDeclaration, match="by_depends"):
+        async with running(outer):
+            pytest.fail("it has started")
 
 
 async def test_D6_an_answer_to_credentials_is_for_those_credentials_even_if_the_endpoint_never_sees_them() -> None:

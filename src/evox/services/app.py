@@ -23,6 +23,7 @@ from evox.services.health import Probe, health_response
 from evox.services.http_errors import evox_error_handler
 from evox.services.life import lifespan_of
 from evox.services.running import Declaration
+from evox.services.writes import WriteWatch
 
 __all__ = ["EvoxApp", "adopt", "adopted_health", "create_app", "health_paths"]
 
@@ -67,7 +68,7 @@ class _Layer:
     """Makes the service current for the time of one ASGI call."""
 
     def __init__(self, app: ASGIApp, service: Declaration) -> None:
-        self._app = app
+        self._app = WriteWatch(app, service)
         self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

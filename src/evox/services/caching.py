@@ -32,10 +32,10 @@ from evox.services.inputs import Inputs
 from evox.services.keying import KeyMaker, groups_of, path_of
 from evox.services.pipeline import Inner, Outer
 from evox.services.running import Running
+from evox.services.writes import SAFE
 
-__all__ = ["SAFE", "AnswerCache", "caching_of", "data_of"]
+__all__ = ["AnswerCache", "caching_of", "data_of"]
 
-SAFE: Final = frozenset({"GET", "HEAD"})
 GRACE: Final = 0.05  # seconds for which what a flight finds at the very deadline is still heard
 PASSED: Final = 1000  # keys of which it is remembered that their answers are not for everybody
 _log = logging.getLogger("evox.data")
@@ -114,7 +114,7 @@ class AnswerCache:
 
     def guards(self, data: DataIO, call: Call) -> tuple[str, ...]:
         """Return the tags of the answer to a call."""
-        return data.tags_of(self._intent.tags, groups_of(self._row, path_of(call.request)))
+        return data.tags_of(self._intent.tags, groups_of(self._row, path_of(call.request.scope)))
 
     def loaded(self, response: Response, guards: tuple[str, ...], limit: int) -> Loaded | None:
         """Return what is to be kept of a response; None if it is for one client alone."""

@@ -43,7 +43,6 @@ class Call:
         deadline: When its time is over, in monotonic seconds.
         whole_body: Whether its body is read to the end before anything is done with it.
         cache: Keeps its endpoint's answers; None if they are not kept.
-        began: Whether its handler may have begun; looked at for methods that may change something.
         kept: Whether its answer may be kept, where that is seen before its dependencies run.
         pending: What is to be done with its answer, where that is known only after its dependencies have run.
     """
@@ -58,7 +57,6 @@ class Call:
     deadline: float = math.inf
     whole_body: bool = False
     cache: Any = None
-    began: bool = False
     kept: bool = False
     pending: Any = None
 

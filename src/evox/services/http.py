@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response, routing
 from fastapi.concurrency import run_in_threadpool
 from fastapi.dependencies.utils import get_dependant
 from fastapi.exceptions import FastAPIError
@@ -35,8 +35,10 @@ from evox.services.cache_steps import cache_of
 from evox.services.call import OPENED, Call, current_call
 from evox.services.endpoint import Endpoint
 from evox.services.injection import marker_of
+from evox.services.inputs import has_endings
 from evox.services.pipeline import Inner, Pipeline, compile_pipeline
 from evox.services.steps import STEPS
+from evox.services.writes import write_of
 
 __all__ = ["EvoxRoute", "add_routes"]
 
@@ -52,6 +54,7 @@ class EvoxRoute(APIRoute):
     def get_route_handler(self) -> Handler:
         """Wrap FastAPI's handler in the outer steps."""
         answer = super().get_route_handler()
+        route = _effective(self)
         row: Endpoint = self.endpoint.__evox_row__  # type: ignore[attr-defined]
         pipeline: Pipeline = self.endpoint.__evox_pipeline__  # type: ignore[attr-defined]
 
@@ -62,8 +65,9 @@ class EvoxRoute(APIRoute):
             return response
 
         steps = pipeline.outer(respond)
-        cache = cache_of(row, self.dependant)
-        whole_body = self.body_field is not None and not isinstance(self.body_field.field_info, Form)
+        cache = cache_of(row, route.dependant)
+        whole_body = route.body_field is not None and not isinstance(route.body_field.field_info, Form)
+        ends_late = has_endings(route.dependant)
 
         async def handle(request: Request) -> Any:
             scope = context.maybe_service()
@@ -73,8 +77,14 @@ class EvoxRoute(APIRoute):
             call = Call(row, "http", name, request.method, request, current_call())
             call.opened = request.scope.get("extensions", {}).get(OPENED)
             call.deadline, call.whole_body, call.cache = deadline_of(row.timeout, request.scope), whole_body, cache
+            write = write_of(request.scope)
+            if write is not None:
+                write.row, write.goes_on = row, ends_late
             response: Any = await steps(call)
-            return _Closing(response, generators) if isinstance(response, StreamingResponse) else response
+            streams = isinstance(response, StreamingResponse)
+            if write is not None and (streams or getattr(response, "background", None) is not None):
+                write.goes_on = True
+            return _Closing(response, generators) if streams else response
 
         return handle
 
@@ -110,6 +120,16 @@ class EvoxRoute(APIRoute):
 
 
 _generators: ContextVar[list[Any]] = ContextVar("evox_generators")
+
+
+def _effective(route: APIRoute) -> Any:
+    """Return a route as it is where it is being included: with the dependencies of routers above it.
+
+    FastAPI tells only by a private variable; before it had that, it made a new route of its own for each inclusion.
+    """
+    variable: ContextVar[Any] | None = getattr(routing, "_effective_route_context_var", None)
+    found = None if variable is None else variable.get()
+    return found if found is not None and found.original_route is route else route
 
 
 class _Closing:

@@ -4,6 +4,7 @@ A cached answer skips the handler and all dependencies, so nothing that guards o
 such input has to be named in ``vary_on=``; an endpoint that leaves one out is refused caching before it serves anyone.
 """
 
+import inspect
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from evox.services.endpoint import Endpoint
 from evox.services.injection import is_resolver
 from evox.services.params import Method
 
-__all__ = ["Inputs", "Reads", "inputs_of"]
+__all__ = ["Inputs", "Reads", "has_endings", "inputs_of"]
 
 Kind: TypeAlias = Literal["header", "cookie", "request", "dependency"]
 _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^`|~-]+")
@@ -98,6 +99,18 @@ def inputs_of(row: Endpoint, dependant: Dependant, named: tuple[str, ...]) -> In
     if missing:
         raise _refused(row, missing)
     return Inputs(reads, tuple(arguments.items()), any(one.kind == "dependency" for one in found))
+
+
+def has_endings(dependant: Dependant) -> bool:
+    """Whether dependencies of an endpoint end after its answer is sent: those with ``yield``."""
+    for one in dependant.dependencies:
+        called: Any = inspect.unwrap(one.call) if one.call is not None else None
+        for function in (called, getattr(type(called), "__call__", None)):  # noqa: B004  a class's, not whether it is there
+            if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+                return True
+        if has_endings(one):
+            return True
+    return False
 
 
 def _headers(row: Endpoint, names: set[str]) -> tuple[str, ...]:

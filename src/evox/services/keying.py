@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from pydantic_core import to_json
 from starlette.requests import Request
+from starlette.types import Scope
 
 from evox.errors import InvalidDeclaration
 from evox.services.endpoint import Endpoint
@@ -72,26 +73,24 @@ def _exact(request: Request) -> str:
     return quote(path, safe="/", errors="surrogatepass")
 
 
-def path_of(request: Request) -> str:
-    """Return the path below the service, without a slash at the end."""
-    scope = request.scope
+def path_of(scope: Scope) -> str:
+    """Return the path of a request below the service, without a slash at the end."""
     path: str = scope["path"].removeprefix(scope.get("root_path", "").rstrip("/"))
     return path.rstrip("/") or "/"
 
 
-def groups_of(row: Endpoint, path: str, *, above: bool = False) -> list[str]:
+def groups_of(row: Endpoint | None, path: str, *, above: bool = False) -> list[str]:
     """Return the tags of the answers of a path: the path itself, and the controller if there is one.
 
     Args:
-        row: The endpoint.
+        row: The endpoint; None if it is none of ours.
         path: From ``path_of``.
         above: Whether to name the collection above it too, as for what a write takes away.
     """
     groups = [f"answers of {_short(path)}"]
-    parent = path.rpartition("/")[0]
-    if above and parent:
-        groups.append(f"answers of {_short(parent)}")
-    if row.controller is not None:
+    if above and path != "/":
+        groups.append(f"answers of {_short(path.rpartition('/')[0] or '/')}")
+    if row is not None and row.controller is not None:
         groups.append(f"answers of controller {row.controller.__qualname__}")
     return groups
 

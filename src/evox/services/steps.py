@@ -6,7 +6,7 @@ from typing import Any, Final
 from fastapi import Response
 
 from evox.services.admission import AdmitStep, DeadlineStep
-from evox.services.cache_steps import BeganStep, CachedAnswerStep, FillStep, InvalidateStep
+from evox.services.cache_steps import BeganStep, CachedAnswerStep, FillStep
 from evox.services.call import Call, enter_call, leave_call
 from evox.services.endpoint import Endpoint
 from evox.services.http_errors import problem
@@ -64,7 +64,6 @@ class PrivateStep:
 STEPS: list[Step] = [
     ContextStep(),
     PrivateStep(),
-    InvalidateStep(),
     BeganStep(),
     CachedAnswerStep(),
     AdmitStep(),

@@ -1,0 +1,122 @@
+"""Writes: takes kept answers away when a request may have changed something, whichever route it went to.
+
+Taken away are the answers of its path, of the collection above it, and of its controller. It has changed something when
+it succeeds, and may have when its handler began and failed, or was ended. That is seen before its client hears of it,
+so that the client's next read is a new one; and seen again when all is over, if something went on after the handler: a
+stream, a background task, a dependency that commits at its end.
+"""
+
+import logging
+from typing import Any, Final
+
+import anyio
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from evox import context
+from evox.errors import DataError
+from evox.services.endpoint import Endpoint
+from evox.services.keying import groups_of, path_of
+from evox.services.running import Declaration, Running
+
+__all__ = ["HARMLESS", "SAFE", "Write", "WriteWatch", "write_of"]
+
+SAFE: Final = frozenset({"GET", "HEAD"})
+HARMLESS: Final = SAFE | {"OPTIONS", "TRACE"}
+LONGEST: Final = 5.0  # seconds for which a request waits until answers are taken away
+_WRITE: Final = "evox.write"  # where a request's is kept, in its ASGI scope
+_log = logging.getLogger("evox.data")
+
+
+class Write:
+    """What is known of one request that may change something.
+
+    Attributes:
+        row: The endpoint that it reached; None for routes that are not ours, of which nothing else is known.
+        began: Whether its handler has begun.
+        goes_on: Whether something goes on after the handler has returned.
+        changed: Whether it may have changed something.
+    """
+
+    __slots__ = ("began", "changed", "goes_on", "row")
+
+    def __init__(self) -> None:
+        self.row: Endpoint | None = None
+        self.began = self.goes_on = self.changed = False
+
+    def answered(self, status: int) -> None:
+        """Note with which status it is answered."""
+        self.changed = self.changed or status < 400 or (status >= 500 and self.may_have_begun)
+
+    @property
+    def may_have_begun(self) -> bool:
+        """Whether its handler has begun, or nobody knows."""
+        return self.began or self.row is None
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether something goes on after the handler has returned, or nobody knows."""
+        return self.goes_on or self.row is None
+
+
+def write_of(scope: Scope) -> Write | None:
+    """Return what is known of the write that a request is; None for one of a harmless method, or where none is kept."""
+    found: Write | None = scope.get(_WRITE)
+    return found
+
+
+class WriteWatch:
+    """Watches the requests of one service.
+
+    Args:
+        app: Answers them.
+        service: Whose they are.
+    """
+
+    def __init__(self, app: ASGIApp, service: Declaration) -> None:
+        self._app = app
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one."""
+        if scope["type"] != "http" or scope["method"] in HARMLESS or not self._service.caches_answers:
+            await self._app(scope, receive, send)
+            return
+        write, path = Write(), path_of(scope)
+        scope[_WRITE] = write
+        in_parts = False
+
+        async def telling(message: Message) -> None:
+            nonlocal in_parts
+            is_start, is_last = message["type"] == "http.response.start", not message.get("more_body", False)
+            if is_start:
+                write.answered(message["status"])
+            in_parts = in_parts or not is_last
+            if write.changed and (is_start or (is_last and in_parts and write.may_go_on)):
+                await _take_away(write.row, path)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, telling)
+        except BaseException:
+            write.changed = write.changed or write.may_have_begun
+            write.goes_on = True  # how far it came is not known
+            raise
+        finally:
+            if write.changed and write.may_go_on:
+                await _take_away(write.row, path)
+
+
+async def _take_away(row: Endpoint | None, path: str) -> None:
+    """Take answers away. The write has been done, so that this fails is no reason to say that it was not."""
+    running: Any = context.maybe_service()
+    data = running.maybe_data if isinstance(running, Running) else None
+    if data is None:
+        return
+    groups = groups_of(row, path, above=True)
+    with anyio.move_on_after(LONGEST, shield=True) as waiting:  # whoever wrote may have left, or be out of time
+        try:
+            await data.invalidate_tags(groups)
+        except DataError as error:
+            _log.warning("answers may be old for up to their ttl: %s could not be taken away: %s", groups, error.what)
+    if waiting.cancelled_caught:
+        _log.warning("answers may be old for up to their ttl: %s were not taken away in %g s", groups, LONGEST)
