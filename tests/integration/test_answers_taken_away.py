@@ -163,9 +163,9 @@ async def test_D6_a_change_is_answered_even_when_nothing_can_be_taken_away(
     assert "may be old for up to their ttl" in caplog.text
 
 
-def keeping(path: str, stock: Stock, **options: Any) -> Any:
+def keeping(path: str, stock: Stock) -> ServiceBuilder:
     """Return a service that keeps the answer of one path."""
-    svc = ServiceBuilder("shop", **options)
+    svc = ServiceBuilder("shop")
 
     @svc.get(path, cache="1h")
     async def read() -> int:

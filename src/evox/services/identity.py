@@ -5,7 +5,7 @@ told by just those. So nothing is left out here, and what has no state that can 
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -20,7 +20,9 @@ from pydantic_core import to_json
 
 __all__ = ["state_of"]
 
+_PLAIN: Final = (bool, int, float, str)
 _TEXTS: Final = (datetime, date, time, timedelta, Decimal, UUID, PurePath)
+_BUILT_IN: Final = frozenset({bytes, bytearray, dict, set, frozenset, list, tuple, *_TEXTS})
 _STATELESS: Final = (FunctionType, BuiltinFunctionType, MethodType, ModuleType, type)
 _MAPPER: Final = "_sa_"  # what SQLAlchemy keeps in its objects is not theirs
 
@@ -37,24 +39,36 @@ def state_of(value: Any) -> Any:
         raise ValueError(f"{type(value).__name__} contains itself") from None
 
 
-def _state(value: Any) -> Any:  # noqa: PLR0911  one for each kind of value
-    if value is None or type(value) in (bool, int, float, str):
+def _state(value: Any) -> Any:
+    kind = type(value)
+    if value is None or kind in _PLAIN:
         return value
+    if isinstance(value, Enum):
+        return [_name(value), value.name]
+    content = _content(value)
+    if kind in _BUILT_IN or isinstance(value, SecretStr | SecretBytes | Secret):
+        return content
+    attributes = _attributes(value)
+    if content is None and not attributes:
+        raise ValueError(f"{kind.__name__} shows no state by which one could be told from another")
+    return [_name(value), content, [[name, _state(item)] for name, item in sorted(attributes.items())]]
+
+
+def _content(value: Any) -> Any:  # noqa: PLR0911  one for each kind of value
+    """Return what a value holds beside its attributes: items, a text, a number; None if it is of no such kind."""
     if isinstance(value, SecretStr | SecretBytes | Secret):
         return ["secret", _state(value.get_secret_value())]
     if isinstance(value, bytes | bytearray):
         return ["bytes", bytes(value).hex()]
-    if isinstance(value, Enum):
-        return [_name(value), value.name]
     if isinstance(value, _TEXTS):
-        return [_name(value), str(value)]
+        return ["text", _name(value), str(value)]
     if isinstance(value, Mapping):
         return ["map", sorted(([_state(key), _state(item)] for key, item in value.items()), key=to_json)]
     if isinstance(value, AbstractSet):
         return ["set", sorted((_state(item) for item in value), key=to_json)]
     if isinstance(value, list | tuple):
         return [_state(item) for item in value]
-    return [_name(value), [[name, _state(item)] for name, item in sorted(_attributes(value).items())]]
+    return next((["plain", plain(value)] for plain in (int, float, str) if isinstance(value, plain)), None)
 
 
 def _attributes(value: Any) -> dict[str, Any]:
@@ -67,16 +81,23 @@ def _attributes(value: Any) -> dict[str, Any]:
     if dataclasses.is_dataclass(value):
         found |= {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     for kind in type(value).__mro__:
-        slots = kind.__dict__.get("__slots__", ())
-        names = (slots,) if isinstance(slots, str) else tuple(slots)
-        found |= {name: getattr(value, name) for name in names if not name.startswith("__") and hasattr(value, name)}
+        for name in _slots(kind):
+            if hasattr(value, name):
+                found[name] = getattr(value, name)
     found |= {name: item for name, item in getattr(value, "__dict__", {}).items() if not name.startswith(_MAPPER)}
-    for plain in (int, float, str):
-        if isinstance(value, plain):  # of a class of its own
-            found["="] = plain(value)
-    if not found:
-        raise ValueError(f"{type(value).__name__} shows no state by which one could be told from another")
+    identity = getattr(getattr(value, "_sa_instance_state", None), "key", None)
+    if identity is not None:  # of a row: what a session has committed is no longer in its object
+        found["_sa_identity"] = identity[1]
     return found
+
+
+def _slots(kind: type) -> Iterator[str]:
+    """Yield the attributes that a class keeps outside of ``__dict__``, as they are called from outside of it."""
+    slots = kind.__dict__.get("__slots__", ())
+    for name in (slots,) if isinstance(slots, str) else slots:
+        if name.startswith("__") and name.endswith("__"):
+            continue  # __dict__ and __weakref__, and what pydantic keeps there
+        yield f"_{kind.__name__.lstrip('_')}{name}" if name.startswith("__") else name
 
 
 def _name(value: Any) -> str:

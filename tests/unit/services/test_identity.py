@@ -56,6 +56,31 @@ class Text(str):
     __slots__ = ()
 
 
+class PrivatelySlotted:
+    __slots__ = ("__name", "tenant")
+
+    def __init__(self, name: str) -> None:
+        self.__name, self.tenant = name, "acme"
+
+
+def named(kind: type, content: Any, name: str) -> Any:
+    """Return something of a kind that holds items or a text, with an attribute of its own."""
+    made = type(f"Named{kind.__name__}", (kind,), {})(content)
+    made.name = name
+    return made
+
+
+WITH_CONTENT = [
+    (dict, {"a": 1}),
+    (list, [1]),
+    (tuple, (1,)),
+    (frozenset, {1}),
+    (bytes, b"a"),
+    (str, "a"),
+    (Decimal, "1"),
+]
+
+
 @pytest.mark.parametrize(
     ("alice", "bob"),
     [
@@ -84,6 +109,10 @@ class Text(str):
         (Text("a"), Text("b")),
         (Point(1), User(name="x")),
         ([User(name="x", id=1)], [User(name="x", id=2)]),
+        (PrivatelySlotted("a"), PrivatelySlotted("b")),
+        *((named(kind, content, "a"), named(kind, content, "b")) for kind, content in WITH_CONTENT),
+        (("a",), "a"),
+        (b"61", "61"),
     ],
 )
 def test_D6_what_differs_anywhere_differs_here(alice: Any, bob: Any) -> None:
