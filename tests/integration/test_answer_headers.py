@@ -131,8 +131,12 @@ async def test_D6_that_there_is_none_is_kept_where_that_is_asked_for_and_never_3
     svc = shop()
     async with running(svc) as env:
         client = env.client(svc)
-        for status in ("fwd=uri-miss; stored", "hit; ttl=60"):
-            for path, detail in (("/missing", "no such thing"), ("/mine/missing", "no such thing of ada")):
+        for is_kept in (False, True):
+            for path, why, detail in (
+                ("/missing", "uri-miss", "no such thing"),
+                ("/mine/missing", "miss", "no such thing of ada"),
+            ):
+                status = "hit; ttl=60" if is_kept else f"fwd={why}; stored"
                 answer = await client.get(path, headers={"if-none-match": "*", "x-user": "ada"})
                 assert (answer.status_code, answer.json()) == (404, {"detail": detail})
                 assert answer.headers["cache-status"] == f"evox; {status}"

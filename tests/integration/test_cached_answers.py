@@ -140,7 +140,7 @@ async def test_D6_alices_answer_is_given_to_alice_alone(handler: Any, named: lis
     svc.get("/me", cache=60)(Intent(vary_on=named)(wrapped(handler)))
     async with running(svc) as env:
         client = env.client(svc)
-        for expected in ("uri-miss", "hit"):
+        for expected in ("fwd=miss", "hit"):
             for name in ("alice", "bob"):
                 answer = await client.get("/me", headers={told: headers(name)[told]})
                 assert answer.json() == {"user": name}

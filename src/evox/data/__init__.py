@@ -1,5 +1,6 @@
 """Data: what is declared about it, and where it lives accordingly."""
 
+from evox.data.backends.base import Lease
 from evox.data.backends.memory import MemoryBackend
 from evox.data.backends.opening import make_database
 from evox.data.database import Database
@@ -23,6 +24,7 @@ __all__ = [
     "Database",
     "Entry",
     "Intent",
+    "Lease",
     "Loaded",
     "MemoryBackend",
     "NamedIntent",

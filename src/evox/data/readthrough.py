@@ -20,10 +20,10 @@ import anyio
 
 from evox.data.backends.base import Lease
 from evox.data.entries import Entry
-from evox.data.flights import Flights
+from evox.data.flights import Flight, Flights
 from evox.data.policy import Policy
 from evox.data.store import Store
-from evox.errors import BackendUnavailable, CapacityExceeded, SourceTimeout
+from evox.errors import BackendUnavailable, DataError, SourceTimeout
 
 __all__ = ["Loaded", "Outcome", "ReadThrough", "ReadThroughStatistics", "Verdict"]
 
@@ -55,6 +55,7 @@ class Outcome(NamedTuple):
         value: What the source gave beside it, after a miss.
         error: Why it is stale; None if the source was not asked, or is slow.
         stored: Whether a miss was stored.
+        replaces: Whether a miss replaces a stale copy.
     """
 
     verdict: Verdict
@@ -62,6 +63,7 @@ class Outcome(NamedTuple):
     value: Any = None
     error: Exception | None = None
     stored: bool = False
+    replaces: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +81,12 @@ class _Mark(NamedTuple):
     until: float
     error: Exception
     traceback: TracebackType | None
+    lease: Lease
     guards: frozenset[str]
 
 
 Load: TypeAlias = Callable[[], Awaitable[Loaded]]
-Work: TypeAlias = Callable[[], Awaitable[tuple[Loaded, bool]]]
+Work: TypeAlias = Callable[[Flight], Awaitable[tuple[Loaded, bool]]]
 
 
 class ReadThrough:
@@ -155,13 +158,15 @@ class ReadThrough:
         """Ask the source, or join those who do."""
         key, guards, patience = source.key, source.guards, source.policy.soft_timeout
         work = self._work(source, lease, stale)
+        # Of a store of this process alone all changes are known at once, and its leases tell of changes of any key.
+        seen = lease if source.store.backend.facts.shared else None
         found: tuple[Loaded, bool] | None = None
         try:
             if stale is None or patience is None:
-                found = await self._flights.join(key, work, guards=guards, finish=source.finish)
+                found = await self._flights.join(key, work, guards=guards, finish=source.finish, lease=seen)
             else:
                 with anyio.move_on_after(patience):
-                    found = await self._flights.join(key, work, guards=guards, finish=True)
+                    found = await self._flights.join(key, work, guards=guards, finish=True, lease=seen)
         except Exception as error:
             if stale is None or not source.is_failure(error):
                 raise
@@ -171,7 +176,7 @@ class ReadThrough:
             return self.serve_stale(stale, None)
         self._misses += 1
         loaded, stored = found
-        return Outcome("miss", loaded.entry, loaded.value, stored=stored)
+        return Outcome("miss", loaded.entry, loaded.value, stored=stored, replaces=stale is not None)
 
     def statistics(self) -> ReadThroughStatistics:
         """Return counts."""
@@ -179,7 +184,8 @@ class ReadThrough:
 
     def give_up(self, key: str, entry: Entry, error: Exception) -> Outcome:
         """Serve a stale copy for a reason that no load has told, and leave the source alone for a while."""
-        self.failed(key, error, guards=entry.tags, known=True)
+        seen = Lease(entry.version, tuple((tag, entry.version) for tag in entry.tags))
+        self.failed(key, error, lease=seen, guards=entry.tags, known=True)
         return self.serve_stale(entry, error)
 
     def waits(self, key: str) -> Exception | None:
@@ -191,7 +197,7 @@ class ReadThrough:
         """Count a hit that was found without ``fetch``."""
         self._hits += 1
 
-    async def _look_up(self, source: "_Source") -> tuple[Entry | None, Lease | None]:
+    async def _look_up(self, source: "_Source") -> tuple[Entry | None, Lease]:
         policy = source.policy
         try:
             return await source.store.get(source.key, source.guards, near=policy.near, keep=_keep(policy))
@@ -200,15 +206,23 @@ class ReadThrough:
                 raise
             return None, Lease(-1)  # a cache that is down is no reason not to ask the source
 
+    async def _lease(self, source: "_Source") -> Lease:
+        try:
+            return (await source.store.backend.get(source.key, source.guards)).lease
+        except BackendUnavailable:
+            if source.policy.strong:
+                raise
+            return Lease(-1)
+
     def _work(self, source: "_Source", lease: Lease | None, stale: Entry | None) -> Work:
-        async def work() -> tuple[Loaded, bool]:
-            mine = lease if lease is not None else (await source.store.backend.get(source.key, source.guards)).lease
+        async def work(flight: Flight) -> tuple[Loaded, bool]:
+            mine = flight.lease = lease if lease is not None else await self._lease(source)
             try:
                 loaded = await _within(source.policy.timeout, source.key, source.load)
             except Exception as error:
-                self.failed(
-                    source.key, error, guards=source.guards, known=stale is not None, counts=source.is_failure(error)
-                )
+                counts = source.is_failure(error)
+                known = stale is not None
+                self.failed(source.key, error, lease=mine, guards=source.guards, known=known, counts=counts)
                 raise
             return loaded, await self.keep(source.store, source.key, source.policy, loaded, mine)
 
@@ -218,7 +232,8 @@ class ReadThrough:
         """Store what a source gave, and return whether it was stored.
 
         Raises:
-            BackendUnavailable, CapacityExceeded: if it could not be and consistency is strong; a copy is only logged.
+            Exception: if it could not be and consistency is strong; otherwise the copy is missing, and what was loaded
+                is as good as before.
         """
         self._marks.pop(key, None)
         ttl = policy.negative_ttl if loaded.negative else policy.ttl
@@ -230,18 +245,24 @@ class ReadThrough:
         entry = loaded.entry._replace(stored_at=now, fresh_until=fresh, keep_until=until, evictable=True)
         try:
             return bool(await store.fill(key, entry, lease, near=policy.near, keep=_keep(policy)))
-        except (BackendUnavailable, CapacityExceeded) as error:
+        except Exception as error:
             if policy.strong:
                 raise
-            _log.warning("what was loaded could not be stored: %s", error.what)
+            known = isinstance(error, DataError)
+            _log.warning(
+                "what was loaded for %r could not be stored: %s", _shown(key), error, exc_info=None if known else error
+            )
             return False
 
-    def failed(self, key: str, error: Exception, *, guards: Sequence[str], known: bool, counts: bool = True) -> None:
+    def failed(
+        self, key: str, error: Exception, *, lease: Lease, guards: Sequence[str], known: bool, counts: bool = True
+    ) -> None:
         """Note that a source failed; while a stale copy is known, or was, it is left alone for a while.
 
         Args:
             key: What it was to load.
             error: Its error.
+            lease: What was seen before it was asked; a later change of that may have mended it.
             guards: Names whose invalidation may have mended it.
             known: Whether there is a stale copy.
             counts: Whether the error says anything of the source.
@@ -253,23 +274,25 @@ class ReadThrough:
             _log.warning(
                 "the source of %r failed and is left alone for %g s", _shown(key), self._throttle, exc_info=error
             )
-            self._marks[key] = _Mark(
-                anyio.current_time() + self._throttle, error, error.__traceback__, frozenset(guards)
-            )
+            until = anyio.current_time() + self._throttle
+            self._marks[key] = _Mark(until, error, error.__traceback__, lease, frozenset(guards))
             self._marks.move_to_end(key)
             if len(self._marks) > MARKS:
                 self._marks.popitem(last=False)
 
-    def _forget(self, key: str | None, guard: str | None) -> None:
+    def _forget(self, key: str | None, guard: str | None, version: float) -> None:
         """Ask the source again once something was changed or invalidated: that may be what has mended it."""
         if key is not None:
-            self._marks.pop(key, None)
+            mark = self._marks.get(key)
+            if mark is not None and mark.lease.version < version:
+                del self._marks[key]
         elif guard is not None and self._marks:
             owner, _, kind = guard.partition("/in:")
-            for one in [
-                one for one, mark in self._marks.items() if guard in mark.guards or one.startswith(f"{owner}/{kind}:")
-            ]:
-                del self._marks[one]
+            prefix = f"{owner}/{kind}:"
+            for one, mark in list(self._marks.items()):
+                concerns = guard in mark.guards or one.startswith(prefix)
+                if concerns and dict(mark.lease.guards).get(guard, 0) < version:
+                    del self._marks[one]
 
     def _mark(self, key: str) -> _Mark | None:
         mark = self._marks.get(key)

@@ -130,9 +130,9 @@ class Store:
         if self.near is not None:
             self.near.changed(change)
         if change.key is not None:
-            self._flights.forget(change.key)
+            self._flights.forget(change.key, change.version)
         if change.guard is not None:
-            self._flights.forget_guard(change.guard)
+            self._flights.forget_guard(change.guard, change.version)
 
     def lost(self) -> None:
         """See ``OnChange``."""

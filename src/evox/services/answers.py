@@ -9,21 +9,46 @@ import json
 import math
 import re
 import struct
-from collections.abc import Iterable
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-__all__ = ["Answer", "Replay", "answer_of", "can_be_shared", "copied", "dispose", "is_private", "respond", "revive"]
+__all__ = [
+    "Answer",
+    "Pair",
+    "Replay",
+    "answer_of",
+    "can_be_shared",
+    "copied",
+    "dispose",
+    "is_private",
+    "respond",
+    "revive",
+    "says_private",
+]
 
 _TAG: Final = re.compile(r'"[^"]*"|[^\s,"/]+')  # quoted, as it may hold a comma, or as people forget to
 _LENGTH: Final = struct.Struct(">I")
 # A response is made anew for each client; these belong to one delivery of it.
 _HOP: Final = frozenset({b"connection", b"keep-alive", b"transfer-encoding", b"upgrade", b"date", b"server"})
 _KEPT_ON_304: Final = frozenset(
-    {b"cache-control", b"content-location", b"date", b"etag", b"expires", b"vary", b"last-modified"}
+    {
+        b"age",
+        b"cache-control",
+        b"cache-status",
+        b"content-location",
+        b"date",
+        b"etag",
+        b"expires",
+        b"last-modified",
+        b"vary",
+    }
 )
+
+
+Pair: TypeAlias = tuple[bytes, bytes]
 
 
 class Answer(NamedTuple):
@@ -41,12 +66,21 @@ class Answer(NamedTuple):
 
 
 class Replay(NamedTuple):
-    """How an answer is given: what is said of it in ``Cache-Status``, ``Age`` and ``Cache-Control``."""
+    """How an answer is given to one request.
+
+    Attributes:
+        status: What ``Cache-Status`` says.
+        age: Seconds since it was made; None if it was made just now.
+        private: Whether caches that many share may not keep it.
+        vary: Names of headers that it depends on.
+        own: Headers that dependencies of the request have set.
+    """
 
     status: str
     age: float | None = None
     private: bool = False
     vary: tuple[str, ...] = ()
+    own: Sequence[Pair] = ()
 
 
 def revive(sealed: bytes) -> Answer:
@@ -66,12 +100,16 @@ def revive(sealed: bytes) -> Answer:
 
 def is_private(response: Response, keyed: Iterable[str]) -> bool:
     """Whether a response is for the client alone that asked: streams, cookies, what says so, what varies by more."""
-    if not can_be_shared(response) or "set-cookie" in response.headers:
-        return True
-    control = _directives(response.headers.getlist("cache-control"))
-    if control & {"private", "no-store"}:
+    if not can_be_shared(response) or says_private(response.headers):
         return True
     return bool(_directives(response.headers.getlist("vary")) - {"accept-encoding", *keyed})
+
+
+def says_private(headers: Mapping[str, str]) -> bool:
+    """Whether headers say of themselves that they are for one client alone: cookies, ``private``, ``no-store``."""
+    lines = [value for name, value in headers.items() if name.lower() == "cache-control"]
+    is_cookie = any(name.lower() == "set-cookie" for name in headers)
+    return is_cookie or bool(_directives(lines) & {"private", "no-store"})
 
 
 def can_be_shared(response: Response) -> bool:
@@ -91,9 +129,17 @@ async def dispose(response: Response) -> None:
         await close()
 
 
-def answer_of(response: Response) -> Answer:
-    """Return a response as it can be kept, with an ETag."""
+def answer_of(response: Response, without: Sequence[Pair] = ()) -> Answer:
+    """Return a response as it can be kept, with an ETag.
+
+    Args:
+        response: The response.
+        without: Headers in it that are not part of the answer: what dependencies of one request have set.
+    """
     headers = [(name, value) for name, value in response.raw_headers if name not in _HOP]
+    for pair in without:
+        if pair in headers:
+            headers.remove(pair)
     body = bytes(response.body)
     if not any(name == b"etag" for name, _ in headers):
         digest = hashlib.blake2b(body, digest_size=12, person=b"evox-etag").hexdigest()
@@ -103,7 +149,7 @@ def answer_of(response: Response) -> Answer:
 
 def respond(answer: Answer, request: Request, replay: Replay) -> Response:
     """Make the response to one client: the whole of an answer, or 304 if the client has it."""
-    headers = list(answer.headers)
+    headers = [*answer.headers, *replay.own]
     given = {name for name, _ in headers}
     if b"cache-control" not in given:
         headers.append((b"cache-control", b"private, max-age=0, must-revalidate" if replay.private else _REVALIDATE))
@@ -117,7 +163,7 @@ def respond(answer: Answer, request: Request, replay: Replay) -> Response:
         headers.append((b"age", str(max(0, math.floor(replay.age))).encode()))
     headers.append((b"cache-status", replay.status.encode()))
     if 200 <= answer.status < 300 and _has_it(request, headers):
-        kept = [pair for pair in headers if pair[0] in _KEPT_ON_304 or pair[0] in (b"age", b"cache-status")]
+        kept = [pair for pair in headers if pair[0] in _KEPT_ON_304 or pair in replay.own]
         return _response(304, kept, b"")
     return _response(answer.status, headers, answer.body)
 

@@ -9,9 +9,7 @@ Whoever misses begins a flight in the service's nursery, with a request of its o
 wait for the same answer are served all the same.
 """
 
-import logging
-from contextlib import AsyncExitStack
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -19,17 +17,17 @@ import anyio
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import Message
 
 from evox import context
 from evox.data import DataIO, Entry, Intent, Loaded, Outcome, Policy, Store, policy_of
-from evox.errors import DeadlineExceeded
-from evox.services.answers import Answer, Replay, answer_of, can_be_shared, copied, dispose, is_private, respond, revive
-from evox.services.call import Call, enter_call, leave_call
+from evox.errors import BackendUnavailable, DeadlineExceeded
+from evox.services.answers import Answer, Pair, Replay, answer_of, is_private, respond, revive
+from evox.services.call import Call
 from evox.services.endpoint import Endpoint
 from evox.services.failing import FAILURES, NOTHING, FailedAnswer, handled, is_failure
 from evox.services.inputs import Inputs
 from evox.services.keying import KeyMaker, groups_of, path_of
+from evox.services.making import Making, shared_failure
 from evox.services.pipeline import Inner, Outer
 from evox.services.running import Running
 from evox.services.writes import SAFE
@@ -38,7 +36,6 @@ __all__ = ["AnswerCache", "caching_of", "data_of"]
 
 GRACE: Final = 0.05  # seconds for which what a flight finds at the very deadline is still heard
 PASSED: Final = 1000  # keys of which it is remembered that their answers are not for everybody
-_log = logging.getLogger("evox.data")
 
 
 def caching_of(row: Endpoint) -> tuple[Intent, Policy] | None:
@@ -80,6 +77,8 @@ class AnswerCache:
         self._keys = KeyMaker(inputs)
         self._vary = (*inputs.reads.headers, *(("cookie",) if inputs.reads.cookies else ()))
         self._private = inputs.reads.whole or bool(inputs.arguments)
+        # Where more than the URI is in the key, nobody knows which of it was new.
+        self._missed = "miss" if self._vary or self._private else "uri-miss"
         self._passed: dict[str, float] = {}
 
     def __repr__(self) -> str:
@@ -96,7 +95,7 @@ class AnswerCache:
             data.through.count_hit()
             return self.give(call, Outcome("hit", entry), store)
         if self._passed.get(full, 0.0) > anyio.current_time():
-            return await then(call)
+            return await self._alone(call, data, store, full, then)
         return await self._fetch(call, data, store, full, then)
 
     async def inner(self, call: Call, arguments: dict[str, Any], then: Inner) -> Any:
@@ -116,11 +115,20 @@ class AnswerCache:
         """Return the tags of the answer to a call."""
         return data.tags_of(self._intent.tags, groups_of(self._row, path_of(call.request.scope)))
 
-    def loaded(self, response: Response, guards: tuple[str, ...], limit: int) -> Loaded | None:
-        """Return what is to be kept of a response; None if it is for one client alone."""
+    def loaded(
+        self, response: Response, guards: tuple[str, ...], limit: int, own: Sequence[Pair] = ()
+    ) -> Loaded | None:
+        """Return what is to be kept of a response; None if it is for one client alone.
+
+        Args:
+            response: The response.
+            guards: Its tags.
+            limit: How many bytes may be kept.
+            own: Headers in it that dependencies of the request have set.
+        """
         if is_private(response, self._vary):
             return None
-        answer = answer_of(response)
+        answer = answer_of(response, without=own)
         sealed = answer.seal()
         negative = response.status_code in NOTHING
         keep = 200 <= response.status_code < 300 and response.status_code != 206
@@ -132,94 +140,92 @@ class AnswerCache:
         entry, now = outcome.entry, store.backend.clock()
         answer: Answer = revive(entry.data) if outcome.verdict != "miss" and entry is not None else outcome.value
         age = now - entry.stored_at if entry is not None and outcome.verdict != "miss" else None
-        return respond(answer, call.request, Replay(_status(outcome, now), age, self._private, self._vary))
+        status = self._status(outcome, now)
+        return respond(answer, call.request, Replay(status, age, self._private, self._vary, call.own_headers))
 
     async def _fetch(self, call: Call, data: DataIO, store: Store, full: str, then: Outer) -> Any:
         guards = self.guards(data, call)
-        own: list[Response] = []
-        load = partial(self._load, call, data, then, guards, own)
+        limit = data.value_bytes
+        making = Making(call, then, data, self._policy, lambda response: self.loaded(response, guards, limit))
+        finish = self._row.on_disconnect == "finish"
         try:
             with anyio.CancelScope(deadline=call.deadline + GRACE) as waiting:
                 outcome = await data.through.fetch(
-                    store,
-                    full,
-                    self._policy,
-                    load,
-                    guards=guards,
-                    is_failure=is_failure,
-                    finish=self._row.on_disconnect == "finish",
+                    store, full, self._policy, making.load, guards=guards, is_failure=is_failure, finish=finish
                 )
             if waiting.cancelled_caught:
                 outcome = await self._too_late(data, store, full)
-        except FailedAnswer as failed:
-            if own or can_be_shared(failed.response):
-                return failed.response if own else copied(failed.response)
-            return await then(call)
-        if outcome.verdict == "miss" and outcome.value is None:
+            if outcome.verdict != "miss" or outcome.value is not None:
+                return self.give(call, outcome, store)
             self._pass(full)
-            return own[0] if own and can_be_shared(own[0]) else await then(call)
-        return self.give(call, outcome, store)
+            mine = making.take()
+        except Exception as error:
+            if error is making.error:
+                if isinstance(error, FailedAnswer):
+                    return error.response
+                raise
+            mine = shared_failure(error, self._vary)
+        finally:
+            await making.leave()
+        return mine if mine is not None else await self._alone(call, data, store, full, then)
+
+    async def _alone(self, call: Call, data: DataIO, store: Store, full: str, then: Outer) -> Any:
+        """Have an answer made for one client, as others of its key are; an old one is still better than a failure."""
+        stale = await self._kept(store, full) if self._policy.max_stale else None
+        if stale is None:
+            return await then(call)
+        failure = data.through.waits(full)
+        if failure is None:
+            try:
+                response = await handled(partial(then, call), call.request, self._policy)
+                if response.status_code not in FAILURES:
+                    return response
+                failure = FailedAnswer(response)
+            except Exception as error:
+                if not is_failure(error):
+                    raise
+                failure = error
+            return self.give(call, data.through.give_up(full, stale, failure), store)
+        return self.give(call, data.through.serve_stale(stale, failure), store)
 
     async def _too_late(self, data: DataIO, store: Store, full: str) -> Outcome:
-        """Serve a stale answer to a call whose time is over.
+        """Serve a stale answer to a call whose time is over. That says nothing of the source: it has its own time.
 
         Raises:
             DeadlineExceeded: if there is none.
         """
         error = DeadlineExceeded(f"{self._row.name!r}", began=True)
-        entry = (await store.get(full, near=self._policy.near)).entry
-        if entry is None or store.backend.clock() >= entry.fresh_until + self._policy.max_stale:
+        entry = await self._kept(store, full)
+        if entry is None:
             raise error
-        return data.through.give_up(full, entry, error)
+        return data.through.serve_stale(entry, error)
 
-    async def _load(
-        self, call: Call, data: DataIO, then: Outer, guards: tuple[str, ...], own: list[Response]
-    ) -> Loaded:
-        """Have the answer made for a request of the flight's own. Runs in the flight."""
-        async with AsyncExitStack() as outer, AsyncExitStack() as inner:
-            request = _detached(call.request, outer, inner)
-            mine = replace(call, request=request, opened=None, parent=call.parent)
-            token = enter_call(mine)
-            try:
-                response = await handled(partial(then, mine), request, self._policy)
-            finally:
-                leave_call(token)
-        own.append(response)
-        if response.background is not None:  # whoever asked may have left, or may never have waited
-            data.job(response.background.__call__, name=f"after:{self._row.name}")
-            response.background = None
-        if response.status_code in FAILURES:
-            raise FailedAnswer(response)
-        loaded = self.loaded(response, guards, data.value_bytes)
-        if loaded is not None:
-            return loaded
-        await dispose(response)
-        return Loaded(None)
+    async def _kept(self, store: Store, full: str) -> Entry | None:
+        """Return an answer that may be given while the source fails."""
+        try:
+            entry = (await store.get(full, near=self._policy.near)).entry
+        except BackendUnavailable:
+            return None
+        good = entry is not None and store.backend.clock() < entry.fresh_until + self._policy.max_stale
+        return entry if good else None
+
+    def _status(self, outcome: Outcome, now: float) -> str:
+        """Return what RFC 9211 says of an answer."""
+        if outcome.verdict == "miss":
+            why = "stale" if outcome.replaces else self._missed
+            return f"evox; fwd={why}; stored" if outcome.stored else f"evox; fwd={why}"
+        assert outcome.entry is not None  # noqa: S101  nothing else is given again
+        ttl = round(outcome.entry.fresh_until - now)
+        if outcome.verdict == "hit":
+            return f"evox; hit; ttl={ttl}"
+        detail = "stale-while-revalidate" if outcome.error is None else "stale-if-error"
+        return f"evox; hit; ttl={ttl}; detail={detail}"
 
     def _pass(self, full: str) -> None:
         """Remember that answers under a key are for one client each, so that nobody waits for another's."""
         if len(self._passed) >= PASSED:
             self._passed.clear()
         self._passed[full] = anyio.current_time() + (self._policy.ttl or 0.0)
-
-
-def _detached(request: Request, outer: AsyncExitStack, inner: AsyncExitStack) -> Request:
-    """Return a request as the client's, that does not end when the client leaves."""
-    scope = dict(request.scope)
-    scope["state"] = dict(scope.get("state", {}))
-    scope["extensions"] = {}
-    scope["fastapi_middleware_astack"] = scope["fastapi_inner_astack"] = outer
-    scope["fastapi_function_astack"] = inner
-    began = False
-
-    async def receive() -> Message:
-        nonlocal began
-        if began:
-            await anyio.sleep_forever()
-        began = True
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    return Request(scope, receive)
 
 
 async def _brings_body(request: Request) -> bool:
@@ -237,15 +243,3 @@ async def _brings_body(request: Request) -> bool:
         return bool(await request.body())
     except ClientDisconnect as error:
         raise HTTPException(400, "There was an error parsing the body") from error
-
-
-def _status(outcome: Outcome, now: float) -> str:
-    """Return what RFC 9211 says of an answer."""
-    if outcome.verdict == "miss":
-        return "evox; fwd=uri-miss; stored" if outcome.stored else "evox; fwd=uri-miss"
-    assert outcome.entry is not None  # noqa: S101  nothing else is given again
-    ttl = round(outcome.entry.fresh_until - now)
-    if outcome.verdict == "hit":
-        return f"evox; hit; ttl={ttl}"
-    detail = "stale-while-revalidate" if outcome.error is None else "stale-if-error"
-    return f"evox; hit; ttl={ttl}; detail={detail}"

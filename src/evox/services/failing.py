@@ -11,7 +11,7 @@ from starlette.responses import Response
 from evox.data import Policy
 from evox.errors import EvoxError
 
-__all__ = ["FAILURES", "NOTHING", "FailedAnswer", "handled", "is_failure", "response_to", "says_nothing"]
+__all__ = ["FAILURES", "NOTHING", "FailedAnswer", "fails", "handled", "is_failure", "response_to", "says_nothing"]
 
 FAILURES: Final = frozenset({500, 502, 503, 504})
 NOTHING: Final = frozenset({404, 410})
@@ -32,6 +32,16 @@ def is_failure(error: Exception) -> bool:
     if isinstance(error, EvoxError):
         return error.status in FAILURES or hasattr(error, "retry_after")
     return not isinstance(error, RequestValidationError)
+
+
+async def fails(error: Exception, request: Request) -> bool:
+    """Whether an error says that the source fails, whatever handlers the app has for it: one may make it a 4xx."""
+    if not is_failure(error) or isinstance(error, EvoxError | HTTPException):
+        return is_failure(error)
+    try:
+        return (await response_to(error, request)).status_code in FAILURES
+    except Exception:  # noqa: BLE001  there is none, or it fails too
+        return True
 
 
 async def handled(run: Callable[[], Any], request: Request, policy: Policy) -> Response:

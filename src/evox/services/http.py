@@ -32,6 +32,7 @@ from evox.runtime import is_async, is_asyncio_only_error
 from evox.services import results
 from evox.services.admission import deadline_of
 from evox.services.cache_steps import cache_of
+from evox.services.caching import caching_of
 from evox.services.call import OPENED, Call, current_call
 from evox.services.endpoint import Endpoint
 from evox.services.injection import marker_of
@@ -190,25 +191,31 @@ def _endpoint(row: Endpoint) -> Callable[..., Any]:
 
 def _returning(row: Endpoint, inner: Inner) -> tuple[Callable[..., Any], inspect.Signature]:
     signature = row.signature
-    split = results.Results(row.name, row.options.get("response_class")).apply
-    if not results.splits(row.returns):
+    split = results.Results(row.name, row.options.get("response_class")).apply if results.splits(row.returns) else None
+    if split is None and caching_of(row) is None:
 
         async def plain(**arguments: Any) -> Any:
             return await inner(current_call(), arguments)
 
         return plain, signature
 
+    # What FastAPI collects headers in that dependencies and the handler set beside the answer.
     own = next((one.name for one in signature.parameters.values() if one.annotation is Response), None)
     if own is None:
         hidden = inspect.Parameter(_RESPONSE, inspect.Parameter.KEYWORD_ONLY, annotation=Response)
         signature = signature.replace(parameters=[*signature.parameters.values(), hidden])
-    signature = signature.replace(return_annotation=results.declared_return(row.returns))
+    if split is not None:
+        signature = signature.replace(return_annotation=results.declared_return(row.returns))
 
-    async def splitting(**arguments: Any) -> Any:
+    async def responding(**arguments: Any) -> Any:
         response = arguments.pop(_RESPONSE) if own is None else arguments[own]
-        return split(await inner(current_call(), arguments), response)
+        call = current_call()
+        if call is not None:
+            call.response = response
+        value = await inner(call, arguments)
+        return value if split is None else split(value, response)
 
-    return splitting, signature
+    return responding, signature
 
 
 def _streaming(row: Endpoint) -> Callable[..., Any]:

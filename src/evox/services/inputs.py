@@ -23,7 +23,7 @@ from evox.services.params import Method
 __all__ = ["Inputs", "Reads", "has_endings", "inputs_of"]
 
 Kind: TypeAlias = Literal["header", "cookie", "request", "dependency"]
-_HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^`|~-]+")
+_TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^`|~-]+")  # RFC 9110, without _ as in the names of parameters
 _METHOD: Final = Method.__metadata__[0].dependency  # type: ignore[attr-defined]
 
 
@@ -83,8 +83,8 @@ def inputs_of(row: Endpoint, dependant: Dependant, named: tuple[str, ...]) -> In
     """
     found = list(_walk(dependant))
     known = {name for one in found for name in one.names}
-    more = _headers(row, set(named) - known - {parameter.name for parameter in row.parameters})
-    reads = Reads(headers=more)
+    more = _others(row, set(named) - known - {parameter.name for parameter in row.parameters})
+    reads = Reads(headers=tuple(one.lower() for one in more), cookies=more)
     arguments: dict[str, Reads] = {}
     missing: list[str] = []
     for one in found:
@@ -113,13 +113,16 @@ def has_endings(dependant: Dependant) -> bool:
     return False
 
 
-def _headers(row: Endpoint, names: set[str]) -> tuple[str, ...]:
-    """Return the headers that are named; own parameters of path and query are in every key anyway."""
+def _others(row: Endpoint, names: set[str]) -> tuple[str, ...]:
+    """Return what else is named: headers or cookies, which their names do not tell.
+
+    Own parameters of path and query are in every key anyway.
+    """
     for name in sorted(names):
-        if not _HEADER.fullmatch(name):
-            why = "it is neither a parameter, a dependency nor the name of a header"
+        if not _TOKEN.fullmatch(name):
+            why = "it is neither a parameter, a dependency nor the name of a header or cookie"
             raise InvalidDeclaration("vary_on", name, on=f"endpoint {row.name!r}", why=why, place=row.place)
-    return tuple(name.lower() for name in sorted(names))
+    return tuple(sorted(names))
 
 
 def _walk(dependant: Dependant) -> Iterator[_Input]:

@@ -49,8 +49,9 @@ class KeyMaker:
         facts = _facts(request, self._reads)
         for name, reads in self._arguments:
             value = None if arguments is None else arguments[name]
-            # None tells nobody from anybody: what it was made of may have been told in other ways.
-            facts.append(_state(name, value) if value is not None else ["nothing", *_facts(request, reads)])
+            # None and True tell nobody from anybody: what it was made of may have been told in other ways.
+            silent = value is None or isinstance(value, bool)
+            facts.append([value, *_facts(request, reads)] if silent else _state(name, value))
         credentials = request.headers.get("authorization")
         if credentials is not None and "authorization" not in self._reads.headers:
             facts.append([credentials])
@@ -63,12 +64,16 @@ def _facts(request: Request, reads: Reads) -> list[Any]:
     facts += [[request.cookies.get(name)] for name in reads.cookies]
     if reads.whole:
         facts += [sorted(request.headers.items()), request.client.host if request.client else None]
+        facts += [request.scope["query_string"].decode("latin-1"), request.scope.get("raw_path", b"").decode("latin-1")]
     return facts
 
 
 def _exact(request: Request) -> str:
     """Return the path as it was asked for: what is quoted in it stays so, and a slash at the end counts."""
     scope = request.scope
+    raw: bytes = scope.get("raw_path") or b""
+    if b"%2f" in raw.lower():  # a slash that the path cannot tell from others
+        return raw.decode("latin-1")
     path: str = scope["path"].removeprefix(scope.get("root_path", "").rstrip("/"))
     return quote(path, safe="/", errors="surrogatepass")
 
@@ -96,9 +101,12 @@ def groups_of(row: Endpoint | None, path: str, *, above: bool = False) -> list[s
 
 
 def _canonical(query: str) -> str:
-    """Return a query in the order of its names: the order in which a client writes them means nothing."""
-    pairs = parse_qsl(query, keep_blank_values=True, encoding="latin-1")
-    return urlencode(sorted(pairs, key=lambda pair: pair[0]), encoding="latin-1") if pairs else query
+    """Return a query in the order of its names: the order in which a client writes them means nothing.
+
+    It is read as Starlette reads it, so that two that differ for a handler differ here.
+    """
+    pairs = parse_qsl(query, keep_blank_values=True)
+    return urlencode(sorted(pairs, key=lambda pair: pair[0]), errors="surrogatepass") if pairs else query
 
 
 def _short(text: str) -> str:

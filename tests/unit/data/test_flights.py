@@ -9,7 +9,7 @@ import pytest
 
 from evox import context
 from evox.config import PrioritySettings
-from evox.data.flights import Flights
+from evox.data.flights import Flight, Flights
 from evox.errors import RecursiveLoader, ServiceUnavailable
 from evox.scheduling import Priority, Scheduler
 
@@ -21,7 +21,8 @@ class Source:
         self.calls = self.ended = 0
         self.go = anyio.Event()
 
-    async def __call__(self) -> int:
+    async def __call__(self, flight: Flight) -> int:
+        del flight
         self.calls += 1
         mine = self.calls
         try:
@@ -84,7 +85,7 @@ async def test_when_nobody_is_left_the_work_is_cancelled_unless_it_is_to_be_fini
 async def test_an_error_reaches_all_and_the_next_one_tries_again() -> None:
     calls = 0
 
-    async def fails() -> None:
+    async def fails(flight: Flight) -> None:
         nonlocal calls
         calls += 1
         await anyio.lowlevel.checkpoint()
@@ -128,10 +129,10 @@ async def test_a_loader_that_reads_what_it_loads_is_told_and_does_not_wait_for_i
     async with anyio.create_task_group() as group:
         flights = Flights(group, "shop")
 
-        async def inner() -> Any:
+        async def inner(flight: Flight) -> Any:
             return await flights.join("shop/d:a", outer)
 
-        async def outer() -> Any:
+        async def outer(flight: Flight) -> Any:
             return await flights.join("shop/d:b", inner)
 
         with pytest.raises(RecursiveLoader, match="'a'"):
@@ -192,7 +193,7 @@ async def test_a_flight_that_is_begun_for_nobody_runs_once() -> None:
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_cancellation_that_comes_out_of_the_work_itself_is_its_error_and_ends_nothing_else() -> None:
-    async def broken() -> None:
+    async def broken(flight: Flight) -> None:
         inner = asyncio.ensure_future(asyncio.sleep(10))
         inner.cancel()
         await inner

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evox.data.backends.last_changes import PLACES, LastChanges
+from evox.data.last_changes import PLACES, LastChanges
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.booleans()), max_size=60))

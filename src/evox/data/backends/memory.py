@@ -8,8 +8,8 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from evox.data.backends.base import BackendStatistics, Lease, OnChange, Reading, Removed
-from evox.data.backends.last_changes import LastChanges
 from evox.data.entries import Entry
+from evox.data.last_changes import LastChanges
 from evox.data.policy import Facts
 from evox.data.shelf import Shelf
 from evox.errors import CapacityExceeded

@@ -1,4 +1,4 @@
-"""Last changes: when a key that is not held any more, or a guard, was last changed. For leases of the memory backend.
+"""Last changes: when a name was last changed, for whoever has looked at it before and must know whether it still holds.
 
 The latest are known exactly. Of older ones, and of entries that made room, only the highest version of all that share a
 place is kept, so that memory is bounded: one may seem to have changed when another did. A copy is then not
