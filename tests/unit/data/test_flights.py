@@ -9,6 +9,7 @@ import pytest
 
 from evox import context
 from evox.config import PrioritySettings
+from evox.data import Lease
 from evox.data.flights import Flight, Flights
 from evox.errors import RecursiveLoader, ServiceUnavailable
 from evox.scheduling import Priority, Scheduler
@@ -223,3 +224,119 @@ async def test_a_flight_that_ends_with_its_service_says_so_to_those_who_wait() -
         await anyio.wait_all_tasks_blocked()
         group.cancel_scope.cancel()
     assert len(seen) == 1
+
+
+async def seen_at(flights: Flights, source: Source, lease: Lease) -> Any:
+    """Join, as one whose lookup gave a lease."""
+
+    async def work(flight: Flight) -> int:
+        flight.lease = lease
+        return await source(flight)
+
+    return await flights.join("a", work, guards=("t",), lease=lease)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "joins"),
+    [
+        (Lease(3, (("t", 1),)), Lease(3, (("t", 1),)), True),
+        (Lease(3, (("t", 1),)), Lease(4, (("t", 1),)), False),
+        (Lease(3, (("t", 1),)), Lease(3, (("t", 2),)), False),
+        (Lease(4, (("t", 2),)), Lease(3, (("t", 1),)), True),  # the flight knows more
+        (Lease(3), Lease(-1), True),  # its store did not answer
+    ],
+)
+async def test_D1_who_has_seen_a_newer_state_does_not_join_a_flight_from_before_it(
+    first: Lease, second: Lease, joins: bool
+) -> None:
+    source = Source()
+    async with anyio.create_task_group() as group:
+        flights = Flights(group, "shop")
+        await waiting(group, lambda: seen_at(flights, source, first), 1)
+        await waiting(group, lambda: seen_at(flights, source, second), 1)
+        assert source.calls == (1 if joins else 2)
+        source.go.set()
+
+
+@pytest.mark.parametrize(("version", "joins"), [(3, True), (4, False)])
+@pytest.mark.parametrize("by_guard", [False, True])
+async def test_D4_a_late_report_of_what_a_flight_has_seen_already_begins_no_other(
+    version: int, joins: bool, by_guard: bool
+) -> None:
+    source, lease = Source(), Lease(3, (("t", 3),))
+    async with anyio.create_task_group() as group:
+        flights = Flights(group, "shop")
+        await waiting(group, lambda: seen_at(flights, source, lease), 1)
+        if by_guard:
+            flights.forget_guard("t", version)
+        else:
+            flights.forget("a", version)
+        await waiting(group, lambda: seen_at(flights, source, lease), 1)
+        assert source.calls == (1 if joins else 2)
+        source.go.set()
+
+
+async def test_two_flights_that_would_wait_for_each_other_are_told_so() -> None:
+    """Begun by two requests, neither of which was in the other's flight, they waited for ever."""
+    async with anyio.create_task_group() as group:
+        flights = Flights(group, "shop")
+        both = anyio.Event()
+
+        def reading(other: str) -> Callable[[Flight], Awaitable[Any]]:
+            async def work(flight: Flight) -> Any:
+                if flights.statistics().begun == 2:
+                    both.set()
+                await both.wait()
+                return await flights.join(other, works[other])
+
+            return work
+
+        works = {"a": reading("b"), "b": reading("a")}
+        errors: list[RecursiveLoader] = []
+
+        async def ask(key: str) -> None:
+            try:
+                await flights.join(key, works[key])
+            except RecursiveLoader as error:
+                errors.append(error)
+
+        with anyio.fail_after(5):
+            async with anyio.create_task_group() as askers:
+                askers.start_soon(ask, "a")
+                askers.start_soon(ask, "b")
+        assert len(errors) == 2
+
+
+async def test_D4_a_flight_lasts_as_long_as_the_most_patient_who_waits() -> None:
+    source = Source()
+    async with anyio.create_task_group() as group:
+        flights = Flights(group, "shop")
+
+        async def hurried() -> None:
+            with anyio.move_on_after(0.5):
+                await flights.join("a", source)
+            source.go.set()
+
+        group.start_soon(hurried)
+        await anyio.wait_all_tasks_blocked()
+        found = await flights.join("a", source)
+    assert (source.calls, found) == (1, 1)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_work_that_cancels_its_own_task_has_failed_and_ends_nothing_else() -> None:
+    """It took the service down for good, without a word."""
+
+    async def suicidal(flight: Flight) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await anyio.sleep(10)
+
+    async with anyio.create_task_group() as group:
+        flights = Flights(group, "shop")
+        with pytest.raises(RuntimeError, match="cancelled by somebody else"):
+            await flights.join("shop/d:a", suicidal)
+        source = Source()
+        source.go.set()
+        assert await flights.join("shop/d:a", source) == 1
