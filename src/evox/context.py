@@ -7,7 +7,7 @@ in one process. This floor knows only protocols; the rooms above fill them.
 
 from contextlib import AbstractContextManager
 from contextvars import ContextVar, Token
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from evox.errors import OutsideRuntime
 
@@ -20,12 +20,17 @@ __all__ = [
     "enter_seat",
     "enter_service",
     "leave_level",
+    "leave_request",
     "leave_seat",
     "leave_service",
     "maybe_level",
     "maybe_seat",
     "maybe_service",
+    "of_request",
 ]
+
+
+T = TypeVar("T")
 
 
 class RuntimeScope(Protocol):
@@ -79,6 +84,7 @@ class SeatScope(Protocol):
 _seat: ContextVar[SeatScope | None] = ContextVar("evox_seat", default=None)
 _level: ContextVar[int | None] = ContextVar("evox_level", default=None)
 _service: ContextVar[ServiceScope | None] = ContextVar("evox_service", default=None)
+_of_request: list[tuple[ContextVar[Any], Any]] = [(_seat, None)]
 
 
 def enter_service(scope: ServiceScope | None) -> Token[ServiceScope | None]:
@@ -140,3 +146,20 @@ def leave_level(token: Token[int | None]) -> None:
 def maybe_level() -> int | None:
     """Return the level that was asked for, or None to leave it to the endpoint."""
     return _level.get()
+
+
+def of_request(variable: ContextVar[T], empty: T) -> ContextVar[T]:
+    """Let a variable be one that a job does not take along: what it holds is over when the request is.
+
+    Args:
+        variable: The variable.
+        empty: What it has in a job.
+    """
+    _of_request.append((variable, empty))
+    return variable
+
+
+def leave_request() -> None:
+    """Let the current task be on no seat, in no transaction and so on: it outlives the request that began it."""
+    for variable, empty in _of_request:
+        variable.set(empty)

@@ -10,8 +10,10 @@ import pytest
 from tests.contracts.test_database import KINDS, names, opened
 
 from evox import data_io
+from evox.context import maybe_service
 from evox.data import Database, database
-from evox.errors import BackendUnavailable, InvalidDeclaration
+from evox.errors import BackendUnavailable, InvalidDeclaration, TransactionLost
+from evox.services.running import Running
 
 pytestmark = pytest.mark.parametrize("kind", KINDS)
 
@@ -153,3 +155,56 @@ async def test_columns_of_one_name_are_refused_and_none_is_lost(kind: str, tmp_p
 async def test_a_value_may_have_any_name(kind: str, tmp_path: Path) -> None:
     async with opened(kind, tmp_path) as db:
         assert await db.fetch_one("SELECT name FROM person WHERE name = :sql", sql="Ada") == {"name": "Ada"}
+
+
+async def test_a_savepoint_that_is_open_when_its_transaction_ends_takes_all_back_and_both_are_told(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of it was committed, and the rest of it went into the transaction of whoever got the connection next."""
+    monkeypatch.setattr(database, "ROLLBACK", 0.1)
+    async with opened(kind, tmp_path) as db:
+        begun, go_on = anyio.Event(), anyio.Event()
+        told: list[Exception] = []
+
+        async def nested() -> None:
+            try:
+                async with db.transaction():
+                    await db.execute("UPDATE person SET name = 'half' WHERE id = 1")
+                    begun.set()
+                    await go_on.wait()
+                    await db.execute("UPDATE person SET name = 'half' WHERE id = 2")
+            except TransactionLost as error:
+                told.append(error)
+
+        async with anyio.create_task_group() as group:
+            with pytest.raises(TransactionLost):  # noqa: PT012  the block is what is tested
+                async with db.transaction():
+                    group.start_soon(nested)
+                    await begun.wait()
+            async with db.transaction():
+                go_on.set()
+                await anyio.wait_all_tasks_blocked()
+                assert await names(db) == ["Ada", "Bob"]
+        assert await names(db) == ["Ada", "Bob"]
+        assert len(told) == 1
+
+
+async def test_a_job_that_is_started_in_a_transaction_is_outside_of_it(kind: str, tmp_path: Path) -> None:
+    async with opened(kind, tmp_path) as db:
+        running = maybe_service()
+        assert isinstance(running, Running)
+        ended = anyio.Event()
+
+        async def audit() -> None:
+            await db.execute("INSERT INTO person VALUES (3, 'audit')")
+            ended.set()
+
+        with contextlib.suppress(KeyError):
+            async with db.transaction():
+                await db.execute("DELETE FROM person")
+                running.start_soon(audit)
+                await anyio.wait_all_tasks_blocked()
+                raise KeyError
+        with anyio.fail_after(5):
+            await ended.wait()
+        assert await names(db) == ["Ada", "Bob", "audit"]

@@ -50,6 +50,8 @@ SAMPLES: list[EvoxError] = [
     errors.CorruptValue("user:1", "its checksum does not fit"),
     errors.RecursiveLoader("user:1"),
     errors.SourceTimeout("user:1", 2.0),
+    errors.InsideTransaction("sqlite"),
+    errors.TransactionLost("sqlite"),
 ]
 every_sample = pytest.mark.parametrize("error", SAMPLES, ids=lambda error: type(error).__name__)
 

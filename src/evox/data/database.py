@@ -9,11 +9,13 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import anyio
 
-from evox.errors import BackendUnavailable, InvalidDeclaration
+from evox import context
+from evox.errors import BackendUnavailable, InvalidDeclaration, TransactionLost
 
 __all__ = [
     "PATIENCE",
@@ -25,6 +27,7 @@ __all__ = [
     "outside_transactions",
     "parameters_of",
     "rows_of",
+    "writes_to",
 ]
 
 ROLLBACK: Final = 5.0  # seconds
@@ -57,17 +60,28 @@ class Session(ABC):
 
 
 class _Transaction:
-    """A transaction that is open: its session, how deep, and who uses it now."""
+    """A transaction or savepoint: its session, the one that it is in, and who uses it now."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, outer: "_Transaction | None" = None) -> None:
         self.session = session
-        self.depth = 1
-        self.open = True
+        self.outer = outer
+        self.depth: int = 1 if outer is None else outer.depth + 1
+        self.ended = False
         self.lock = anyio.Lock()
 
+    @property
+    def open(self) -> bool:
+        """Whether it, and all that it is in, are open."""
+        return not self.ended and (self.outer is None or self.outer.open)
 
-_begun: ContextVar[Mapping["Database", _Transaction]] = ContextVar("evox_transactions")
+    @property
+    def is_lost(self) -> bool:
+        """Whether one that it is in has ended before it."""
+        return not self.ended and not self.open
+
+
 _NONE: Final[Mapping["Database", _Transaction]] = {}
+_begun: ContextVar[Mapping["Database", _Transaction]] = context.of_request(ContextVar("evox_transactions"), _NONE)
 
 
 def outside_transactions() -> None:
@@ -75,8 +89,19 @@ def outside_transactions() -> None:
     _begun.set(_NONE)
 
 
+def writes_to(file: Path) -> bool:
+    """Whether the current task is in a transaction on a file, which keeps all others from writing to it."""
+    return any(one.open and database.file == file for database, one in _begun.get(_NONE).items())
+
+
 class Database(ABC):
-    """A SQL database of one service."""
+    """A SQL database of one service.
+
+    Attributes:
+        file: The file that it is, of which only one may write at a time; None for a server.
+    """
+
+    file: Path | None = None
 
     @property
     @abstractmethod
@@ -127,37 +152,36 @@ class Database(ABC):
             The handle itself.
         """
         outer = _begun.get(_NONE).get(self)
-        if outer is not None and outer.open:
-            async with self._nested(outer):
+        if outer is not None and not outer.ended:
+            async with self.turn(outer.lock):  # what others do in it meanwhile would be undone with this
+                if not outer.ended:
+                    made = _Transaction(outer.session, outer)
+                    async with _bracketed(made, outer.depth), self._within(made):
+                        yield self
+                    return
+        async with self.session(writes=True) as session:
+            made = _Transaction(session)
+            async with _bracketed(made, 0), self._within(made):
                 yield self
-            return
-        async with (
-            self.session(writes=True) as session,
-            _bracketed(session, 0),
-            self._within(_Transaction(session)),
-        ):
-            yield self
-
-    @asynccontextmanager
-    async def _nested(self, outer: _Transaction) -> AsyncIterator[None]:
-        """Others in the outer transaction wait meanwhile: what they do would be undone with this."""
-        async with self.turn(outer.lock):
-            inner = _Transaction(outer.session)
-            inner.depth = outer.depth + 1
-            async with _bracketed(outer.session, outer.depth), self._within(inner):
-                yield
 
     @asynccontextmanager
     async def _within(self, opened: _Transaction) -> AsyncIterator[None]:
         token = _begun.set({**_begun.get(_NONE), self: opened})
+        failed = True
         try:
             yield
+            failed = False
         finally:
-            opened.open = False  # tasks that were started within and are still there go on outside of it
             _begun.reset(token)
-            with anyio.move_on_after(ROLLBACK, shield=True):
-                async with opened.lock:  # a statement of theirs may be running
-                    pass
+            lost = opened.is_lost
+            opened.ended = True  # tasks that were started within and are still there go on outside of it
+            if not lost:
+                with anyio.move_on_after(ROLLBACK, shield=True) as waiting:
+                    async with opened.lock:  # a statement of theirs may be running
+                        pass
+                lost = waiting.cancelled_caught
+            if lost and not failed:
+                raise TransactionLost(self.kind)
 
     @asynccontextmanager
     async def turn(self, lock: anyio.Lock) -> AsyncIterator[None]:
@@ -179,8 +203,10 @@ class Database(ABC):
     async def _run(self, sql: str, parameters: Parameters, *, writes: bool) -> tuple[list[Row], int]:
         writes = _writes(sql) or writes
         inside = _begun.get(_NONE).get(self)
-        if inside is not None and inside.open:
+        if inside is not None and not inside.ended:
             async with self.turn(inside.lock):
+                if inside.is_lost:
+                    raise TransactionLost(self.kind)
                 if inside.open:  # it may have ended meanwhile
                     return await inside.session.run(sql, parameters)
         async with self.session(writes=writes) as session:
@@ -188,15 +214,19 @@ class Database(ABC):
 
 
 @asynccontextmanager
-async def _bracketed(session: Session, depth: int) -> AsyncIterator[None]:
+async def _bracketed(made: _Transaction, depth: int) -> AsyncIterator[None]:
     """Begin, and at the end of the block commit or roll back. A begin that is cancelled may have been done."""
+    outer = made.outer
+    if outer is not None and not outer.open:
+        raise TransactionLost("the database")
     try:
-        await session.begin(depth)
+        await made.session.begin(depth)
         yield
-        await session.commit(depth)
+        await made.session.commit(depth)
     except BaseException:
-        with anyio.move_on_after(ROLLBACK, shield=True):
-            await session.rollback(depth)
+        if outer is None or outer.open:  # else it is undone with that, and the session may be somebody else's by now
+            with anyio.move_on_after(ROLLBACK, shield=True):
+                await made.session.rollback(depth)
         raise
 
 

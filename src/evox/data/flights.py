@@ -24,7 +24,7 @@ from evox.data.database import outside_transactions
 from evox.data.last_changes import LastChanges
 from evox.errors import RecursiveLoader, ServiceUnavailable
 
-__all__ = ["Flight", "Flights", "FlightsStatistics", "outside_flights"]
+__all__ = ["Flight", "Flights", "FlightsStatistics"]
 
 LONGEST: Final = 300.0  # seconds that a flight may take for which nobody waits
 GUARDS: Final = 1000
@@ -102,12 +102,7 @@ class Flight:
 
 
 Work = Callable[[Flight], Awaitable[Any]]
-_aboard: ContextVar[tuple[Flight, ...]] = ContextVar("evox_aboard", default=())
-
-
-def outside_flights() -> None:
-    """Let the current task belong to no flight, for work that goes on when that has ended."""
-    _aboard.set(())
+_aboard: ContextVar[tuple[Flight, ...]] = context.of_request(ContextVar("evox_aboard", default=()), ())
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,10 +83,14 @@ class Near:
         entries: How many.
         size: Bytes that they may take.
         ttl: Seconds a copy is used, ``l1_ttl``.
+
+    Attributes:
+        newest: The highest version that is known here.
     """
 
     def __init__(self, entries: int, size: int, ttl: float) -> None:
         self.ttl = ttl
+        self.newest = 0
         self._shelf = Shelf(entries, size, _Copy._make)
         self._on = True
         self._watches: dict[str, Watch] = {}
@@ -173,6 +177,7 @@ class Near:
 
     def drop_guard(self, guard: str, version: int) -> None:
         """Take away the copies under a tag, or of a kind."""
+        self.newest = max(self.newest, version - 1)  # callers name the version before which all are gone
         for watch in self._watches.values():
             watch.changed = True
         owner, _, name = guard.partition("/")
@@ -196,11 +201,19 @@ class Near:
         self._shelf.clear()
         self._on = True
 
+    def restart(self) -> None:
+        """Begin anew with a store that counts anew: what is held says nothing of it."""
+        self.newest = 0
+        self._shelf.clear()
+        for watch in self._watches.values():
+            watch.changed, watch.version = True, 0
+
     def statistics(self) -> NearStatistics:
         """Return hits, misses and what is held."""
         return NearStatistics(self._on, self._hits, self._misses, self._dropped, self._shelf.statistics())
 
     def _note(self, key: str, version: int) -> None:
+        self.newest = max(self.newest, version)
         watch = self._watches.get(key)
         if watch is not None:
             watch.version = max(watch.version, version)

@@ -1,6 +1,7 @@
 """Policy: what an intent leads to. Pure functions: intent and facts about a backend in, decisions or errors out."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from evox.data.intents import Consistency, Intent
@@ -21,12 +22,14 @@ class Facts:
         shared: Whether other processes see what is written.
         linearizable: Whether a read gives what was written last, after a crash too.
         why_not: What is missing for that.
+        file: The file that it is, if it is one; only one may write to it at a time.
     """
 
     name: str
     shared: bool
     linearizable: bool = True
     why_not: str = ""
+    file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -200,6 +200,9 @@ class ReadThrough:
     async def _look_up(self, source: "_Source") -> tuple[Entry | None, Lease]:
         policy = source.policy
         try:
+            if source.store.held:  # what a flight would store, it would have to wait for the task that waits for it
+                entry = (await source.store.get(source.key, source.guards, near=policy.near)).entry
+                return entry, Lease(-1)
             return await source.store.get(source.key, source.guards, near=policy.near, keep=_keep(policy))
         except BackendUnavailable:
             if policy.strong:

@@ -8,10 +8,11 @@ import anyio
 
 from evox.data.backends.base import Backend, Change, Lease, Reading, Removed
 from evox.data.backends.memory import MemoryBackend
+from evox.data.database import writes_to
 from evox.data.entries import Entry
 from evox.data.flights import Flights
 from evox.data.near import Near
-from evox.errors import BackendUnavailable
+from evox.errors import BackendUnavailable, InsideTransaction
 
 __all__ = ["Store"]
 
@@ -91,6 +92,7 @@ class Store:
 
     async def put(self, key: str, entry: Entry, *, near: bool, keep: float = 0.0) -> int:
         """Store an entry, and return its version."""
+        self._check()
         self._flights.forget(key)
         version = await self._change(key, entry, self.backend.put(key, entry), near=near, keep=keep)
         self._flights.forget(key)
@@ -100,18 +102,22 @@ class Store:
         """Store what was loaded, unless something changed since the lease; return its version, or 0."""
         if lease.version < 0:
             return 0
+        self._check()
         return await self._change(key, entry, self.backend.fill(key, entry, lease), near=near, keep=keep)
 
     async def delete(self, key: str) -> Removed:
         """Remove a key."""
+        self._check()
         return await self._removed(key, self.backend.delete(key))
 
     async def invalidate(self, key: str) -> Removed:
         """Remove a key if it is a copy; of a record only the copy here is dropped."""
+        self._check()
         return await self._removed(key, self.backend.invalidate(key))
 
     async def invalidate_prefix(self, prefix: str, guard: str) -> Removed:
         """Remove the copies whose keys begin so."""
+        self._check()
         self._flights.forget_guard(guard)
         removed = await self.backend.invalidate_prefix(prefix, guard)
         self._forget([guard], removed.version)
@@ -119,11 +125,18 @@ class Store:
 
     async def invalidate_tags(self, tags: Sequence[str]) -> Removed:
         """Remove the copies under any of the tags."""
+        self._check()
         for tag in tags:
             self._flights.forget_guard(tag)
         removed = await self.backend.invalidate_tags(tags)
         self._forget(tags, removed.version)
         return removed
+
+    @property
+    def held(self) -> bool:
+        """Whether a transaction of this task keeps everybody from writing to it."""
+        file = self.backend.facts.file
+        return file is not None and writes_to(file)
 
     def changed(self, change: Change) -> None:
         """See ``OnChange``."""
@@ -148,12 +161,23 @@ class Store:
             self.near.on()
         self._flights.forget_all()
 
+    def _check(self) -> None:
+        """Refuse what would wait for the task that asks.
+
+        Raises:
+            InsideTransaction: if that has a transaction open on the same file.
+        """
+        if self.held:
+            raise InsideTransaction(self.backend.facts.name)
+
     async def _change(self, key: str, entry: Entry, doing: Awaitable[int], *, near: bool, keep: float) -> int:
         if self.near is None:
             return await doing
-        watch, since = self.near.watch(key), anyio.current_time()
+        watch, since, newest = self.near.watch(key), anyio.current_time(), self.near.newest
         try:
             version = await doing
+            if 0 < version <= newest:  # it counts anew: it was emptied, or an older state of it was restored
+                self.near.restart()
             if version and near:
                 self.near.wrote(key, entry._replace(version=version), version, watch, since=since, keep=keep)
             elif version:

@@ -43,7 +43,9 @@ EvoxError                      id, what, why, fix, place; status (HTTP), exit_co
    |- ValueTooLarge            EVX-706   507: over value_bytes
    |- CorruptValue             EVX-707   a stored value that cannot be read
    |- RecursiveLoader          EVX-708   a loader that reads what it is to load
-   `- SourceTimeout            EVX-709   504, retryable: a loader took too long
+   |- SourceTimeout            EVX-709   504, retryable: a loader took too long
+   |- InsideTransaction        EVX-711   data_io in a transaction on the same SQLite file
+   `- TransactionLost          EVX-712   a transaction ended while it was being used
 """
 
 from evox.errors.admission import DeadlineExceeded, Overloaded, Rejected, TooManyRequests
@@ -64,10 +66,12 @@ from evox.errors.data import (
     CapacityExceeded,
     CorruptValue,
     DataError,
+    InsideTransaction,
     InvalidKey,
     MissingExtra,
     RecursiveLoader,
     SourceTimeout,
+    TransactionLost,
     UnserializableValue,
     UnsupportedSchema,
     ValueTooLarge,
@@ -117,6 +121,7 @@ __all__ = [
     "DuplicateService",
     "EvoxError",
     "ImportFailed",
+    "InsideTransaction",
     "InvalidDeclaration",
     "InvalidKey",
     "InvalidOption",
@@ -139,6 +144,7 @@ __all__ = [
     "StartupTimeout",
     "TargetNotFound",
     "TooManyRequests",
+    "TransactionLost",
     "UnbindableParameter",
     "UnknownOption",
     "UnreadableConfiguration",

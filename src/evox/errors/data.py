@@ -9,10 +9,12 @@ __all__ = [
     "CapacityExceeded",
     "CorruptValue",
     "DataError",
+    "InsideTransaction",
     "InvalidKey",
     "MissingExtra",
     "RecursiveLoader",
     "SourceTimeout",
+    "TransactionLost",
     "UnserializableValue",
     "UnsupportedSchema",
     "ValueTooLarge",
@@ -159,6 +161,32 @@ class SourceTimeout(DataError, TimeoutError):
             f"the source of {key!r} did not answer within {limit:g} s",
             why="timeout= of its intent says how long it may take",
             fix="make it faster, or give it more time",
+        )
+
+
+class InsideTransaction(DataError):
+    """A transaction of the same task holds the file that is to be written to."""
+
+    id = "EVX-711"
+
+    def __init__(self, backend: str) -> None:
+        super().__init__(
+            f"{backend} is held by a transaction of this task",
+            why="a SQLite file has one writer, and db.transaction() is it until the block ends",
+            fix="use data_io after the block, or give it a file of its own: [tool.evox.data] database = ...",
+        )
+
+
+class TransactionLost(DataError):
+    """A transaction ended while a task that was begun in it was still using it. It was rolled back."""
+
+    id = "EVX-712"
+
+    def __init__(self, database: str) -> None:
+        super().__init__(
+            f"a transaction on {database} ended while it was being used",
+            why="a task that was started in it had a statement or a savepoint open, so it was rolled back",
+            fix="end such tasks within the block (a task group does), or start them with svc.start_soon(...)",
         )
 
 

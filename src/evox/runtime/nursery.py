@@ -102,7 +102,7 @@ class Nursery:
     async def _run(self, serial: int, label: str, job: Callable[..., Any], args: tuple[Any, ...]) -> None:
         began = anyio.current_time()
         failure: Exception | None = None
-        context.enter_seat(None)  # a job outlives its request, and does not keep what is only lent to that
+        context.leave_request()  # which a job outlives, and so what is only lent to that
         try:
             with anyio.CancelScope() as self._scopes[serial]:
                 if serial in self._cancelled:

@@ -13,7 +13,7 @@ import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from evox import context
-from evox.errors import DataError
+from evox.errors import DataError, InsideTransaction
 from evox.services.endpoint import Endpoint
 from evox.services.keying import groups_of, path_of
 from evox.services.running import Declaration, Running
@@ -92,7 +92,7 @@ class WriteWatch:
                 write.answered(message["status"])
             in_parts = in_parts or not is_last
             if write.changed and (is_start or (is_last and in_parts and write.may_go_on)):
-                await _take_away(write.row, path)
+                await _take_away(write, path, is_over=False)
             await send(message)
 
         try:
@@ -103,20 +103,22 @@ class WriteWatch:
             raise
         finally:
             if write.changed and write.may_go_on:
-                await _take_away(write.row, path)
+                await _take_away(write, path, is_over=True)
 
 
-async def _take_away(row: Endpoint | None, path: str) -> None:
+async def _take_away(write: Write, path: str, *, is_over: bool) -> None:
     """Take answers away. The write has been done, so that this fails is no reason to say that it was not."""
     running: Any = context.maybe_service()
     data = running.maybe_data if isinstance(running, Running) else None
     if data is None:
         return
-    groups = groups_of(row, path, above=True)
+    groups = groups_of(write.row, path, above=True)
     with anyio.move_on_after(LONGEST, shield=True) as waiting:  # whoever wrote may have left, or be out of time
         try:
             await data.invalidate_tags(groups)
         except DataError as error:
+            if isinstance(error, InsideTransaction) and write.may_go_on and not is_over:
+                return  # a dependency's; they are taken away when it has ended
             _log.warning("answers may be old for up to their ttl: %s could not be taken away: %s", groups, error.what)
     if waiting.cancelled_caught:
         _log.warning("answers may be old for up to their ttl: %s were not taken away in %g s", groups, LONGEST)

@@ -40,9 +40,8 @@ class SQLiteBackend:
         wall: The time of day, in seconds.
     """
 
-    facts: Final = Facts("sqlite", shared=True)
-
     def __init__(self, path: Path, settings: DataSettings, *, wall: Callable[[], float] = time.time) -> None:
+        self.facts: Final = Facts("sqlite", shared=True, file=path)
         self._path = path
         self._timeout = settings.timeout
         self._wall = wall

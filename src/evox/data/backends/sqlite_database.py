@@ -60,6 +60,7 @@ class SQLiteDatabase(Database):
 
     def __init__(self, path: Path, *, timeout: float, ignored: bool = False) -> None:
         super().__init__()
+        self.file = path
         self._path = path
         self._timeout = timeout
         self._ignored = ignored
