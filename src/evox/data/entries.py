@@ -12,8 +12,11 @@ from typing import Any, Final, NamedTuple
 __all__ = [
     "DATA",
     "EVICTABLE",
+    "FORM",
     "FORMAT",
+    "FRESH_UNTIL",
     "KEEP_UNTIL",
+    "NOTHING",
     "TAGS",
     "VERSION",
     "Entry",
@@ -23,6 +26,7 @@ __all__ = [
 ]
 
 FORMAT: Final = 1
+NOTHING: Final = b"null"  # what says in JSON that there is none
 _HEAD: Final = struct.Struct(">3sBI")  # magic, format, checksum of all that follows
 _TIMES: Final = struct.Struct(">cddd")  # form, stored, fresh until, kept until
 _MAGIC: Final = b"evx"
@@ -31,7 +35,7 @@ _MAGIC: Final = b"evx"
 Row = tuple[Any, ...]
 """An entry's fields as a plain tuple. The garbage collector does not look at those twice; of 300,000 objects of a class
 each full collection would make a pause."""
-DATA, KEEP_UNTIL, EVICTABLE, TAGS, VERSION = 0, 4, 5, 6, 7  # where they are in a row
+DATA, FORM, FRESH_UNTIL, KEEP_UNTIL, EVICTABLE, TAGS, VERSION = 0, 1, 3, 4, 5, 6, 7  # where they are in a row
 
 
 class Entry(NamedTuple):

@@ -22,7 +22,7 @@ from evox.data import keys
 from evox.data.backends.base import BackendStatistics
 from evox.data.backends.memory import MemoryBackend
 from evox.data.codecs import JSON
-from evox.data.entries import Entry
+from evox.data.entries import DATA, FORM, FRESH_UNTIL, NOTHING, Entry
 from evox.data.flights import Flights, FlightsStatistics
 from evox.data.homes import Home, Homes
 from evox.data.near import NearStatistics
@@ -135,18 +135,21 @@ class DataIO:
             home, key = self._aim(target, "read")
         full = home.prefix + keys.check(key)
         store = self.stores.find(home) or await self.stores.of(home)
-        if loader is not None:
-            return await self._load(store, home, key, loader, ttl, tags)
-        known, entry, now = store.look(full, near=home.policy.near)
-        if not known:
-            entry = (await store.get(full, near=home.policy.near, keep=home.policy.max_stale)).entry
-            now = store.backend.clock()
-        if entry is None or entry.fresh_until <= now:
+        row: Any = store.fresh(full, home.policy.near)
+        if row is None or (loader is not None and home.policy.eager is not None):
+            if loader is not None:
+                return await self._load(store, home, key, loader, ttl, tags)
+            row = (await store.get(full, near=home.policy.near, keep=home.policy.max_stale)).entry
+            if row is None or row[FRESH_UNTIL] <= store.backend.clock():
+                return None
+        elif loader is not None:
+            self.through.count_hit()
+        if row[DATA] == NOTHING and row[FORM] == JSON:  # or what is remembered of a loader that has found none
             return None
         try:
-            return home.codec.decode(entry.form, entry.data)
+            return home.codec.decode(row[FORM], row[DATA])
         except ValueError as error:
-            return await self._unreadable(store, home, key, entry, error)
+            return await self._unreadable(store, home, key, error)
 
     async def write(self, *target: Any, ttl: Duration | None = None, tags: Iterable[str] = ()) -> None:
         """Store a value: ``write(key, value)``, ``write(Type, obj)`` (key from its field), ``write(Type, key, obj)``.
@@ -269,23 +272,24 @@ class DataIO:
         async def load() -> Loaded:
             value = await _call(loader, key)
             if value is None:
-                return Loaded(Entry(b"null") if policy.negative_ttl is not None else None, negative=True)
+                return Loaded(Entry(NOTHING) if policy.negative_ttl is not None else None, negative=True)
             form, data = home.codec.encode(value)
             self._check_size(key, data)
             return Loaded(Entry(data, form, tags=stored_tags))
 
         guards = (*stored_tags, home.guard)
         outcome = await self.through.fetch(store, home.prefix + key, policy, load, guards=guards)
-        if outcome.entry is None or (outcome.entry.form == JSON and outcome.entry.data == b"null"):
+        if outcome.entry is None or (outcome.entry.form == JSON and outcome.entry.data == NOTHING):
             return None
         try:
             return home.codec.decode(outcome.entry.form, outcome.entry.data)
         except ValueError as error:
-            return await self._unreadable(store, home, key, outcome.entry, error)
+            return await self._unreadable(store, home, key, error)
 
-    async def _unreadable(self, store: Store, home: Home, key: str, entry: Entry, error: ValueError) -> None:
+    async def _unreadable(self, store: Store, home: Home, key: str, error: ValueError) -> None:
         """Drop a copy that does not fit its type any more; a record is never dropped."""
-        if not entry.evictable:
+        entry = (await store.get(home.prefix + key, near=False)).entry
+        if entry is not None and not entry.evictable:
             raise CorruptValue(key, str(error)) from error
         _log.warning("a copy of %r does not fit any more and is dropped: %s", key, error)
         await store.invalidate(home.prefix + key)

@@ -6,13 +6,13 @@ was changed between the begin of its read and its end; whatever changed in betwe
 to be given to anyone here, so that this process never sees time run backwards.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import anyio
-
 from evox.data.backends.base import Change
-from evox.data.entries import Entry
+from evox.data.clock import loop_clock
+from evox.data.entries import FRESH_UNTIL, Entry, Row
 from evox.data.shelf import Shelf, ShelfStatistics
 
 __all__ = ["Near", "NearStatistics", "Watch"]
@@ -45,6 +45,7 @@ class _Copy(NamedTuple):
         return Entry(self.data, self.form, *times, self.droppable, self.tags, self.version)
 
 
+_UNTIL, _THERE = _Copy._fields.index("until"), _Copy._fields.index("there")
 _NOTHING = Entry(b"")
 
 
@@ -91,6 +92,7 @@ class Near:
     def __init__(self, entries: int, size: int, ttl: float) -> None:
         self.ttl = ttl
         self.newest = 0
+        self._clock = loop_clock()
         self._shelf = Shelf(entries, size, _Copy._make)
         self._on = True
         self._watches: dict[str, Watch] = {}
@@ -101,7 +103,7 @@ class Near:
 
     def look(self, key: str) -> tuple[bool, Entry | None]:
         """Return whether it is known what a key holds, and what."""
-        now = anyio.current_time()
+        now = self._clock()
         copy = self._shelf.get(key, now)
         if copy is None or copy.until <= now or not self._on:
             self._misses += 1
@@ -109,9 +111,18 @@ class Near:
         self._hits += 1
         return True, copy.entry()
 
+    def fresh(self, key: str, wall: Callable[[], float]) -> Row | None:
+        """Return the row of what is known to be there and fresh, by the time of the store. Counts no miss."""
+        now = self._clock()
+        row = self._shelf.row(key, now)
+        if row is None or row[_UNTIL] <= now or not self._on or not row[_THERE] or row[FRESH_UNTIL] <= wall():
+            return None
+        self._hits += 1
+        return row
+
     def left(self, key: str) -> Entry | None:
         """Return a copy however old it is, for those to whom an old one is better than none."""
-        copy = self._shelf.get(key, anyio.current_time())
+        copy = self._shelf.get(key, self._clock())
         return None if copy is None else copy.entry()
 
     def watch(self, key: str) -> Watch:
@@ -140,7 +151,7 @@ class Near:
         if held is not None and held.version > version:
             return
         self._note(key, version)
-        now = anyio.current_time()
+        now = self._clock()
         until = since + self.ttl
         of = entry or _NOTHING
         copy = _Copy(

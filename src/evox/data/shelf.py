@@ -69,8 +69,13 @@ class Shelf(Generic[E]):
 
     def get(self, key: str, now: float) -> E | None:
         """Return an entry that is still kept."""
+        row = self.row(key, now)
+        return None if row is None else self._kind(row)
+
+    def row(self, key: str, now: float) -> Row | None:
+        """Return an entry that is still kept, as it is held."""
         row = self._copies.get(key) or self._records.get(key)
-        return self._kind(row) if row is not None and row[KEEP_UNTIL] > now else None
+        return row if row is not None and row[KEEP_UNTIL] > now else None
 
     def peek(self, key: str) -> E | None:
         """Return an entry, expired or not, without counting it as read."""

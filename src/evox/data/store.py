@@ -9,7 +9,7 @@ import anyio
 from evox.data.backends.base import Backend, Change, Lease, Reading, Removed
 from evox.data.backends.memory import MemoryBackend
 from evox.data.database import writes_to
-from evox.data.entries import Entry
+from evox.data.entries import Entry, Row
 from evox.data.flights import Flights
 from evox.data.near import Near
 from evox.errors import BackendUnavailable, InsideTransaction
@@ -37,6 +37,12 @@ class Store:
 
     def __repr__(self) -> str:
         return f"<Store {self.backend!r}>"
+
+    def fresh(self, key: str, near: bool) -> Row | None:
+        """Return the row of a fresh entry if there is one that is known at once; None says nothing."""
+        if self._memory is not None:
+            return self._memory.fresh(key)
+        return self.near.fresh(key, self.backend.clock) if near and self.near is not None else None
 
     def look(self, key: str, *, near: bool) -> tuple[bool, Entry | None, float]:
         """Return whether it is known at once what a key holds, what, and the backend's time if so."""

@@ -39,9 +39,10 @@ async def test_D2_an_own_write_is_read_though_the_store_was_emptied_and_counts_a
             await store.put("b", Entry(data), near=True)
         backend.empty()
         await store.put("a", Entry(b"new"), near=True)
-        for key, data in (("a", b"new"), ("b", None)):
+        expected: list[tuple[str, bytes | None]] = [("a", b"new"), ("b", None)]
+        for key, wanted in expected:
             entry = (await store.get(key, near=True)).entry
-            assert (None if entry is None else entry.data) == data
+            assert (None if entry is None else entry.data) == wanted
 
 
 @pytest.mark.parametrize("late", [False, True])

@@ -1,6 +1,6 @@
 """Memory: the backend that needs nothing. Entries live as long as the runtime, in this process alone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import anyio
@@ -8,7 +8,8 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from evox.data.backends.base import BackendStatistics, Lease, OnChange, Reading, Removed
-from evox.data.entries import Entry
+from evox.data.clock import loop_clock
+from evox.data.entries import FRESH_UNTIL, Entry, Row
 from evox.data.last_changes import LastChanges
 from evox.data.policy import Facts
 from evox.data.shelf import Shelf
@@ -32,21 +33,29 @@ class MemoryBackend:
     def __init__(self, entries: int, size: int) -> None:
         self._changes = LastChanges(entries)  # of guards, and of keys that are not held
         self.shelf = Shelf(entries, size, Entry._make, on_drop=self._changes.note_roughly)
+        self.clock: Callable[[], float] = anyio.current_time  # monotonic: nothing outlives the process
         self._version = 0
         self._operations = 0
 
     def __repr__(self) -> str:
         return f"<MemoryBackend {self.shelf!r}>"
 
-    def clock(self) -> float:
-        """See ``Backend``. Monotonic: nothing outlives the process."""
-        return anyio.current_time()
-
     async def open(self, group: TaskGroup, on_change: OnChange) -> None:
         """See ``Backend``."""
+        del group, on_change
+        self.clock = loop_clock()
 
     async def close(self) -> None:
         """See ``Backend``."""
+
+    def fresh(self, key: str) -> Row | None:
+        """Return the row of a fresh entry, at once."""
+        now = self.clock()
+        row = self.shelf.row(key, now)
+        if row is None or row[FRESH_UNTIL] <= now:
+            return None
+        self._operations += 1
+        return row
 
     def look(self, key: str, now: float) -> Entry | None:
         """Return what a key holds, at once."""
