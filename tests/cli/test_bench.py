@@ -7,6 +7,10 @@ from typing import Any
 import pytest
 from tests.support import command, environment
 
+from evox.bench.caching import Crowd, Expiry
+from evox.bench.storing import Behind
+from evox.cli.bench_data import _unproven
+
 SHORT = ("--seconds", "1", "--seeds", "1", "--load", "2")
 
 
@@ -74,11 +78,28 @@ def test_data_is_measured_beside_controls_that_fail() -> None:
     crowds = {one["name"]: one for one in found["crowds"]}
     assert (crowds["evox"]["calls"], crowds["naive"]["calls"]) == (1, 500)
     assert "evox" in found["versions"]
+    assert found["unproven"] == []
+
+
+def test_a_run_whose_control_does_not_fail_says_that_it_proves_nothing() -> None:
+    crowds = [Crowd("evox", 1, 19, 1), Crowd("naive", 1, 19, 1)]
+    behind = [Behind("evox", 30, 50), Behind("naive", 250, 500)]
+    assert _unproven(crowds, [Expiry("evox", 3), Expiry("naive", 50)], behind) == ["crowds"]
+    assert _unproven([*crowds[:1], Crowd("naive", 500, 20, 500)], [], [*behind[:1], Behind("naive", 20, 40)]) == [
+        "staleness"
+    ]
 
 
 @pytest.mark.timeout(60)
 def test_data_is_shown_as_tables() -> None:
     done = data()
     assert (done.returncode, done.stderr) == (0, "")
-    for title in ("a read, in us", "hits in %", "500 want the same", "the longest write", "SQLite", "behind, in ms"):
+    for title in (
+        "a read, in us",
+        "hits in %",
+        "500 want the same",
+        "the loop stands still",
+        "SQLite",
+        "behind, in ms",
+    ):
         assert title in done.stdout

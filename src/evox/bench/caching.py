@@ -4,9 +4,12 @@ Numbers are of this machine now; their ratios are what counts. A control that ha
 each question that has a right answer: ``naive``, which does the obvious thing.
 """
 
+import importlib
+import importlib.util
 import itertools
 import math
 import random
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -16,12 +19,12 @@ from typing import Any, Final
 import anyio
 
 from evox import ServiceBuilder
-from evox.bench.peers import Cache, Load, contestants
+from evox.bench.peers import NAMES, SHARED, Cache, Load, before_a_file, contestants
 from evox.data.entries import Entry
 from evox.data.shelf import Shelf
 from evox.testing import running
 
-__all__ = ["Crowd", "Expiry", "Hits", "Reads", "crowds", "expiry", "hit_ratios", "reads"]
+__all__ = ["Crowd", "Expiry", "Hits", "Reads", "crowds", "expiry", "expiry_of_cashews", "hit_ratios", "reads"]
 
 VALUE: Final = {"id": 1, "name": "Ada Lovelace", "email": "ada@example.org", "tags": ["a", "b"]}
 ROUNDS: Final = 7
@@ -61,7 +64,7 @@ class Crowd:
 
 @dataclass(frozen=True, slots=True)
 class Expiry:
-    """Milliseconds of the longest write after 300,000 entries have expired."""
+    """Milliseconds for which the loop stands still at most when 300,000 entries have expired."""
 
     name: str
     longest: float
@@ -69,14 +72,17 @@ class Expiry:
 
 @asynccontextmanager
 async def _service() -> AsyncIterator[None]:
-    async with running(ServiceBuilder("bench"), settings={"data": {"entries": SIZE}}):
-        yield
+    with tempfile.TemporaryDirectory() as folder:
+        shared = {SHARED: {"backend": f"sqlite:///{folder}/shared.db"}}
+        settings = {"data": {"entries": SIZE, "l1_ttl": "1h", "intents": shared}}
+        async with running(ServiceBuilder("bench"), settings=settings):
+            yield
 
 
 async def reads(*, calls: int = 2000) -> list[Reads]:
     """Measure hits and misses, the contestants in turn, and keep the best round of each."""
     async with _service():
-        found = contestants(SIZE)
+        found = [*contestants(SIZE), before_a_file()]
         hit, miss = dict.fromkeys((one.name for one in found), 1e9), dict.fromkeys((one.name for one in found), 1e9)
         for cache in found:
             await cache.put("user:1", VALUE, 3600)
@@ -202,6 +208,24 @@ async def _crowd(filled: Callable[[Load], Load], size: int, *, leaving: int) -> 
 def expiry(*, entries: int = 300_000) -> list[Expiry]:
     """Let so many entries expire, and time each of the writes that follow; twice, and the better one counts."""
     return [Expiry(name, min(1000 * _longest(write, entries) for _ in range(2))) for name, write in _SWEEPERS.items()]
+
+
+async def expiry_of_cashews(*, entries: int = 300_000) -> list[Expiry]:
+    """Let so many of cashews' entries expire, and find for how long its sweep holds the loop; empty without it."""
+    if importlib.util.find_spec(NAMES["cashews"]) is None:
+        return []
+    wait = max(1.0, entries / 20_000)  # until it sweeps; by then all have been put
+    cache = importlib.import_module("cashews").Cache()
+    cache.setup(f"mem://?size={2 * entries}&check_interval={wait}")
+    for number in range(entries):
+        await cache.set(f"s/d:{number}", b"1", expire=0.01)
+    longest, last = 0.0, time.perf_counter()
+    with anyio.move_on_after(wait + 1):
+        while True:
+            await anyio.sleep(0.001)
+            longest, last = max(longest, time.perf_counter() - last), time.perf_counter()
+    await cache.close()
+    return [Expiry("cashews", 1000 * longest)]
 
 
 def _longest(begin: Callable[[int], Callable[[str, float, float], object]], entries: int) -> float:

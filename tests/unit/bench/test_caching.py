@@ -16,11 +16,11 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("alone")
 async def test_a_hit_costs_less_than_a_miss_and_has_no_ratio_without_its_peer() -> None:
-    (evox,) = await caching.reads(calls=50)
-    assert (evox.name, evox.ratio) == ("evox", None)
-    assert evox.hit > 0
-    assert evox.miss > 0
-    assert math.isfinite(evox.hit + evox.miss)
+    for one, name in zip(await caching.reads(calls=50), ("evox", "evox, before SQLite"), strict=True):
+        assert (one.name, one.ratio) == (name, None)
+        assert one.hit > 0
+        assert one.miss > 0
+        assert math.isfinite(one.hit + one.miss)
 
 
 @pytest.mark.usefixtures("alone")
@@ -43,6 +43,14 @@ def test_expiry_is_measured_beside_a_control_that_removes_all_at_once() -> None:
     assert (evox.name, naive.name) == ("evox", "naive")
     assert evox.longest > 0
     assert naive.longest > 0
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_how_long_cashews_holds_the_loop_is_measured_where_it_is_installed() -> None:
+    found = await caching.expiry_of_cashews(entries=1000)
+    installed = importlib.util.find_spec("cashews") is not None
+    assert [one.name for one in found] == (["cashews"] if installed else [])
+    assert all(one.longest > 0 for one in found)
 
 
 @pytest.mark.parametrize("name", [*peers.NAMES])
