@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import TaskGroup
 from fastapi import FastAPI
 from pydantic import BaseModel
@@ -186,6 +187,7 @@ class Running:
         self.threads = anyio.CapacityLimiter(scope.loaded.settings.runtime.threads)
         self.nursery: Nursery | None = None
         self._data: DataIO | None = None
+        self.loop: anyio.lowlevel.EventLoopToken | None = None  # the way back for threads that anyio did not start
         self.runners = tuple(
             Runner(task, service.name, threads=self.threads, on_error=scope.on_job_error) for task in service.background
         )
@@ -235,6 +237,7 @@ class Running:
     async def open_data(self, group: TaskGroup) -> None:
         """Open the service's data; what watches backends and fills copies runs in ``group``."""
         loaded = self.runtime.loaded
+        self.loop = anyio.lowlevel.current_token()
         self._data = DataIO(
             self.name,
             loaded.settings.data,
