@@ -110,7 +110,7 @@ CHANGES = [
     (bulk_update, [False, False, False]),
     (bulk_delete, [False, False, False]),
     (bulk_insert, [False, False, False]),
-    (core_update, [True, True, False]),
+    (core_update, [False, False, False]),
     (only_read, [True, True, True]),
 ]
 
