@@ -32,7 +32,7 @@ from evox.data.signals import DataEvent, Signals, registered
 from evox.data.store import Store
 from evox.data.stores import Stores
 from evox.durations import Duration, seconds
-from evox.errors import CorruptValue, InvalidDeclaration, ValueTooLarge
+from evox.errors import CorruptValue, DataError, InvalidDeclaration, ValueTooLarge
 
 __all__ = ["DataIO", "DataStatistics"]
 
@@ -232,9 +232,14 @@ class DataIO:
     async def invalidate_tags(self, tags: Iterable[str]) -> int:
         """Take away all copies under any of the tags, in every backend that the service uses."""
         full = self.tags_of(tags, ())
-        count = 0
+        count, failure = 0, None
         for store in self.stores.all():
-            count += (await store.invalidate_tags(full)).number
+            try:
+                count += (await store.invalidate_tags(full)).number
+            except DataError as error:  # the others are to have done their part when it is told
+                failure = failure or error
+        if failure is not None:
+            raise failure
         return count
 
     def on(self, action: Any, of: Any = None) -> Callable[[Any], Any]:

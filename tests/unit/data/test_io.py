@@ -1,6 +1,7 @@
 """Data IO: every form of reading and writing, and what is refused; in memory, on both loops."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -9,6 +10,7 @@ from pydantic import BaseModel
 
 from evox import DataEvent, ServiceBuilder, data_intent, data_io
 from evox.errors import (
+    BackendUnavailable,
     CapacityExceeded,
     InvalidDeclaration,
     InvalidKey,
@@ -330,6 +332,23 @@ async def test_invalidation_takes_copies_by_key_prefix_type_and_tag_and_no_recor
         assert await data_io.invalidate(Product) == 1
         assert await data_io.invalidate(prefix="") == 0
         assert await data_io.read("record") == 1
+
+
+async def test_a_store_that_is_down_keeps_no_other_from_taking_its_copies_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def down(*_: Any) -> None:
+        raise BackendUnavailable("a store", "a test")
+
+    intents = {"first": {"ttl": "1h"}, "second": {"ttl": "1h", "backend": f"sqlite:///{tmp_path}/second.db"}}
+    async with running(ServiceBuilder("shop"), settings={"data": {"intents": intents}}, root=tmp_path) as env:
+        for name in intents:
+            await data_io.write(name, "a", 1, tags=["t"])
+        first, _ = env.service("shop").data.stores.all()
+        monkeypatch.setattr(first, "invalidate_tags", down)
+        with pytest.raises(BackendUnavailable):
+            await data_io.invalidate(tag="t")
+        assert [await data_io.read(name, "a") for name in intents] == [1, None]
 
 
 async def test_signals_tell_of_changes_and_carry_values_of_their_own() -> None:
