@@ -1,12 +1,16 @@
-"""D8: ``kill -9`` while SQLite writes. What was acknowledged is there, and the file is whole."""
+"""D8: ``kill -9`` while SQLite writes. What was acknowledged is there, and the files are whole."""
 
+import json
 import os
 import random
+import signal
 import sqlite3
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,17 +35,54 @@ def test_D8_kill_at_random_points_loses_nothing_acknowledged(tmp_path: Path, loo
                 time.sleep(0.005)  # until it writes; there is no event from another process
             time.sleep(0.1 * rand.random())  # the random point
             writer.kill()
-    lines = acknowledged.read_text(encoding="utf-8").splitlines(keepends=True)
-    keys = {line.strip() for line in lines if line.endswith("\n")}
-    with sqlite3.connect(store) as raw:
+        assert writer.returncode == -signal.SIGKILL
+        lines = acknowledged.read_bytes().splitlines(keepends=True)
+        if lines and not lines[-1].endswith(b"\n"):  # killed while it wrote it down
+            acknowledged.write_bytes(b"".join(lines[:-1]))
+        check_store(store, _noted(acknowledged))
+    pairs = {one["pair"] for one in _noted(acknowledged) if "pair" in one}
+    halves = Counter(name for (name,) in _rows(Path(f"{store}.sql"), "SELECT id FROM pair"))
+    assert pairs <= halves.keys()
+    assert set(halves.values()) == {2}
+    assert len(_noted(acknowledged)) > 20 * KILLS
+
+
+def check_store(store: Path, noted: list[dict[str, Any]]) -> None:
+    """Check that each key holds what was acknowledged last, or what was being written when the kill came."""
+    found = {
+        key: None if value is None else _value(value)
+        for key, value in _rows(store, "SELECT key, value FROM evox_entries")
+    }
+    allowed: dict[str, list[Any]] = {}
+    for one in noted:
+        if "key" not in one:
+            continue
+        if one["done"]:
+            allowed[one["key"]] = [one["value"]]
+        else:
+            allowed.setdefault(one["key"], [None]).append(one["value"])
+    for key, values in allowed.items():
+        assert found.get(key) in values, key
+    tagged = {key for (key,) in _rows(store, "SELECT key FROM evox_tags")}
+    assert tagged == {key for key, value in found.items() if value is not None}
+
+
+def _value(sealed: bytes) -> str:
+    entry = open_envelope(sealed)
+    assert entry is not None
+    value = entry.data[: len(entry.data) // 20].decode()
+    assert entry.data == value.encode() * 20
+    return value
+
+
+def _noted(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _rows(path: Path, sql: str) -> list[Any]:
+    raw = sqlite3.connect(path)
+    try:
         assert raw.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        rows = dict(raw.execute("SELECT key, value FROM evox_entries").fetchall())
-        tagged = {key for (key,) in raw.execute("SELECT key FROM evox_tags")}
-    raw.close()
-    assert len(keys) > 20 * KILLS
-    assert keys - rows.keys() == set()
-    assert keys - tagged == set()
-    for key, value in rows.items():
-        entry = open_envelope(value)
-        assert entry is not None
-        assert entry.data == key.encode() * 20
+        return raw.execute(sql).fetchall()
+    finally:
+        raw.close()
