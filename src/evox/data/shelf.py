@@ -13,10 +13,11 @@ from typing import Final, Generic, TypeVar
 from evox.data.entries import DATA, EVICTABLE, KEEP_UNTIL, TAGS, VERSION, Row
 from evox.data.fifo import Fifo
 
-__all__ = ["OVERHEAD", "Shelf", "ShelfStatistics"]
+__all__ = ["OVERHEAD", "TAG_OVERHEAD", "Shelf", "ShelfStatistics"]
 
 E = TypeVar("E", bound=Row)
 OVERHEAD: Final = 470  # bytes that an entry takes beside its key and value; measured
+TAG_OVERHEAD: Final = 360  # bytes that each of its tags takes beside its text, where no other entry has it; measured
 SWEPT: Final = 64  # expired entries that one change takes away; fewer would let young objects pile up for the collector
 
 
@@ -192,4 +193,11 @@ class Shelf(Generic[E]):
 
 
 def _size(key: str, row: Row) -> int:
-    return OVERHEAD + len(key) + len(row[DATA])
+    size = OVERHEAD + _width(key) + len(row[DATA])
+    for tag in row[TAGS]:
+        size += TAG_OVERHEAD + _width(tag)
+    return size
+
+
+def _width(text: str) -> int:
+    return len(text) if text.isascii() else 4 * len(text)  # one character that is wide makes all of them so

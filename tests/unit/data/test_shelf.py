@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from evox.data.entries import Entry
-from evox.data.shelf import OVERHEAD, Shelf
+from evox.data.shelf import OVERHEAD, TAG_OVERHEAD, Shelf
 
 WRITES = 10_000_000 if os.environ.get("EVOX_SOAK") else 200_000
 KEYS = st.sampled_from("abcdefgh")
@@ -89,6 +89,39 @@ def test_D7_memory_stays_within_its_bound_under_many_distinct_keys() -> None:
     assert after - before < 1.3 * limit
 
 
+@pytest.mark.parametrize("text", ["t" * 400, "t", "😀" * 50])
+@pytest.mark.parametrize("shared", [1, 2, 100])
+def test_D7_memory_stays_within_its_bound_under_many_tags_shared_or_not(text: str, shared: int) -> None:
+    """Tags were not counted: a thousand copies with a hundred tags each took 72 times what was configured."""
+    limit = 2_000_000
+    it = shelf(entries=10**9, size=limit)
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    try:
+        for number in range(1000):
+            tags = tuple(f"shop/tag:{number // shared}-{one}-{text}" for one in range(20))
+            it.put(f"key:{number}", copy(tags=tags), 0.0)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 0 < it.statistics().size <= limit
+    assert after - before < 1.3 * limit
+
+
+def test_D7_a_long_key_of_wide_characters_is_counted_by_what_it_takes() -> None:
+    limit = 2_000_000
+    it = shelf(entries=10**9, size=limit)
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    try:
+        for number in range(2000):
+            it.put(f"{number}" + "a" * 1000 + "😀", copy(), 0.0)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 1.3 * limit
+
+
 @pytest.mark.timeout(600 if WRITES > 10**6 else 20)
 def test_D7_memory_stays_within_its_bound_under_ten_million_writes() -> None:
     it = shelf(entries=10_000, size=10**8)
@@ -106,7 +139,7 @@ class Shelved(RuleBasedStateMachine):
 
     @initialize(entries=st.integers(1, 6), rooms=st.integers(1, 6))
     def begin(self, entries: int, rooms: int) -> None:
-        self.entries, self.size = entries, rooms * (OVERHEAD + 20)
+        self.entries, self.size = entries, rooms * (OVERHEAD + TAG_OVERHEAD + 24)
         self.shelf = shelf(entries, self.size)
         self.put_last: dict[str, Entry] = {}
         self.now = 0.0
