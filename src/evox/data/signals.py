@@ -80,7 +80,8 @@ class Signals:
         return [
             one.function
             for one in self._handlers
-            if one.action == action and (one.of is None or one.of is of or (isinstance(of, str) and one.of == of))
+            # by equality: list[int] is made anew wherever it is written
+            if one.action == action and (one.of is None or one.of is of or one.of == of)
         ]
 
 

@@ -8,7 +8,7 @@ import anyio
 import pytest
 from pydantic import BaseModel
 
-from evox import DataEvent, ServiceBuilder, data_intent, data_io
+from evox import ServiceBuilder, data_intent, data_io
 from evox.errors import (
     BackendUnavailable,
     CapacityExceeded,
@@ -349,45 +349,3 @@ async def test_a_store_that_is_down_keeps_no_other_from_taking_its_copies_away(
         with pytest.raises(BackendUnavailable):
             await data_io.invalidate(tag="t")
         assert [await data_io.read(name, "a") for name in intents] == [1, None]
-
-
-async def test_signals_tell_of_changes_and_carry_values_of_their_own() -> None:
-    seen: list[DataEvent] = []
-    told = anyio.Event()
-    svc = ServiceBuilder("shop")
-
-    async with running(svc):
-
-        @data_io.on("written", Product)
-        async def written(event: DataEvent) -> None:
-            seen.append(event)
-
-        @data_io.on("deleted")
-        async def deleted(event: DataEvent) -> None:
-            seen.append(event)
-
-        @data_io.on("invalidated", named)
-        async def invalidated(event: DataEvent) -> None:
-            seen.append(event)
-            await anyio.wait_all_tasks_blocked()
-            told.set()
-
-        product = Product(id="sofa", price=1)
-        await data_io.write(Product, product)
-        await data_io.write("other", 1)
-        await data_io.delete("other")
-        await data_io.invalidate(named, prefix="a")
-        await data_io.invalidate(Product, "sofa")
-        with anyio.fail_after(5):
-            await told.wait()
-    by_action = {event.action: event for event in seen}
-    assert set(by_action) == {"written", "deleted", "invalidated"}
-    assert by_action["written"].value == product
-    assert by_action["written"].value is not product
-    assert (by_action["deleted"].of, by_action["deleted"].key) == (None, "other")
-    assert (by_action["invalidated"].of, by_action["invalidated"].prefix) == ("io_profile", "a")
-
-
-def test_an_action_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(InvalidDeclaration, match="'written'"):
-        data_io.on("created")(print)  # type: ignore[arg-type]
