@@ -9,6 +9,7 @@ import logging
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -133,7 +134,8 @@ class DataIO:
             home, key = self.homes.untyped, target[0]
         else:
             home, key = self._aim(target, "read")
-        full = home.prefix + keys.check(key)
+        key = keys.check(key)
+        full = home.prefix + key
         store = self.stores.find(home) or await self.stores.of(home)
         row: Any = store.fresh(full, home.policy.near)
         if row is None or (loader is not None and home.policy.eager is not None):
@@ -169,7 +171,8 @@ class DataIO:
             WriteOutcomeUnknown: if the backend did not answer after the write was sent.
         """
         home, key, value = self._aim_write(target)
-        full = home.prefix + keys.check(key)
+        key = keys.check(key)
+        full = home.prefix + key
         store = self.stores.find(home) or await self.stores.of(home)
         form, data = home.codec.encode(value)
         self._check_size(key, data)
@@ -188,8 +191,9 @@ class DataIO:
             BackendUnavailable, WriteOutcomeUnknown: as for ``write``.
         """
         home, key = self._aim(target, "delete")
+        key = keys.check(key)
         store = await self.store_of(home)
-        removed = await store.delete(home.prefix + keys.check(key))
+        removed = await store.delete(home.prefix + key)
         self._tell(home, "deleted", key)
         return removed.number > 0
 
@@ -213,11 +217,12 @@ class DataIO:
             for handler in (*registered.wanted("invalidated", None), *self.signals.wanted("invalidated", None)):
                 self._start_soon(partial(handler, DataEvent("invalidated", tag=tag)), name="signal:invalidated")
             return count
-        one = len(target) == 2 or (len(target) == 1 and isinstance(target[0], str))
+        one = len(target) == 2 or (len(target) == 1 and isinstance(target[0], str | Enum))
         if one and prefix is None:
             home, key = self._aim(target, "invalidate")
+            key = keys.check(key)
             store = await self.store_of(home)
-            removed = await store.invalidate(home.prefix + keys.check(key))
+            removed = await store.invalidate(home.prefix + key)
             self._tell(home, "invalidated", key)
             return removed.number
         if len(target) > 1 or one or (not target and prefix is None):
@@ -312,8 +317,8 @@ class DataIO:
         if len(target) != 2:
             raise TypeError("write data_io.write(key, value), write(type, value) or write(type, key, value)")
         first, value = target
-        if isinstance(first, str):
-            return self.homes.untyped, first, value
+        if isinstance(first, str | Enum):
+            return self.homes.untyped, first, value  # type: ignore[return-value]  # checked next
         home = self.homes.of(first)
         return home, home.key_of(value), value
 

@@ -5,6 +5,7 @@ the answers of endpoints, so that no read of one reaches another's.
 """
 
 from datetime import date
+from enum import Enum
 from typing import Any, Final
 from uuid import UUID
 
@@ -30,7 +31,7 @@ _SHORT: Final = LONGEST // 4  # characters that fit whatever they are
 
 
 def check(key: object, *, empty: bool = False) -> str:
-    """Return a key that can be one.
+    """Return a key that can be one. A member of an enum stands for its value, a text or an integer.
 
     Args:
         key: The key.
@@ -41,6 +42,8 @@ def check(key: object, *, empty: bool = False) -> str:
     """
     if type(key) is str and 0 < len(key) <= _SHORT and key.isascii() and "\0" not in key:
         return key
+    if isinstance(key, Enum):
+        key = _value_of(key)
     if not isinstance(key, str):
         raise InvalidKey(key, f"it is {type(key).__name__}, and a key is a text", fix='write f"user:{id}" or str(id)')
     if not key and not empty:
@@ -55,7 +58,7 @@ def check(key: object, *, empty: bool = False) -> str:
         raise InvalidKey(key, f"it takes {size} bytes, and {LONGEST} are allowed", fix="store under a hash of it")
     if "\0" in key:
         raise InvalidKey(key, "it holds a zero character", fix="leave it out")
-    return str(key)
+    return str.__str__(key)  # the text itself, whatever a class derived from str makes of it
 
 
 def check_tag(tag: object) -> str:
@@ -80,6 +83,8 @@ def key_of(value: Any, field: str) -> str:
     if found is None:
         why = f"{type(value).__name__} has no {field!r}, which is declared to hold its key"
         raise InvalidKey(found, why, fix=f"set {field!r}, or give the key: write(type, key, value)")
+    if isinstance(found, Enum):
+        found = _value_of(found)
     if isinstance(found, int | UUID | date) and not isinstance(found, bool):
         return str(found)
     return check(found)
@@ -87,7 +92,7 @@ def key_of(value: Any, field: str) -> str:
 
 def kind_of(name: str) -> str:
     """Return the kind of values stored under a type's or intent's name."""
-    return f"t.{name}"
+    return f"t.{_text(name)}"
 
 
 def place(service: str, kind: str) -> str:
@@ -97,9 +102,19 @@ def place(service: str, kind: str) -> str:
 
 def tag_guard(service: str, tag: str) -> str:
     """Return the guard that is moved when a tag of a service is invalidated."""
-    return f"{service}/tag:{tag}"
+    return f"{service}/tag:{_text(tag)}"
 
 
 def kind_guard(service: str, kind: str) -> str:
     """Return the guard that is moved when keys of a kind are invalidated by prefix."""
     return f"{service}/in:{kind}"
+
+
+def _value_of(member: Enum) -> object:
+    """Return what a member of an enum stands for as a key."""
+    value = member.value
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _text(name: str) -> str:
+    return _value_of(name) if isinstance(name, Enum) else name  # type: ignore[return-value]  # checked by check_tag

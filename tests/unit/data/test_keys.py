@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date
+from enum import Enum, IntEnum, StrEnum
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -48,6 +49,40 @@ class Text(str):
 def test_a_key_of_a_subclass_of_str_becomes_plain_text() -> None:
     checked = keys.check(Text("a"))
     assert (checked, type(checked)) == ("a", str)
+
+
+class Colour(str, Enum):  # noqa: UP042  what many still write
+    RED = "red"
+
+
+class Size(StrEnum):
+    LARGE = "large"
+
+
+class Level(IntEnum):
+    LOW = 1
+
+
+class Shape(Enum):
+    ROUND = "round"
+    SIDES = 4
+    RATIO = 0.5
+
+
+MEMBERS = [(Colour.RED, "red"), (Size.LARGE, "large"), (Level.LOW, "1"), (Shape.ROUND, "round"), (Shape.SIDES, "4")]
+
+
+@pytest.mark.parametrize(("member", "key"), MEMBERS)
+def test_a_member_of_an_enum_is_the_key_that_its_value_is_wherever_it_stands(member: Any, key: str) -> None:
+    for checked in (keys.check(member), keys.check_tag(member), keys.key_of({"id": member}, "id")):
+        assert (checked, type(checked)) == (key, str)
+    assert keys.tag_guard("shop", member) == keys.tag_guard("shop", key)
+    assert keys.kind_of(member) == keys.kind_of(key)
+
+
+def test_a_member_of_an_enum_without_a_text_or_number_is_no_key() -> None:
+    with pytest.raises(InvalidKey, match="it is float"):
+        keys.check(Shape.RATIO)
 
 
 @dataclass
