@@ -2,24 +2,29 @@
 
 Without a type a value is JSON, and comes back as JSON values; bytes stay bytes. With a type pydantic writes and reads
 it. A plain class takes part when its ``__init__`` says what it is made of: its parameters are read from attributes of
-the same names, and it is made anew by calling it.
+the same names, and it is made anew by calling it. What would not come back as it was is refused before it is stored.
 """
 
-import inspect
+from collections import deque
 from collections.abc import Callable
+from dataclasses import is_dataclass
 from functools import cache
-from typing import Any, Final, Protocol, get_type_hints
+from types import GeneratorType
+from typing import Any, Final, Protocol
 
-from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError, create_model
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
+from evox.data.sameness import difference, left_out, state_difference
+from evox.data.schemas import SECRETS, adapter_of, model_of, name_of, whole
 from evox.errors import UnserializableValue
 
-__all__ = ["BYTES", "JSON", "Codec", "TypedCodec", "UntypedCodec", "codec_of"]
+__all__ = ["BYTES", "JSON", "NOTHING", "Codec", "TypedCodec", "UntypedCodec", "codec_of"]
 
 JSON: Final = "j"
 BYTES: Final = "b"
-DEEP: Final = 150  # brackets below which no value is too deep to be read
+NOTHING: Final = b"null"  # remembered where there is nothing, whatever the type
+_ATOMS: Final = frozenset({str, int, float, bool, type(None)})
 
 
 class Codec(Protocol):
@@ -29,7 +34,7 @@ class Codec(Protocol):
         """Return the form, ``JSON`` or ``BYTES``, and the bytes.
 
         Raises:
-            UnserializableValue: if it cannot be written.
+            UnserializableValue: if it cannot be written, or would not come back as it is.
         """
 
     def decode(self, form: str, data: bytes) -> Any:
@@ -44,13 +49,18 @@ class UntypedCodec:
     """JSON values and bytes."""
 
     def encode(self, value: Any) -> tuple[str, bytes]:
-        """See ``Codec``. Models and dates are written as pydantic writes them, and come back as JSON values."""
+        """See ``Codec``. What is no JSON value is written as pydantic writes it, and comes back as JSON values."""
         if isinstance(value, bytes | bytearray | memoryview):
             return BYTES, bytes(value)
         try:
             data = to_json(value, inf_nan_mode="constants")
-            if data.count(b"[") + data.count(b"{") > DEEP:
-                from_json(data)  # which goes less deep than what writes it
+            # JSON can be written that is not read: it goes deeper, and its numbers are longer
+            if from_json(data) != value:
+                replaced: list[type] = []
+                plain = _plain(value, replaced)
+                if replaced:
+                    data = to_json(plain, inf_nan_mode="constants")
+                    from_json(data)
         except (PydanticSerializationError, ValueError, RecursionError) as error:
             fix = "write what JSON can hold, or declare a type and write(type, key, value)"
             raise UnserializableValue(f"a {type(value).__name__}", str(error), fix=fix) from None
@@ -73,37 +83,48 @@ class TypedCodec:
 
     def __init__(self, kind: Any) -> None:
         self._kind = kind
-        self._name = getattr(kind, "__name__", str(kind))
+        self._name = name_of(kind)
         self._plain: Callable[[Any], Any] | None = None
-        try:
-            self._adapter: TypeAdapter[Any] = TypeAdapter(kind)
-        except PydanticUserError:
-            model = _model_of(kind)
-            names = tuple(model.model_fields)
-            self._adapter = TypeAdapter(model)
+        self._names: tuple[str, ...] = ()
+        adapter = adapter_of(kind)
+        if adapter is None:
+            model = model_of(kind)
+            names = self._names = tuple(model.model_fields)
+            adapter = TypeAdapter(model)
             self._plain = lambda read: kind(**{name: getattr(read, name) for name in names})
+        self._adapter = adapter
+        self.serializer, self._validate_json = whole(adapter)
 
     def __repr__(self) -> str:
         return f"<TypedCodec of {self._name}>"
 
     def encode(self, value: Any) -> tuple[str, bytes]:
-        """See ``Codec``. A value of another type is refused: it would be read back as something else."""
-        if self._plain is not None and not isinstance(value, self._kind):
-            raise self._unfit(value, f"it is no {self._name}")
+        """See ``Codec``. What is not of the type yet, such as a dictionary for a model, is made one as pydantic does.
+
+        What is of the type comes back equal to it; an object of a class derived from it would not, and is refused.
+        """
+        if self._plain is not None and type(value) is not self._kind:
+            derived = isinstance(value, self._kind)
+            why = f"it would come back as a {self._name}" if derived else f"it is no {self._name}"
+            raise self._unfit(value, why, fix=self._way_out(value) if derived else None)
         try:
-            if self._plain is not None:
-                checked = self._adapter.validate_python(value, from_attributes=True)
-            else:
-                checked = self._adapter.validate_python(value)
-            data = self._adapter.dump_json(checked, by_alias=True, round_trip=True)
+            checked = self._adapter.validate_python(value, from_attributes=True if self._plain is not None else None)
+            # no warnings: they print the values that they are about
+            data = self.serializer.to_json(checked, by_alias=True, round_trip=True, warnings=False)
         except ValidationError as error:
             raise self._unfit(value, _first(error)) from None
         except (PydanticSerializationError, ValueError, RecursionError) as error:
             raise self._unfit(value, str(error)) from None
         try:
-            self.decode(JSON, data)  # aliases and excluded fields can make what is written unreadable
-        except (ValueError, TypeError) as error:
+            read = self.decode(JSON, data)  # aliases can make what is written unreadable
+            lost = self._lost(value, checked, read)
+        except (ValueError, TypeError, RecursionError) as error:
             raise self._unfit(value, f"it could not be read back: {error}") from None
+        if data == NOTHING and value is not None:
+            lost = ": its JSON is null, which stands for no value"
+        if lost is not None:
+            why = lost.lstrip(".") if lost.startswith(".") else lost[2:]
+            raise self._unfit(value, f"what is read back would differ; {why}", fix=self._way_out(value))
         return JSON, data
 
     def decode(self, form: str, data: bytes) -> Any:
@@ -111,13 +132,32 @@ class TypedCodec:
         if form != JSON:
             raise ValueError(f"{self._name} is not stored as plain bytes")
         try:
-            read = self._adapter.validate_json(data)
+            read = self._validate_json(data)
         except ValidationError as error:
             raise ValueError(f"it is no {self._name} (any more): {_first(error)}") from None
         return read if self._plain is None else self._plain(read)
 
-    def _unfit(self, value: Any, why: str) -> UnserializableValue:
-        return UnserializableValue(f"a {type(value).__name__} as {self._name}", why, fix=f"write a valid {self._name}")
+    def _lost(self, value: Any, checked: Any, read: Any) -> str | None:
+        """Return what would not come back."""
+        if self._plain is not None:
+            return state_difference(value, read, self._names)
+        lost = difference(value, read)
+        if lost is None or checked is value:
+            return lost
+        # what was not of the type was made one, and that is what has to come back
+        return difference(checked, read) or left_out(value, checked)
+
+    def _way_out(self, value: Any) -> str:
+        kind = type(value)
+        if self._kind in kind.__mro__[1:]:
+            return f"write it as what it is: write({kind.__name__}, key, value)"
+        if self._plain is not None:
+            return "let its __init__ take what it holds, or begin the names of what is no data with _"
+        return "annotate what it holds with types that JSON tells apart, or let the type say how it is written and read"
+
+    def _unfit(self, value: Any, why: str, *, fix: str | None = None) -> UnserializableValue:
+        name = f"a {type(value).__name__} as {self._name}"
+        return UnserializableValue(name, why, fix=fix or f"write a valid {self._name}")
 
 
 @cache
@@ -126,27 +166,36 @@ def codec_of(kind: Any) -> Codec:
     return UntypedCodec() if kind is None else TypedCodec(kind)
 
 
-def _model_of(kind: Any) -> type[BaseModel]:
-    """Make a model of what a plain class's ``__init__`` takes."""
-    name = getattr(kind, "__name__", str(kind))
-    fix = "make it a dataclass or a pydantic model, or annotate the parameters of its __init__"
-    if not inspect.isclass(kind) or kind.__init__ is object.__init__:
-        raise UnserializableValue(f"type {name}", "nothing says what it is made of", fix=fix)
-    try:
-        hints = get_type_hints(kind.__init__)
-    except (NameError, TypeError) as error:
-        raise UnserializableValue(f"type {name}", f"its annotations cannot be read: {error}", fix=fix) from None
-    fields: dict[str, Any] = {}
-    for parameter in list(inspect.signature(kind.__init__).parameters.values())[1:]:
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
-            raise UnserializableValue(f"type {name}", f"its __init__ takes {parameter}", fix=fix)
-        if parameter.name not in hints:
-            raise UnserializableValue(f"type {name}", f"parameter {parameter.name!r} has no annotation", fix=fix)
-        fields[parameter.name] = (hints[parameter.name], ...)
-    try:
-        return create_model(name, __config__=ConfigDict(from_attributes=True), **fields)
-    except PydanticUserError as error:
-        raise UnserializableValue(f"type {name}", str(error).splitlines()[0], fix=fix) from None
+def _plain(value: Any, replaced: list[type]) -> Any:
+    """Return what JSON is made of, with models and secrets written whole; their types are added to ``replaced``.
+
+    Raises:
+        ValueError: if something would be lost.
+    """
+    if type(value) in _ATOMS:
+        return value
+    if isinstance(value, dict):
+        return _plain_keys({_plain(key, replaced): _plain(one, replaced) for key, one in value.items()}, len(value))
+    if isinstance(value, list | tuple | set | frozenset | deque):
+        return [_plain(one, replaced) for one in value]
+    if isinstance(value, GeneratorType):
+        raise ValueError("it holds a generator, which gives its values once; make it a list")  # noqa: TRY004
+    if isinstance(value, SECRETS):
+        replaced.append(type(value))
+        return _plain(value.get_secret_value(), replaced)
+    if isinstance(value, BaseModel) or (is_dataclass(value) and not isinstance(value, type)):
+        codec = codec_of(type(value))
+        assert isinstance(codec, TypedCodec)  # noqa: S101  as there is a type
+        replaced.append(type(value))
+        return codec.serializer.to_python(value, mode="json", by_alias=True, warnings=False)
+    return value
+
+
+def _plain_keys(found: dict[Any, Any], number: int) -> dict[Any, Any]:
+    texts = number if all(type(key) is str for key in found) else len(from_json(to_json(dict.fromkeys(found))))
+    if min(len(found), texts) < number:
+        raise ValueError("two of its keys are one text in JSON, where each key is a text")
+    return found
 
 
 def _first(error: ValidationError) -> str:
