@@ -15,15 +15,15 @@ from typing import Any, Final, Protocol
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
+from evox.data.entries import NOTHING
 from evox.data.sameness import difference, left_out, state_difference
 from evox.data.schemas import SECRETS, adapter_of, model_of, name_of, whole
 from evox.errors import UnserializableValue
 
-__all__ = ["BYTES", "JSON", "NOTHING", "Codec", "TypedCodec", "UntypedCodec", "codec_of"]
+__all__ = ["BYTES", "JSON", "Codec", "TypedCodec", "UntypedCodec", "codec_of"]
 
 JSON: Final = "j"
 BYTES: Final = "b"
-NOTHING: Final = b"null"  # remembered where there is nothing, whatever the type
 _ATOMS: Final = frozenset({str, int, float, bool, type(None)})
 
 
