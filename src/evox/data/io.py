@@ -194,7 +194,8 @@ class DataIO:
         key = keys.check(key)
         store = await self.store_of(home)
         removed = await store.delete(home.prefix + key)
-        self._tell(home, "deleted", key)
+        if removed.number:
+            self._tell(home, "deleted", key)
         return removed.number > 0
 
     async def invalidate(self, *target: Any, prefix: str | None = None, tag: str | None = None) -> int:

@@ -57,16 +57,27 @@ async def test_D4_five_hundred_wait_for_one_run() -> None:
     assert (flights.statistics().begun, flights.statistics().joined) == (1, 499)
 
 
-async def test_D4_the_last_of_500_is_served_when_499_are_cancelled() -> None:
-    source = Source()
+@pytest.mark.parametrize("stays", [0, 250, 499])  # the one who began it, one amid, the last to come
+async def test_D4_whoever_is_left_of_500_is_served_when_the_other_499_are_cancelled(stays: int) -> None:
+    source, served = Source(), []
     async with anyio.create_task_group() as group:
         flights = Flights(group, "shop")
-        async with anyio.create_task_group() as impatient:
-            await waiting(impatient, lambda: flights.join("a", source), 499)
-            last = await waiting(group, lambda: flights.join("a", source), 1)
-            impatient.cancel_scope.cancel()
+        scopes = [anyio.CancelScope() for _ in range(500)]
+
+        async def one(number: int) -> None:
+            with scopes[number]:
+                await flights.join("a", source)
+                served.append(number)
+
+        for number in range(500):
+            group.start_soon(one, number)
+        await anyio.wait_all_tasks_blocked()
+        for number, scope in enumerate(scopes):
+            if number != stays:
+                scope.cancel()
+        await anyio.wait_all_tasks_blocked()
         source.go.set()
-    assert (source.calls, last) == (1, [1])
+    assert (source.calls, served) == (1, [stays])
 
 
 @pytest.mark.parametrize("finish", [False, True])

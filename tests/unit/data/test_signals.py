@@ -74,3 +74,15 @@ async def test_an_annotation_is_told_of_however_often_it_is_written_down() -> No
 def test_an_action_that_does_not_exist_is_refused() -> None:
     with pytest.raises(InvalidDeclaration, match="'written'"):
         data_io.on("created")(print)  # type: ignore[arg-type]
+
+
+async def test_that_nothing_was_there_to_be_deleted_is_not_told() -> None:
+    seen: list[DataEvent] = []
+
+    async with running(ServiceBuilder("shop")):
+        data_io.on("deleted")(seen.append)
+        assert not await data_io.delete("none")
+        await data_io.write("some", 1)
+        assert await data_io.delete("some")
+        await anyio.wait_all_tasks_blocked()
+    assert [event.key for event in seen] == ["some"]
