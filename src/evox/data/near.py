@@ -8,14 +8,16 @@ to be given to anyone here, so that this process never sees time run backwards.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from evox.data.backends.base import Change
 from evox.data.clock import loop_clock
 from evox.data.entries import FRESH_UNTIL, Entry, Row
-from evox.data.shelf import Shelf, ShelfStatistics
+from evox.data.shelf import OVERHEAD, Shelf, ShelfStatistics
 
 __all__ = ["Near", "NearStatistics", "Watch"]
+
+MORE: Final = 100  # bytes that a copy takes beside the entry; measured
 
 
 class _Copy(NamedTuple):
@@ -93,7 +95,7 @@ class Near:
         self.ttl = ttl
         self.newest = 0
         self._clock = loop_clock()
-        self._shelf = Shelf(entries, size, _Copy._make)
+        self._shelf = Shelf(entries, size, _Copy._make, overhead=OVERHEAD + MORE)
         self._on = True
         self._watches: dict[str, Watch] = {}
         self._hits = self._misses = self._dropped = 0

@@ -6,6 +6,7 @@ is not returned, and is taken away a few at a time by later changes, so that no 
 
 import heapq
 import math
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
@@ -16,8 +17,11 @@ from evox.data.fifo import Fifo
 __all__ = ["OVERHEAD", "TAG_OVERHEAD", "Shelf", "ShelfStatistics"]
 
 E = TypeVar("E", bound=Row)
-OVERHEAD: Final = 470  # bytes that an entry takes beside its key and value; measured
+OVERHEAD: Final = 700  # bytes that an entry takes beside its key and value, when others come and go; measured
 TAG_OVERHEAD: Final = 360  # bytes that each of its tags takes beside its text, where no other entry has it; measured
+SPARSE: Final = 500  # bytes for each key in a set above which the set is made anew; a full one takes 30 to 70
+SLACK: Final = 4096
+STALE: Final = 10_000  # seconds that are kept though nothing expires in them
 SWEPT: Final = 64  # expired entries that one change takes away; fewer would let young objects pile up for the collector
 
 
@@ -40,17 +44,25 @@ class Shelf(Generic[E]):
         entries: How many it may hold, copies and records together.
         size: Bytes that they may take.
         kind: Makes an entry of a row: a named tuple that begins as ``Entry`` does.
+        overhead: Bytes that an entry takes beside its key, value and tags.
         on_drop: Told key and version of each entry that expired or was dropped to make room.
     """
 
     def __init__(
-        self, entries: int, size: int, kind: Callable[[Row], E], *, on_drop: Callable[[str, int], None] | None = None
+        self,
+        entries: int,
+        size: int,
+        kind: Callable[[Row], E],
+        *,
+        overhead: int = OVERHEAD,
+        on_drop: Callable[[str, int], None] | None = None,
     ) -> None:
+        self._overhead = overhead
         self._on_drop = on_drop
         self._entries = entries
         self._limit = size
         self._kind = kind
-        self._copies: Fifo[str, Row] = Fifo(entries, size, _size)
+        self._copies: Fifo[str, Row] = Fifo(entries, size, self._size)
         self._records: dict[str, Row] = {}
         self._records_size = 0
         self._tags: dict[str, set[str]] = {}
@@ -86,10 +98,10 @@ class Shelf(Generic[E]):
     def put(self, key: str, entry: E, now: float) -> bool:
         """Store an entry; False if it is a record and there is no room for it among records."""
         row = tuple(entry)
-        size = _size(key, row)
+        size = self._size(key, row)
         earlier = self._copies.peek(key) or self._records.get(key)
         if not row[EVICTABLE]:
-            freed = 0 if earlier is None or earlier[EVICTABLE] else _size(key, earlier)
+            freed = 0 if earlier is None or earlier[EVICTABLE] else self._size(key, earlier)
             self._sweep(now, all_due=self._records_size - freed + size > self._limit)
             taken = self._records_size - (freed if key in self._records else 0)
             full = len(self._records) >= self._entries and key not in self._records
@@ -114,7 +126,7 @@ class Shelf(Generic[E]):
             row = self._records.pop(key, None)
             if row is None:
                 return None
-            self._records_size -= _size(key, row)
+            self._records_size -= self._size(key, row)
             self._leave_room()
         self._unindex(key, row)
         return self._kind(row)
@@ -162,6 +174,8 @@ class Shelf(Generic[E]):
             if due is None:
                 due = self._due[second] = set()
                 heapq.heappush(self._seconds, second)
+                if len(self._seconds) > 2 * len(self._due) + STALE:
+                    self._seconds = sorted(self._due)  # without those that are empty by now, or there twice
             due.add(key)
 
     def _unindex(self, key: str, row: Row) -> None:
@@ -172,9 +186,14 @@ class Shelf(Generic[E]):
                 if not keys:
                     del self._tags[tag]
         if row[KEEP_UNTIL] != math.inf:
-            due = self._due.get(int(row[KEEP_UNTIL]) + 1)
+            second = int(row[KEEP_UNTIL]) + 1
+            due = self._due.get(second)
             if due is not None:
                 due.discard(key)
+                if not due:
+                    del self._due[second]
+                elif sys.getsizeof(due) > SPARSE * len(due) + SLACK:
+                    self._due[second] = set(due)  # a set never gives room back by itself
 
     def _sweep(self, now: float, *, all_due: bool = False) -> None:
         """Take away a few entries that have expired, or all of them before a record is turned down."""
@@ -191,12 +210,11 @@ class Shelf(Generic[E]):
             self._expired += 1
             budget -= 1
 
-
-def _size(key: str, row: Row) -> int:
-    size = OVERHEAD + _width(key) + len(row[DATA])
-    for tag in row[TAGS]:
-        size += TAG_OVERHEAD + _width(tag)
-    return size
+    def _size(self, key: str, row: Row) -> int:
+        size = self._overhead + _width(key) + len(row[DATA])
+        for tag in row[TAGS]:
+            size += TAG_OVERHEAD + _width(tag)
+        return size
 
 
 def _width(text: str) -> int:

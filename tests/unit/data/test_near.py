@@ -1,6 +1,7 @@
 """Near: copies before a shared backend, never older than their ttl, never older than what is known here."""
 
 import math
+import tracemalloc
 from typing import Any
 
 import anyio
@@ -126,3 +127,19 @@ async def test_D2_an_own_write_is_seen_unless_something_newer_is_known() -> None
     it.wrote("a", Entry(b"unsure"), 9, watch, since=now)
     assert it.look("a") == (False, None)
     assert it.statistics().hits == 1
+
+
+async def test_D7_copies_take_no_more_memory_than_they_may() -> None:
+    limit = 2_000_000
+    it = Near(10**9, limit, 5.0)
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    try:
+        for number in range(40_000):
+            moment = 1e9 + number
+            entry = Entry(b"x" * 50, "j", moment, moment + 60, moment + 120, True, (), 10**6 + number)
+            it.put(f"key:{number}", entry, entry.version, since=anyio.current_time())
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 1.3 * limit

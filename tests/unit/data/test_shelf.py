@@ -122,6 +122,35 @@ def test_D7_a_long_key_of_wide_characters_is_counted_by_what_it_takes() -> None:
     assert after - before < 1.3 * limit
 
 
+@pytest.mark.parametrize(
+    ("apart", "read", "most"),
+    [
+        pytest.param(0.001, False, 1.3, id="a thousand in a second"),
+        pytest.param(0.001, True, 1.3, id="read again and again"),
+        pytest.param(1.0, False, 1.8, id="each in a second of its own"),  # a set for each of them
+    ],
+)
+def test_D7_memory_stays_within_its_bound_while_copies_with_times_of_their_own_come_and_go(
+    apart: float, read: bool, most: float
+) -> None:
+    """What had given way left its place in the table of what expires behind: seven times what was configured."""
+    limit = 2_000_000
+    it = shelf(entries=10**9, size=limit)
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    try:
+        for number in range(40_000):
+            until = 1e9 + number * apart
+            it.put(f"key:{number}", Entry(b"x" * 50, "j", until - 60, until, until + 60, True, (), 10**6 + number), 1.0)
+            if read:
+                it.get(f"key:{number}", 1.0)
+                it.get(f"key:{number}", 1.0)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < most * limit
+
+
 @pytest.mark.timeout(600 if WRITES > 10**6 else 20)
 def test_D7_memory_stays_within_its_bound_under_ten_million_writes() -> None:
     it = shelf(entries=10_000, size=10**8)
