@@ -1,7 +1,8 @@
 """Placeholders: ``?`` and ``:name`` as PostgreSQL's driver wants them.
 
 Only what stands in the statement itself counts: not what is in quotes, in comments or in a ``::cast``. PostgreSQL's own
-operators with a question mark are written ``??``.
+operators with a question mark are written ``??``. Every ``%`` is doubled, which the driver undoes only if it is given
+values: let them be none rather than None.
 """
 
 import re
@@ -12,9 +13,11 @@ __all__ = ["translated"]
 
 _TOKEN: Final = re.compile(
     r"""
-    '(?:[^']|'')*' | "(?:[^"]|"")*"                    # text and names in quotes
-    | \$(?P<tag>\w*)\$.*?\$(?P=tag)\$                  # text in dollars
-    | --[^\n]* | /\*.*?\*/                             # comments
+    (?<![\w$])[eE]'(?:[^'\\]|''|\\.)*'                 # text with escapes, as \' is one
+    | '(?:[^']|'')*' | "(?:[^"]|"")*"                  # text and names in quotes
+    | (?<![\w$])\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$    # text in dollars
+    | --[^\n]*                                         # comments, of which one may hold another
+    | /\*(?:[^*/]|\*(?!/)|/(?!\*)|/\*(?:[^*]|\*(?!/))*\*/)*\*/
     | ::                                               # a cast
     | (?P<operator>\?\?)
     | (?P<place>\?)

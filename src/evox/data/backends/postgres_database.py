@@ -22,7 +22,7 @@ class _Session(Session):
         self._connection = connection
 
     async def run(self, sql: str, parameters: Parameters) -> tuple[list[Row], int]:
-        cursor: Any = await self._connection.execute(translated(sql), parameters or None)
+        cursor: Any = await self._connection.execute(translated(sql), parameters)
         names = [column.name for column in cursor.description or ()]
         rows = rows_of(names, await cursor.fetchall()) if names else []
         return rows, max(cursor.rowcount, 0)
