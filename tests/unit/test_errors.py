@@ -50,6 +50,7 @@ SAMPLES: list[EvoxError] = [
     errors.CorruptValue("user:1", "its checksum does not fit"),
     errors.RecursiveLoader("user:1"),
     errors.SourceTimeout("user:1", 2.0),
+    errors.TransactionAborted("postgresql://host/db", "a statement in it failed"),
     errors.InsideTransaction("sqlite"),
     errors.TransactionLost("sqlite"),
 ]

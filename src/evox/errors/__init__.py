@@ -44,6 +44,7 @@ EvoxError                      id, what, why, fix, place; status (HTTP), exit_co
    |- CorruptValue             EVX-707   a stored value that cannot be read
    |- RecursiveLoader          EVX-708   a loader that reads what it is to load
    |- SourceTimeout            EVX-709   504, retryable: a loader took too long
+   |- TransactionAborted       EVX-710   a statement in it failed, and its block went on and ended well
    |- InsideTransaction        EVX-711   data_io in a transaction on the same SQLite file
    `- TransactionLost          EVX-712   a transaction ended while it was being used
 """
@@ -71,6 +72,7 @@ from evox.errors.data import (
     MissingExtra,
     RecursiveLoader,
     SourceTimeout,
+    TransactionAborted,
     TransactionLost,
     UnserializableValue,
     UnsupportedSchema,
@@ -144,6 +146,7 @@ __all__ = [
     "StartupTimeout",
     "TargetNotFound",
     "TooManyRequests",
+    "TransactionAborted",
     "TransactionLost",
     "UnbindableParameter",
     "UnknownOption",

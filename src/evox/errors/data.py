@@ -14,6 +14,7 @@ __all__ = [
     "MissingExtra",
     "RecursiveLoader",
     "SourceTimeout",
+    "TransactionAborted",
     "TransactionLost",
     "UnserializableValue",
     "UnsupportedSchema",
@@ -161,6 +162,20 @@ class SourceTimeout(DataError, TimeoutError):
             f"the source of {key!r} did not answer within {limit:g} s",
             why="timeout= of its intent says how long it may take",
             fix="make it faster, or give it more time",
+        )
+
+
+class TransactionAborted(DataError):
+    """A transaction whose block ended well and was undone all the same, as the database had given it up before."""
+
+    id = "EVX-710"
+
+    def __init__(self, database: str, why: str) -> None:
+        super().__init__(
+            f"{database} has undone the transaction",
+            why=why,
+            fix="let the error end the block, or write `async with db.transaction():` around the statement that may "
+            "fail: within another it is a savepoint, and undone alone",
         )
 
 

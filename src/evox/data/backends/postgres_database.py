@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from evox.config import DataSettings, without_secrets
 from evox.data.backends.placeholders import translated
@@ -12,17 +13,24 @@ from evox.data.backends.postgres import refusal
 from evox.data.backends.postgres_connection import PostgresConnection
 from evox.data.backends.postgres_pool import PostgresPool
 from evox.data.database import Database, Parameters, Row, Session, rows_of
-from evox.errors import BackendUnavailable
+from evox.errors import BackendUnavailable, TransactionAborted
 
 __all__ = ["PostgresDatabase"]
 
 
 class _Session(Session):
-    def __init__(self, connection: PostgresConnection) -> None:
+    def __init__(self, connection: PostgresConnection, name: str) -> None:
         self._connection = connection
+        self._name = name
+        self._failed = ""
 
     async def run(self, sql: str, parameters: Parameters) -> tuple[list[Row], int]:
-        cursor: Any = await self._connection.execute(translated(sql), parameters)
+        try:
+            cursor: Any = await self._connection.execute(translated(sql), parameters)
+        except psycopg.Error as error:
+            if not isinstance(error, psycopg.errors.InFailedSqlTransaction):  # that comes after the one that counts
+                self._failed = str(error).partition("\n")[0]
+            raise
         names = [column.name for column in cursor.description or ()]
         rows = rows_of(names, await cursor.fetchall()) if names else []
         return rows, max(cursor.rowcount, 0)
@@ -31,6 +39,9 @@ class _Session(Session):
         await self._do(f"SAVEPOINT evox_{depth}" if depth else "BEGIN")
 
     async def commit(self, depth: int) -> None:
+        if self._connection.pgconn.transaction_status == TransactionStatus.INERROR:
+            # PostgreSQL would answer ROLLBACK to COMMIT, and call that a success.
+            raise TransactionAborted(self._name, f"a statement in it failed, and its block went on: {self._failed}")
         await self._do(f"RELEASE evox_{depth}" if depth else "COMMIT")
 
     async def rollback(self, depth: int) -> None:
@@ -72,7 +83,7 @@ class PostgresDatabase(Database):
         try:
             async with self._pool.connection() as connection:
                 lent = True
-                yield _Session(connection)
+                yield _Session(connection, self._name)
         except (TimeoutError, OSError, psycopg.OperationalError) as error:
             if lent:
                 raise

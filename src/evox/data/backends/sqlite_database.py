@@ -2,41 +2,61 @@
 
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import date, time
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import anyio
 
 from evox.data.backends.sqlite_connection import SQLiteConnection, connect
 from evox.data.database import Database, Parameters, Row, Session, rows_of
-from evox.errors import BackendRefused, BackendUnavailable
+from evox.errors import BackendRefused, BackendUnavailable, TransactionAborted
 
 __all__ = ["SQLiteDatabase"]
+
+T = TypeVar("T")
 
 
 class _Session(Session):
     def __init__(self, connection: SQLiteConnection, name: str) -> None:
         self._connection = connection
         self._name = name
+        self._within = False
 
     async def run(self, sql: str, parameters: Parameters) -> tuple[list[Row], int]:
-        done: tuple[list[Row], int] = await self._call(partial(_run, sql=sql, parameters=_adapted(parameters)))
+        function = partial(_run, sql=sql, parameters=_adapted(parameters))
+        done: tuple[list[Row], int] = await self._call(self._checked(function))
         return done
 
     async def begin(self, depth: int) -> None:
-        await self._call(partial(_do, sql=f"SAVEPOINT evox_{depth}" if depth else "BEGIN IMMEDIATE"))
+        if depth:
+            await self._call(self._checked(partial(_do, sql=f"SAVEPOINT evox_{depth}")))
+            return
+        await self._call(partial(_do, sql="BEGIN IMMEDIATE"))
+        self._within = True
 
     async def commit(self, depth: int) -> None:
-        await self._call(partial(_do, sql=f"RELEASE evox_{depth}" if depth else "COMMIT"))
+        await self._call(self._checked(partial(_do, sql=f"RELEASE evox_{depth}" if depth else "COMMIT")))
 
     async def rollback(self, depth: int) -> None:
         await self._call(partial(_undo, depth=depth))
+
+    def _checked(self, function: Callable[[sqlite3.Connection], T]) -> Callable[[sqlite3.Connection], T]:
+        """Return a function that does nothing if the transaction is no more: each statement would commit itself."""
+        within = self._within
+
+        def checked(raw: sqlite3.Connection) -> T:
+            if within and not raw.in_transaction:
+                why = "a statement in it failed so that SQLite has rolled all of it back, and its block went on"
+                raise TransactionAborted(self._name, why)
+            return function(raw)
+
+        return checked
 
     async def _call(self, function: Any) -> Any:
         try:
