@@ -1,6 +1,7 @@
 """A real PostgreSQL server for tests, from its wheel: started when first asked for, one for each test process."""
 
 import atexit
+import contextlib
 import functools
 import importlib.util
 import os
@@ -83,6 +84,26 @@ class PostgresServer:
     def kill(self) -> None:
         """Make it crash: its processes end without a word."""
         self._end(signal.SIGQUIT)
+
+    def freeze(self) -> None:
+        """Make it hang: it keeps its connections, and does nothing more."""
+        for process in self.processes():
+            os.kill(process, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        for process in self.processes():
+            os.kill(process, signal.SIGCONT)
+
+    def processes(self) -> list[int]:
+        """Return those of the server."""
+        assert self._process is not None
+        found = [self._process.pid]
+        for entry in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):  # it ended while we looked
+                if int((entry / "stat").read_text().rpartition(")")[2].split()[1]) == self._process.pid:
+                    found.append(int(entry.name))
+        return found
 
     def remove(self) -> None:
         """Kill it, and remove its folder."""

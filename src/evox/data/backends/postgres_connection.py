@@ -6,11 +6,12 @@ stop, and the connection is closed.
 """
 
 import select
+from contextlib import suppress
 from typing import Any, Final, Self, cast
 
 import anyio
 import anyio.to_thread
-from psycopg import AsyncConnection, OperationalError, errors
+from psycopg import AsyncConnection, OperationalError, capabilities, errors, generators
 from psycopg._conninfo_attempts import conninfo_attempts
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import ConnStatus, TransactionStatus
@@ -56,16 +57,20 @@ class PostgresConnection(AsyncConnection[Any]):
         self.pgconn.finish()
 
     async def _abandon(self) -> None:
-        if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
-            with anyio.move_on_after(CANCEL, shield=True):
-                await anyio.to_thread.run_sync(self._tell, abandon_on_cancel=True)
+        # Without PQcancelStart there is only PQcancel, which blocks with the GIL held while the server hangs.
+        if self.pgconn.transaction_status == TransactionStatus.ACTIVE and capabilities.has_cancel_safe():
+            with anyio.move_on_after(CANCEL, shield=True), suppress(OperationalError, OSError):
+                await self._tell()
         self.drop()
 
-    def _tell(self) -> None:
+    async def _tell(self) -> None:
+        """Have the server stop the statement. Fails if it is gone, and the statement with it."""
+        request = self.pgconn.cancel_conn()
         try:
-            self.pgconn.get_cancel().cancel()
-        except OperationalError:
-            return  # the server is gone, and the statement with it
+            request.start()
+            await _drive_connect(generators.cancel(request))
+        finally:
+            request.finish()
 
     @classmethod
     async def opened(cls, conninfo: str, timeout: float) -> Self:
