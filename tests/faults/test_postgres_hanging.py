@@ -45,7 +45,8 @@ def server() -> Iterator[PostgresServer]:
 @contextmanager
 def frozen(server: PostgresServer) -> Iterator[None]:
     """Let the server hang for a block; a watchdog lets it go on even if this process stands still."""
-    wakes = f"import os, time; time.sleep({PATIENCE}); [os.kill(one, {int(signal.SIGCONT)}) for one in {server.processes()}]"
+    each = f"[os.kill(one, {int(signal.SIGCONT)}) for one in {server.processes()}]"
+    wakes = f"import os, time; time.sleep({PATIENCE}); {each}"
     with subprocess.Popen([sys.executable, "-c", wakes]) as watchdog:
         try:
             server.freeze()

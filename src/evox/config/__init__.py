@@ -8,7 +8,7 @@ from evox.config.data import DataSettings, IntentSettings
 from evox.config.loading import Loaded, find_root, load, section, settings_of, unknown_variables
 from evox.config.priority import PerLevel, PrioritySettings
 from evox.config.tables import RuntimeSettings, ServingSettings, Settings
-from evox.config.urls import scheme_of, without_secrets
+from evox.config.urls import hidden, scheme_of, without_secrets
 
 __all__ = [
     "DataSettings",
@@ -20,6 +20,7 @@ __all__ = [
     "ServingSettings",
     "Settings",
     "find_root",
+    "hidden",
     "load",
     "scheme_of",
     "section",

@@ -2,9 +2,9 @@
 
 import re
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-__all__ = ["KNOWN", "scheme_of", "without_secrets"]
+__all__ = ["KNOWN", "hidden", "scheme_of", "without_secrets"]
 
 SCHEMES: Final = {
     "memory": "memory",
@@ -39,11 +39,58 @@ def scheme_of(url: str) -> str:
 
 def without_secrets(url: str) -> str:
     """Return a URL as it may be shown: without its password, and without parameters that may hold one."""
-    # Up to the last @, as people forget to quote theirs, and without the slashes, as they forget those too. Valkey
-    # knows no user without a password, so what stands there alone is one.
-    shown = re.sub(r"(?i)\b((?:valkey|redis)s?:(?://)?)[^/@:\s]+@", r"\1***@", url)
-    shown = re.sub(r"(\w:(?://)?[^/@:\s]*):\S*@", r"\1:***@", shown)
-    return re.sub(r"(?i)([?&][^=&]*(?:pass|secret|token|key)[^=&]*=)[^&]*", r"\1***", shown)
+    shown, _, host = _parts(url)
+    return _PARAMETER.sub(r"\1***", shown + _without_odd_port(host))
+
+
+def hidden(text: str, url: str) -> str:
+    """Return a text about a URL, such as an error of a library, without what is not shown of the URL."""
+    shown = without_secrets(url)
+    secrets = {_parts(url)[1], *(value for _, value in _PARAMETER.findall(url))}
+    for secret in sorted(secrets | set(map(unquote, secrets)), key=len, reverse=True):
+        if secret and secret not in shown:
+            text = text.replace(secret, "***")
+    return text
+
+
+# Of all others what they hold may be a secret: there are too many ways to misspell password.
+_HARMLESS: Final = (
+    r"application_name|channel_binding|client_encoding|connect_timeout|db|dbname|gssencmode|host|hostaddr|keepalives\w*"
+    r"|load_balance_hosts|max_connections|port|protocol|require_auth|service|socket_timeout|ssl_ca_certs|ssl_cert_reqs"
+    r"|ssl_certfile|ssl_check_hostname|sslcert|sslmode|sslnegotiation|sslrootcert|sslsni|stream_timeout"
+    r"|target_session_attrs|tcp_user_timeout|user"
+)
+_PARAMETER: Final = re.compile(rf"([?&](?!(?:{_HARMLESS})=)[^=&]*=)([^&]*)")
+
+
+def _parts(url: str) -> tuple[str, str, str]:
+    """Return what may be shown up to the host, the password if there is one, and the host with all that follows.
+
+    People forget to quote what is in their password, so all up to the last ``@`` may be one; and they forget slashes.
+    """
+    found = re.match(r"\w+:(?://)?", url)
+    scheme = found[0] if found is not None else ""
+    before, at, host = url[len(scheme) :].rpartition("@")
+    if not at or scheme.lower() == "sqlite://":
+        return scheme, "", url[len(scheme) :]
+    user, _, password = before.partition(":")
+    is_user = not re.search(r"[/?#\s]", user)
+    if _PARAMETER.search(before) is not None:  # the last @ is in the value of one, or all of that is a password
+        shown = f"{scheme}{user}:" if is_user and password else scheme
+        return f"{shown}***", url[len(shown) :], ""
+    if password and is_user:
+        return f"{scheme}{user}:***@", password, host
+    if SCHEMES.get(scheme.partition("://")[0].lower()) == "postgresql" and ":" not in before:
+        return f"{scheme}{before}@", "", host
+    # Valkey knows no user without a password, so what stands there alone is one; as it is in me:password@host.
+    return f"{scheme}***@", before, host
+
+
+def _without_odd_port(host: str) -> str:
+    """A port that is none is mostly the password of a URL without a host."""
+    authority = re.split(r"[/?#]", host, maxsplit=1)[0]
+    found = re.search(r":(?!\d*(?:,|$))[^,\[\]]*(?:,|$)", authority)
+    return f"{host[: found.start()]}:***" if found is not None else host
 
 
 def _check_server(url: str, kind: str) -> None:
@@ -51,8 +98,12 @@ def _check_server(url: str, kind: str) -> None:
     authority = re.split(r"[/?#]", before.partition("://")[2], maxsplit=1)[0]
     if before.count("@") > 1 or ("@" in before and "@" not in authority):
         raise ValueError("quote what the password has of @ : / ? # and %, e.g. %40 for @")
+    if kind == "postgresql" and re.search(r"%(?![0-9A-Fa-f]{2})|%00|\s", url.strip()):
+        raise ValueError(f"{without_secrets(url)!r} cannot be read: write %25 for % in a password, and %20 for a space")
     try:
-        found = urlsplit(url)
-        _ = found.port if kind == "valkey" else None  # PostgreSQL takes a list of hosts
+        _ = urlsplit(url).port if kind == "valkey" else None  # PostgreSQL takes a list of hosts
+        readable = _without_odd_port(authority.rpartition("@")[2]) == authority.rpartition("@")[2]
     except ValueError:
-        raise ValueError(f"the host or port of {without_secrets(url)!r} cannot be read") from None
+        readable = False
+    if not readable:
+        raise ValueError(f"the host or port of {without_secrets(url)!r} cannot be read")

@@ -6,6 +6,7 @@ either way.
 """
 
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -33,7 +34,10 @@ SWEEP: Final = 60.0
 SOME: Final = 500
 TRIES: Final = 3  # of what PostgreSQL itself says is to be tried again
 _log = logging.getLogger("evox.data")
-_REFUSED: Final = ("password authentication failed", "does not exist", "permission denied", "no pg_hba.conf entry")
+_REFUSED: Final = re.compile(
+    "password authentication failed|does not exist|permission denied|no pg_hba.conf entry"
+    r"|invalid \w+ value|invalid (?:port number|connection option)|definition of service|could not match \d+"
+)
 
 
 class PostgresBackend:
@@ -178,6 +182,6 @@ class PostgresBackend:
 
 
 def refusal(name: str, error: Exception) -> BackendRefused | None:
-    """Return the error for a login that is refused, or None if it is something else."""
+    """Return the error for a login that is refused or an option that is wrong, or None if it is something else."""
     text = str(error)
-    return BackendRefused(name, text.strip()) if any(said in text for said in _REFUSED) else None
+    return BackendRefused(name, text.strip()) if _REFUSED.search(text) is not None else None

@@ -5,17 +5,21 @@ cancelled in the middle of a statement leaves a connection of which nobody knows
 stop, and the connection is closed.
 """
 
+import re
 import select
 from contextlib import suppress
 from typing import Any, Final, Self, cast
 
 import anyio
 import anyio.to_thread
-from psycopg import AsyncConnection, OperationalError, capabilities, errors, generators
+from psycopg import AsyncConnection, OperationalError, ProgrammingError, capabilities, errors, generators
 from psycopg._conninfo_attempts import conninfo_attempts
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import ConnStatus, TransactionStatus
 from psycopg.waiting import Ready, Wait
+
+from evox.config import hidden, without_secrets
+from evox.errors import BackendRefused
 
 __all__ = ["PostgresConnection", "connect"]
 
@@ -99,9 +103,25 @@ async def connect(conninfo: str, *, timeout: float) -> PostgresConnection:
 
     Raises:
         psycopg.OperationalError: if none answers, or the login is refused.
+        BackendRefused: if it cannot be read.
         TimeoutError: if it takes too long.
     """
-    return await PostgresConnection.opened(conninfo, timeout)
+    failure: Exception
+    try:
+        return await PostgresConnection.opened(conninfo, timeout)
+    except ProgrammingError as error:  # libpq repeats what it cannot read, be it the password
+        failure = _unreadable(conninfo, str(error).strip())
+    except OperationalError as error:
+        said = hidden(str(error), conninfo)
+        failure = error if said == str(error) else type(error)(said)
+    raise failure  # not above: the error that may hold a password would be its context
+
+
+def _unreadable(conninfo: str, said: str) -> BackendRefused:
+    name = without_secrets(conninfo)
+    parameter = re.fullmatch(r'[\w/ ]+(?:"=" in )?[\w ]+: "([^"]*)"', said)
+    why = said if parameter is not None and parameter[1] in name else "it cannot be read as a URL of PostgreSQL"
+    return BackendRefused(name, why, fix="correct it; in a password write %25 for %, %40 for @, %20 for a space")
 
 
 async def _drive(gen: Any, descriptor: int) -> Any:
