@@ -18,11 +18,12 @@ from anyio.abc import TaskGroup
 from evox.config import DataSettings
 from evox.data.backends import sqlite_schema as schema
 from evox.data.backends.base import BackendStatistics, Change, Lease, OnChange, Reading, Removed
-from evox.data.backends.sqlite_connection import connect
-from evox.data.backends.sqlite_queue import SQLiteQueue
+from evox.data.backends.sqlite_connection import SQLiteConnection, connect
+from evox.data.backends.sqlite_errors import cannot_open
+from evox.data.backends.sqlite_queue import BUSY, SQLiteQueue
 from evox.data.entries import Entry
 from evox.data.policy import Facts
-from evox.errors import BackendRefused, DataError
+from evox.errors import DataError
 
 __all__ = ["SQLiteBackend"]
 
@@ -61,13 +62,15 @@ class SQLiteBackend:
         """See ``Backend``."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._write = await self._connect(writes=True)
-            self._read = await self._connect(writes=False)
-            await self._write.run(partial(schema.create, name=self._name))
+            writer = await self._connect(writes=True)
+            await writer.call(partial(_create, name=self._name))
+            reader = await self._connect(writes=False)
+            self._write = await self._queue(writer, writes=True)
+            self._read = await self._queue(reader, writes=False)
             seen = await self._read.run(_version)
         except (sqlite3.Error, OSError) as error:
             await self.close()
-            raise BackendRefused(self._name, str(error)) from error
+            raise cannot_open(error, self._name, self._path) from error
         except BaseException:
             await self.close()
             raise
@@ -116,10 +119,16 @@ class SQLiteBackend:
         detail = f"{self._write.operations} writes in {self._write.batches} commits"
         return BackendStatistics("sqlite", self._name, operations, failures, self._available, detail)
 
-    async def _connect(self, *, writes: bool) -> SQLiteQueue:
+    async def _connect(self, *, writes: bool) -> SQLiteConnection:
         connection = await connect(self._path, timeout=self._timeout, read_only=not writes)
         self._stack.push_async_callback(connection.close)
-        return SQLiteQueue(connection, writes=writes, timeout=self._timeout, name=self._name)
+        return connection
+
+    async def _queue(self, connection: SQLiteConnection, *, writes: bool) -> SQLiteQueue:
+        await connection.call(lambda raw: raw.execute(f"PRAGMA busy_timeout = {BUSY * 1000:.0f}"))
+        made = SQLiteQueue(connection, writes=writes, timeout=self._timeout, name=self._name)
+        self._stack.callback(made.stop)  # comes before the connection is closed, which waits for its thread
+        return made
 
     async def _watch(self, on_change: OnChange, seen: int) -> None:
         """Report what other processes change, and remove what expired."""
@@ -150,6 +159,17 @@ class SQLiteBackend:
                 seen = max(seen, version)
             if len(rows) < SOME:
                 return seen
+
+
+def _create(raw: sqlite3.Connection, name: str) -> None:
+    raw.execute("BEGIN IMMEDIATE")
+    try:
+        schema.create(raw, name)
+        raw.execute("COMMIT")
+    except BaseException:
+        if raw.in_transaction:
+            raw.execute("ROLLBACK")
+        raise
 
 
 def _version(raw: sqlite3.Connection) -> int:

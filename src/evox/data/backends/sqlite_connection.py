@@ -71,12 +71,24 @@ class SQLiteConnection(aiosqlite.Connection):
         self._thread.start()
         return await self._connect()
 
-    async def call(self, function: Callable[[sqlite3.Connection], T]) -> T:
+    async def call(self, function: Callable[[sqlite3.Connection], T], *, always: bool = False) -> T:
         """Run a function in the connection's thread, and return what it returns.
 
-        Cancelled, it no longer waits; the function runs to its end all the same.
+        Cancelled, it no longer waits; a function that has begun runs to its end all the same.
+
+        Args:
+            function: What to run.
+            always: Whether it is run also if it is cancelled before it has begun.
         """
-        result: T = await self._execute(function, self._conn)
+        left = False
+
+        def unless_left(raw: sqlite3.Connection) -> T | None:
+            return function(raw) if always or not left else None
+
+        try:
+            result: T = await self._execute(unless_left, self._conn)
+        finally:
+            left = True
         return result
 
     def push(self, function: Callable[[], object]) -> None:

@@ -14,8 +14,9 @@ from uuid import UUID
 import anyio
 
 from evox.data.backends.sqlite_connection import SQLiteConnection, connect
+from evox.data.backends.sqlite_errors import LOCKED, cannot_open, is_locked
 from evox.data.database import Database, Parameters, Row, Session, rows_of
-from evox.errors import BackendRefused, BackendUnavailable, TransactionAborted
+from evox.errors import BackendUnavailable, TransactionAborted
 
 __all__ = ["SQLiteDatabase"]
 
@@ -29,9 +30,7 @@ class _Session(Session):
         self._within = False
 
     async def run(self, sql: str, parameters: Parameters) -> tuple[list[Row], int]:
-        function = partial(_run, sql=sql, parameters=_adapted(parameters))
-        done: tuple[list[Row], int] = await self._call(self._checked(function))
-        return done
+        return await self._call(self._checked(partial(_run, sql=sql, parameters=_adapted(parameters))))
 
     async def begin(self, depth: int) -> None:
         if depth:
@@ -44,7 +43,7 @@ class _Session(Session):
         await self._call(self._checked(partial(_do, sql=f"RELEASE evox_{depth}" if depth else "COMMIT")))
 
     async def rollback(self, depth: int) -> None:
-        await self._call(partial(_undo, depth=depth))
+        await self._call(partial(_undo, depth=depth), always=True)
 
     def _checked(self, function: Callable[[sqlite3.Connection], T]) -> Callable[[sqlite3.Connection], T]:
         """Return a function that does nothing if the transaction is no more: each statement would commit itself."""
@@ -58,12 +57,12 @@ class _Session(Session):
 
         return checked
 
-    async def _call(self, function: Any) -> Any:
+    async def _call(self, function: Callable[[sqlite3.Connection], T], *, always: bool = False) -> T:
         try:
-            return await self._connection.call(function)
+            return await self._connection.call(function, always=always)
         except sqlite3.OperationalError as error:
-            if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-                raise BackendUnavailable(self._name, "another process has locked it") from error
+            if is_locked(error):
+                raise BackendUnavailable(self._name, LOCKED) from error
             raise
 
 
@@ -120,7 +119,7 @@ class SQLiteDatabase(Database):
                         self._stack.push_async_callback(made[-1].close)
                 except (sqlite3.Error, OSError) as error:
                     await self._stack.aclose()
-                    raise BackendRefused(self._name, str(error)) from error
+                    raise cannot_open(error, self._name, self._path) from error
                 self._open = (made[0], made[1])
             return self._open
 
