@@ -12,7 +12,7 @@ from evox.errors import BackendRefused, BackendUnavailable, CapacityExceeded, Ev
 
 __all__ = ["LOCKED", "cannot_open", "explain", "is_locked"]
 
-LOCKED: Final = "another process has locked it"
+LOCKED: Final = "another process, or a transaction of this one, has locked it"
 _NO_ROOM: Final = ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")  # that is the file that processes share beside it
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
