@@ -127,6 +127,7 @@ class Database(ABC):
         Raises:
             BackendUnavailable: if the database does not answer, or a transaction of this process does not end; nothing
                 was changed.
+            WriteOutcomeUnknown: if the connection was lost while a write outside of a transaction was being done.
             InvalidDeclaration: if it is no statement, or one that ``transaction`` is for, such as ``COMMIT``.
             Exception: the driver's own error (``sqlite3.Error``, ``psycopg.Error``) if it refuses the statement.
         """
