@@ -1,5 +1,8 @@
 """D5: copies that are refreshed before they are due, do not all expire at once, or say that there is nothing."""
 
+import gc
+import logging
+import weakref
 from itertools import pairwise
 from typing import Any
 
@@ -7,7 +10,7 @@ import anyio
 import pytest
 
 from evox import HTTPException, Intent, ServiceBuilder, data_intent, data_io
-from evox.testing import running, virtual_trio
+from evox.testing import run_virtual, running, virtual_trio
 
 MINUTE = 60.0
 
@@ -134,3 +137,38 @@ async def test_D5_an_endpoint_is_waited_for_no_longer_than_its_soft_timeout_whil
         assert stale.headers["cache-status"] == "evox; hit; ttl=-60; detail=stale-while-revalidate"
         await anyio.sleep(1)
         assert (await client.get("/price")).json() == 2
+
+
+class Held:
+    """What a handler has in hand when it fails."""
+
+
+def test_an_error_does_not_hold_what_its_handler_held_for_longer_than_the_source_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(logging.getLogger("evox.data"), "propagate", False)  # what pytest has captured holds it too
+    svc, down = ServiceBuilder("shop"), False
+    held: list[weakref.ref[Held]] = []
+
+    @svc.get("/{key}", cache=10, fallback="aggressive")
+    async def read(key: str) -> str:
+        mine = Held()
+        held.append(weakref.ref(mine))
+        if down:
+            raise ConnectionError(key)
+        return key
+
+    async def main() -> None:
+        nonlocal down
+        async with running(svc) as env:
+            client = env.client(svc)
+            for fails in (False, True):
+                down = fails
+                await client.get("/a")
+                await client.get("/b")
+                await anyio.sleep(31)
+            await client.get("/b")
+            gc.collect()
+            assert [one() is None for one in held] == [True, True, True, True, False]
+
+    run_virtual(main)

@@ -102,7 +102,8 @@ class ReadThrough:
         self._flights = flights
         self._throttle = throttle
         self._rand = rand
-        self._marks: OrderedDict[str, _Mark] = OrderedDict()
+        self._marks: OrderedDict[str, _Mark] = OrderedDict()  # in the order in which they end
+        self._failing: OrderedDict[str, None] = OrderedDict()  # keys that had a stale copy when their source failed
         flights.on_forget = self._forget
         self._hits = self._misses = self._stale = self._failures = 0
 
@@ -238,7 +239,7 @@ class ReadThrough:
             Exception: if it could not be and consistency is strong; otherwise the copy is missing, and what was loaded
                 is as good as before.
         """
-        self._marks.pop(key, None)
+        self._clear(key)
         ttl = policy.negative_ttl if loaded.negative else policy.ttl
         if loaded.entry is None or ttl is None:
             return False
@@ -273,33 +274,44 @@ class ReadThrough:
         self._failures += 1
         if not counts or getattr(error, "reason", "") == "per_client":  # that says nothing of the source
             return
-        if known or key in self._marks:
+        if known or key in self._failing:
             _log.warning(
                 "the source of %r failed and is left alone for %g s", _shown(key), self._throttle, exc_info=error
             )
-            until = anyio.current_time() + self._throttle
-            self._marks[key] = _Mark(until, error, error.__traceback__, lease, frozenset(guards))
-            self._marks.move_to_end(key)
-            if len(self._marks) > MARKS:
+            now = anyio.current_time()
+            self._marks[key] = _Mark(now + self._throttle, error, error.__traceback__, lease, frozenset(guards))
+            self._failing[key] = None
+            for kept in (self._marks, self._failing):
+                kept.move_to_end(key)
+                if len(kept) > MARKS:
+                    kept.popitem(last=False)
+            while self._marks and next(iter(self._marks.values())).until <= now:  # an error holds on to all that its handler held
                 self._marks.popitem(last=False)
 
     def _forget(self, key: str | None, guard: str | None, version: float) -> None:
         """Ask the source again once something was changed or invalidated: that may be what has mended it."""
         if key is not None:
             mark = self._marks.get(key)
-            if mark is not None and mark.lease.version < version:
-                del self._marks[key]
+            if mark is None or mark.lease.version < version:
+                self._clear(key)
         elif guard is not None and self._marks:
             owner, _, kind = guard.partition("/in:")
             prefix = f"{owner}/{kind}:"
             for one, mark in list(self._marks.items()):
                 concerns = guard in mark.guards or one.startswith(prefix)
                 if concerns and dict(mark.lease.guards).get(guard, 0) < version:
-                    del self._marks[one]
+                    self._clear(one)
+
+    def _clear(self, key: str) -> None:
+        self._marks.pop(key, None)
+        self._failing.pop(key, None)
 
     def _mark(self, key: str) -> _Mark | None:
         mark = self._marks.get(key)
-        return mark if mark is not None and mark.until > anyio.current_time() else None
+        if mark is not None and mark.until <= anyio.current_time():
+            del self._marks[key]
+            return None
+        return mark
 
     def serve_stale(self, entry: Entry, error: Exception | None) -> Outcome:
         """Return and count a stale copy."""
