@@ -214,3 +214,26 @@ async def test_a_guards_refusal_is_heard_though_an_answer_is_kept() -> None:
     async with running(svc) as env:
         client = env.client(svc)
         assert [(await client.get("/open", headers=by(name))).status_code for name in ("ada", "eve")] == [200, 403]
+
+
+def test_D5_a_client_in_a_hurry_says_nothing_of_the_source() -> None:
+    svc, calls = ServiceBuilder("shop"), 0
+
+    @svc.get("/me", cache=10, fallback="aggressive", timeout=5)
+    @Intent(vary_on=["user"])
+    async def me(user: Annotated[str, Depends(current)]) -> int:
+        nonlocal calls
+        calls += 1
+        await anyio.sleep(1)
+        return calls
+
+    async def main() -> None:
+        async with running(svc) as env:
+            client = env.client(svc)
+            assert (await client.get("/me", headers=by("ada"))).json() == 1
+            await anyio.sleep(11)
+            hurried = await client.get("/me", headers={**by("ada"), "x-evox-deadline": "0.1"})
+            assert (hurried.json(), "stale-if-error" in hurried.headers["cache-status"]) == (1, True)
+            assert (await client.get("/me", headers=by("ada"))).headers["cache-status"] == "evox; fwd=stale; stored"
+
+    run_virtual(main)

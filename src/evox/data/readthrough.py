@@ -285,7 +285,9 @@ class ReadThrough:
                 kept.move_to_end(key)
                 if len(kept) > MARKS:
                     kept.popitem(last=False)
-            while self._marks and next(iter(self._marks.values())).until <= now:  # an error holds on to all that its handler held
+            while (
+                self._marks and next(iter(self._marks.values())).until <= now
+            ):  # an error holds on to all that its handler held
                 self._marks.popitem(last=False)
 
     def _forget(self, key: str | None, guard: str | None, version: float) -> None:

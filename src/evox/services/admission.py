@@ -22,7 +22,7 @@ from evox.services.endpoint import Endpoint
 from evox.services.pipeline import Inner, Outer, Position
 from evox.services.running import Running
 
-__all__ = ["AdmitStep", "DeadlineStep", "deadline_of"]
+__all__ = ["AdmitStep", "DeadlineStep", "deadline_of", "is_hurried"]
 
 DEADLINE: Final = b"x-evox-deadline"
 LONGEST: Final = 86_400.0  # seconds; who asks for more means no deadline
@@ -36,11 +36,18 @@ def deadline_of(timeout: float | None, scope: Mapping[str, Any]) -> float:
         scope: Its ASGI scope. Its caller may shorten that: ``x-evox-deadline`` says the seconds that the caller has.
             A value that is no number of seconds from 0 to a day is ignored.
     """
-    seconds = math.inf if timeout is None else timeout
-    for name, value in scope["headers"]:
-        if name == DEADLINE:
-            seconds = min(seconds, _seconds(value))
+    seconds = min(math.inf if timeout is None else timeout, _asked(scope))
     return seconds if seconds == math.inf else anyio.current_time() + seconds
+
+
+def is_hurried(call: Call) -> bool:
+    """Whether it is its client that gives a call less time than its endpoint does."""
+    limit = call.endpoint.timeout
+    return call.request is not None and _asked(call.request.scope) < (math.inf if limit is None else limit)
+
+
+def _asked(scope: Mapping[str, Any]) -> float:
+    return min((_seconds(value) for name, value in scope["headers"] if name == DEADLINE), default=math.inf)
 
 
 def _seconds(value: bytes) -> float:

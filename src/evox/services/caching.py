@@ -21,6 +21,7 @@ from starlette.responses import Response
 from evox import context
 from evox.data import DataIO, Entry, Intent, Loaded, Outcome, Policy, Store, policy_of
 from evox.errors import BackendUnavailable, DeadlineExceeded
+from evox.services.admission import is_hurried
 from evox.services.answers import Answer, Pair, Replay, answer_of, is_private, respond, revive
 from evox.services.call import Call
 from evox.services.endpoint import Endpoint
@@ -185,8 +186,14 @@ class AnswerCache:
                 if not is_failure(error):
                     raise
                 failure = error
-            return self.give(call, data.through.give_up(full, stale, failure), store)
+            return self.give_old(call, data, store, full, stale, failure)
         return self.give(call, data.through.serve_stale(stale, failure), store)
+
+    def give_old(self, call: Call, data: DataIO, store: Store, full: str, stale: Entry, error: Exception) -> Response:
+        """Give an old answer in the stead of one that could not be made, and leave the source alone for a while."""
+        says_nothing = isinstance(error, DeadlineExceeded) and is_hurried(call)
+        outcome = data.through.serve_stale(stale, error) if says_nothing else data.through.give_up(full, stale, error)
+        return self.give(call, outcome, store)
 
     async def _too_late(self, data: DataIO, store: Store, full: str) -> Outcome:
         """Serve a stale answer to a call whose time is over. That says nothing of the source: it has its own time.

@@ -140,7 +140,7 @@ class GuardedCache(AnswerCache):
 
     def _stale(self, call: Call, pending: _Pending, error: Exception) -> Response:
         assert pending.stale is not None  # noqa: S101  asked for by who calls
-        return self.give(call, pending.data.through.give_up(pending.key, pending.stale, error), pending.store)
+        return self.give_old(call, pending.data, pending.store, pending.key, pending.stale, error)
 
     def _end_turn(self, pending: _Pending) -> None:
         if self._turns.get(pending.key) is pending.turn:
