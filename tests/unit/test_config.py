@@ -42,7 +42,7 @@ def test_nothing_needs_a_file(project: Write) -> None:
 LAYERS: dict[str, dict[str, Any]] = {
     "[tool.evox] in pyproject.toml": {"pyproject": "[tool.evox]\nport = 1001\n"},
     "evox.toml": {"toml": "port = 1002\n"},
-    "the environment": {"env": {"EVOX_PORT": "1003"}},
+    "the environment (EVOX_PORT)": {"env": {"EVOX_PORT": "1003"}},
     "the command line": {"port": 1004},
 }
 
@@ -70,7 +70,7 @@ def test_layers_are_merged_option_by_option_and_each_keeps_its_source(project: W
         "backend": "[tool.evox] in pyproject.toml",
         "serving.backlog": "[tool.evox] in pyproject.toml",
         "serving.keep_alive": "evox.toml",
-        "serving.drain_delay": "the environment",
+        "serving.drain_delay": "the environment (EVOX_SERVING__DRAIN_DELAY)",
     }
 
 
@@ -140,7 +140,7 @@ def test_an_unknown_option_like_nothing_known_lists_what_there_is(project: Write
 def test_an_unknown_nested_variable_is_refused_and_the_environment_named(project: Write) -> None:
     error = refused(UnknownOption, lambda: project(env={"EVOX_SERVING__DRAIN_DELY": "1s"}))
     assert (error.what, error.place) == ("unknown option 'serving.drain_dely'", None)
-    assert "the environment" in error.why
+    assert "the environment (EVOX_SERVING__DRAIN_DELY)" in error.why
 
 
 WRONG = [
@@ -181,6 +181,7 @@ def test_a_value_that_does_not_fit_is_refused_with_its_line(
 def test_a_variable_that_does_not_fit_is_refused_and_the_environment_named(project: Write, env: dict[str, str]) -> None:
     error = refused(InvalidOption, lambda: project(env=env))
     assert "the environment" in error.fix
+    assert next(iter(env)) in error.fix
 
 
 @pytest.mark.parametrize("text", ["tool = 3\n", "[tool]\nevox = 3\n", "[[tool.evox]]\nport = 1\n"], ids=range(3))

@@ -92,7 +92,7 @@ def test_numbers_at_the_bound_are_taken(project: Write, text: str) -> None:
 def test_the_queue_of_all_levels_can_come_from_the_environment(project: Write, text: str) -> None:
     loaded = project(env={"EVOX_PRIORITY__QUEUE": text})
     assert per_level(loaded.settings.priority.queue.of) == (5, 5, 5)
-    assert loaded.sources == {"priority.queue": "the environment"}
+    assert loaded.sources == {"priority.queue": "the environment (EVOX_PRIORITY__QUEUE)"}
 
 
 @pytest.mark.parametrize("env", [{"EVOX_PRIORITY__QUEUE": '{"low": 3}'}, {"EVOX_PRIORITY__QUEUE__LOW": "3"}])
@@ -209,7 +209,10 @@ def test_a_variable_that_does_not_fit_is_refused_and_the_environment_named(
     project: Write, name: str, text: str, option: str
 ) -> None:
     error = refused(InvalidOption, lambda: project(env={f"EVOX_PRIORITY__{name}": text}))
-    assert (error.place, error.fix) == (None, f"correct 'priority.{option}' in the environment")
+    assert (error.place, error.fix) == (
+        None,
+        f"correct 'priority.{option}' in the environment (EVOX_PRIORITY__{name})",
+    )
 
 
 def test_a_queue_below_zero_in_the_environment_is_told_what_a_queue_is(project: Write) -> None:

@@ -5,6 +5,7 @@ run time. Each value's source is kept, so that what is shown of a configuration 
 """
 
 from evox.config.data import DataSettings, IntentSettings
+from evox.config.layers import Origin
 from evox.config.loading import Loaded, find_root, load, section, settings_of, unknown_variables
 from evox.config.priority import PerLevel, PrioritySettings
 from evox.config.tables import RuntimeSettings, ServingSettings, Settings
@@ -14,6 +15,7 @@ __all__ = [
     "DataSettings",
     "IntentSettings",
     "Loaded",
+    "Origin",
     "PerLevel",
     "PrioritySettings",
     "RuntimeSettings",

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, ByteSize, Field, model_validator
+from pydantic import AfterValidator, ByteSize, Field, PrivateAttr, model_validator
 
 from evox.config.fields import Bytes, Count, Limit, Seconds, Table
+from evox.config.layers import Origin
 from evox.config.urls import KNOWN, scheme_of
 
 __all__ = ["DataSettings", "IntentSettings"]
@@ -15,7 +16,14 @@ def _backend(url: str) -> str:
     return url
 
 
+def _database(url: str) -> str:
+    if scheme_of(url) not in ("sqlite", "postgresql"):
+        raise ValueError("inject.db() is a SQL database: sqlite:///... or postgresql://...")
+    return url
+
+
 Backend = Annotated[str, AfterValidator(_backend)]
+Database = Annotated[str, AfterValidator(_database)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -35,6 +43,7 @@ class IntentSettings(Table):
     key: str | None = None
     backend: Backend | None = Field(default=None, repr=False)
     tags: tuple[str, ...] = ()
+    _origins: dict[str, Origin] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -49,12 +58,20 @@ class IntentSettings(Table):
         """Return what was set."""
         return self.model_dump(exclude_unset=True)
 
+    def note(self, option: str, origin: Origin) -> None:
+        """Remember where an option was written."""
+        self._origins[option] = origin
+
+    def origin(self, option: str) -> Origin:
+        """Return where an option was written, for errors that turn up when more is known."""
+        return self._origins.get(option) or Origin("the configuration")
+
 
 class DataSettings(Table):
     """``[tool.evox.data]``. Where data lives, and how much of it is kept in memory."""
 
     backend: Backend = Field(default="memory", repr=False, description=f"where data is kept: {KNOWN}")
-    database: Backend | None = Field(
+    database: Database | None = Field(
         default=None,
         repr=False,
         description="what `inject.db()` gives: `sqlite:///...` or `postgresql://...`; the backend if it is one of them, else `.evox/<service>.db`",  # noqa: E501  one row of a table

@@ -1,73 +1,38 @@
 """Faults: which option of which source is wrong, and the line that sets it."""
 
-import re
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any, Final, get_args
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from evox.config.layers import Layer
 from evox.config.tables import Settings
 from evox.errors import InvalidOption, Place, UnknownOption
 
-__all__ = ["explain", "line_of"]
+__all__ = ["explain"]
 
 
-def explain(
-    error: ValidationError, layers: list[tuple[str, Path | None, dict[str, Any]]]
-) -> UnknownOption | InvalidOption:
+def explain(error: ValidationError, layers: Sequence[Layer]) -> UnknownOption | InvalidOption:
     """Turn pydantic's error into one that names the option, its source and its line."""
     first = error.errors(include_url=False, include_input=False)[0]
     path = [str(part) for part in first["loc"]]
-    if first["type"] == "extra_forbidden":
-        _, source, place = _origin(path, layers)
-        return UnknownOption(".".join(path), source=source, known=_fields(path[:-1]), place=place)
     option, source, place = _origin(path, layers)
+    if first["type"] == "extra_forbidden":
+        return UnknownOption(".".join(path), source=source, known=_fields(path[:-1]), place=place)
     return InvalidOption(option, source=source, why=first["msg"].removeprefix("Value error, "), place=place)
 
 
-def _origin(path: list[str], layers: list[tuple[str, Path | None, dict[str, Any]]]) -> tuple[str, str, Place | None]:
+def _origin(path: list[str], layers: Sequence[Layer]) -> tuple[str, str, Place | None]:
     """Return the option as it was written, its source and its line: ``queue = -1`` stands for all of its levels."""
     keys = [key for key in path if not key.isdigit()]
     for length in range(len(keys), 0, -1):
-        for name, file, values in reversed(layers):
-            found: Any = values
-            for key in keys[:length]:
-                found = found.get(key, _MISSING) if isinstance(found, Mapping) else _MISSING
-            if found is not _MISSING:
-                option = ".".join(path if length == len(keys) else keys[:length])
-                return option, name, line_of(file, keys[:length]) if file is not None else None
+        written = keys[:length]
+        for layer in reversed(layers):
+            if layer.says(written):
+                option = ".".join(path if length == len(keys) else written)
+                return option, layer.source(written), layer.place(written)
     return ".".join(path), "the configuration", None
-
-
-_MISSING: Final = object()
-
-
-def line_of(file: Path, keys: list[str]) -> Place:
-    """Find the line that sets an option, in whatever way TOML lets it be written; else the nearest table around it."""
-    target = ["tool", "evox", *keys] if file.name == "pyproject.toml" else keys
-    table: list[str] = []
-    best, nearest = 0, 0
-    for number, text in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-        header, entry = _HEADER.match(text), _ENTRY.match(text)
-        if header:
-            table = _parts(header[1])
-        elif not entry:
-            continue
-        here = table + (_parts(entry[1]) if entry else [])
-        if here == target[: len(here)] and len(here) > nearest:
-            best, nearest = number, len(here)
-    return Place(str(file), best)
-
-
-_KEY = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')"""
-_HEADER = re.compile(rf"\s*\[\[?\s*({_KEY}(?:\s*\.\s*{_KEY})*)\s*\]")
-_ENTRY = re.compile(rf"\s*({_KEY}(?:\s*\.\s*{_KEY})*)\s*=")
-
-
-def _parts(dotted: str) -> list[str]:
-    return [part.strip("\"'") for part in re.findall(_KEY, dotted)]
 
 
 def _fields(path: list[str]) -> Iterable[str]:

@@ -3,7 +3,7 @@
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +11,8 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource, SettingsError
 
-from evox.config.faults import explain, line_of
+from evox.config.faults import explain
+from evox.config.layers import Layer, Origin, line_of
 from evox.config.tables import Settings
 from evox.errors import InvalidOption, Place, UnreadableConfiguration
 
@@ -27,12 +28,19 @@ class Loaded:
         root: The project's folder.
         sources: For each option set anywhere, dotted, the source that won.
         unknown_environment: ``EVOX_*`` variables that mean nothing.
+        layers: The sources themselves, of which later ones win.
     """
 
     settings: Settings
     root: Path
     sources: Mapping[str, str] = field(default_factory=dict)
     unknown_environment: tuple[str, ...] = ()
+    layers: tuple[Layer, ...] = field(default=(), repr=False)
+
+    def origin(self, *keys: str) -> Origin:
+        """Return where an option was written: the source that won."""
+        found = (layer.origin(keys) for layer in reversed(self.layers) if layer.says(keys))
+        return next(found, Origin("the configuration"))
 
 
 def find_root(start: Path) -> Path:
@@ -60,19 +68,18 @@ def load(root: Path, *, environ: Mapping[str, str] | None = None, **given: Any) 
     """
     environ = os.environ if environ is None else environ
     pyproject, toml = root / "pyproject.toml", root / "evox.toml"
-    layers: list[tuple[str, Path | None, dict[str, Any]]] = [
-        (f"[tool.evox] in {pyproject.name}", pyproject, _own_table(pyproject)),
-        (toml.name, toml, _read(toml)),
-        ("the environment", None, _environment(environ)),
-        ("the command line", None, {name: value for name, value in given.items() if value is not None}),
-    ]
+    layers = (
+        Layer(f"[tool.evox] in {pyproject.name}", _own_table(pyproject), pyproject),
+        Layer(toml.name, _read(toml), toml),
+        Layer("the environment", _environment(environ), variables=[one for one in environ if _is_ours(one)]),
+        Layer("the command line", {name: value for name, value in given.items() if value is not None}),
+    )
     merged: dict[str, Any] = {}
     sources: dict[str, str] = {}
-    for name, _, values in layers:
-        _merge(merged, values)
-        sources |= dict.fromkeys(_dotted(values), name)
-    settings = _validated(merged, layers)
-    return Loaded(settings, root, sources, tuple(unknown_variables(environ)))
+    for layer in layers:
+        _merge(merged, layer.values)
+        sources |= {".".join(keys): layer.source(keys) for keys in _paths(layer.values)}
+    return Loaded(_validated(merged, layers), root, sources, tuple(unknown_variables(environ)), layers)
 
 
 def settings_of(values: Mapping[str, Any], source: str) -> Settings:
@@ -85,14 +92,21 @@ def settings_of(values: Mapping[str, Any], source: str) -> Settings:
     Raises:
         UnknownOption, InvalidOption: as ``load`` does.
     """
-    return _validated(values, [(source, None, dict(values))])
+    return _validated(values, [Layer(source, values)])
 
 
-def _validated(values: Mapping[str, Any], layers: list[tuple[str, Path | None, dict[str, Any]]]) -> Settings:
+def _validated(values: Mapping[str, Any], layers: Sequence[Layer]) -> Settings:
     try:
-        return Settings(**values)
+        settings = Settings(**values)
     except ValidationError as error:
         raise explain(error, layers) from None
+    for name, intent in settings.data.intents.items():
+        for option in intent.model_fields_set:
+            keys = ("data", "intents", name, option)
+            found = next((layer for layer in reversed(layers) if layer.says(keys)), None)
+            if found is not None:
+                intent.note(option, found.origin(keys))
+    return settings
 
 
 def section(loaded: Loaded, name: str, *beside: Path) -> dict[str, Any]:
@@ -172,9 +186,13 @@ def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
             into[name] = dict(value) if isinstance(value, Mapping) else value
 
 
-def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterable[str]:
+def _paths(values: Mapping[str, Any], *outer: str) -> Iterable[tuple[str, ...]]:
     for name, value in values.items():
         if isinstance(value, Mapping):
-            yield from _dotted(value, f"{prefix}{name}.")
+            yield from _paths(value, *outer, name)
         else:
-            yield f"{prefix}{name}"
+            yield (*outer, name)
+
+
+def _is_ours(variable: str) -> bool:
+    return variable.upper().startswith("EVOX_")
