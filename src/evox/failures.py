@@ -1,21 +1,23 @@
 """Failures as people read them: exception groups flattened to their causes, and only the user's own frames.
 
-Used wherever an error is shown: the console of ``evox run``, log entries, test failures. It decides nothing about what
-happens after an error.
+Used wherever an error is shown: the console of ``evox run``, log entries, test failures. Passwords in URLs are taken
+out, of the lines too. It decides nothing about what happens after an error.
 """
 
 import linecache
 import os
 import site
+import sys
 import sysconfig
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from evox.errors import EvoxError, Place
+from evox.errors.secrets import masked, masked_line
 
-__all__ = ["causes", "describe", "root_cause", "user_frames"]
+__all__ = ["causes", "describe", "facts_of", "root_cause", "user_frames", "user_line"]
 
 MAX_LINES: Final = 25
 MAX_MESSAGE: Final = 8
@@ -53,6 +55,28 @@ def user_frames(error: BaseException) -> list[Place]:
     return [place for place in frames if not place.file.startswith(_FOREIGN)]
 
 
+def user_line(*past: str) -> Place | None:
+    """Return the line that called a declaration, if it is the user's.
+
+    Args:
+        *past: Names of the modules that the declaration is made of.
+    """
+    frame = sys._getframe(1)  # noqa: SLF001  the documented way to the calling frames
+    while frame.f_globals.get("__name__") in past and frame.f_back is not None:
+        frame = frame.f_back
+    place = Place(frame.f_code.co_filename, frame.f_lineno)
+    return None if place.file.startswith(_FOREIGN) else place
+
+
+def facts_of(error: BaseException) -> dict[str, Any]:
+    """Return what ``describe`` writes as fields, for machines: of a group, those of the cause that explains it."""
+    cause = root_cause(error)
+    if not isinstance(cause, EvoxError):
+        return {"type": type(cause).__name__, "what": masked(str(cause)), "at": [*map(str, user_frames(cause))]}
+    facts = {"id": cause.id, "type": type(cause).__name__, "what": cause.what, "why": cause.why, "fix": cause.fix}
+    return {**facts, "at": [*map(str, _frames(cause))]}
+
+
 def describe(error: BaseException, *, trace: bool = False) -> str:
     """Write an error on one screen.
 
@@ -68,7 +92,7 @@ def describe(error: BaseException, *, trace: bool = False) -> str:
     if len(lines) > MAX_LINES:
         lines = [*lines[: MAX_LINES - 1], f"... {len(lines) - MAX_LINES + 1} more lines, shown with --trace"]
     if trace:
-        lines += ["", *"".join(traceback.format_exception(error)).rstrip().splitlines()]
+        lines += ["", *map(masked_line, "".join(traceback.format_exception(error)).rstrip().splitlines())]
     return "\n".join(lines)
 
 
@@ -84,15 +108,20 @@ def _block(error: BaseException) -> list[str]:
         lines = [f"error {error.id}: {error.what}"]
         lines += [f"  why  {_short_text(error.why)}"] if error.why else []
         lines += [f"  fix  {error.fix}"] if error.fix else []
-        frames = user_frames(error.__cause__) if error.__cause__ is not None else []
-        frames = frames or ([error.place] if error.place else [])
     else:
-        lines = [f"error: {type(error).__name__}: {_short_text(str(error))}"]
-        frames = user_frames(error)
-    for place in frames[-4:]:
-        source = linecache.getline(place.file, place.line).strip()
+        lines = [f"error: {type(error).__name__}: {_short_text(masked(str(error)))}"]
+    for place in _frames(error)[-4:]:
+        source = masked_line(linecache.getline(place.file, place.line).strip())
         lines.append(f"  at   {_short(place)}" + (f"    {source}" if source else ""))
     return lines
+
+
+def _frames(error: BaseException) -> list[Place]:
+    """Return the user's lines that explain an error; of one of ours its cause's, the one to change, or the callers'."""
+    if not isinstance(error, EvoxError):
+        return user_frames(error)
+    frames = user_frames(error.__cause__) if error.__cause__ is not None else []
+    return frames or ([error.place] if error.place else user_frames(error))
 
 
 def _short_text(text: str) -> str:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from evox.errors.secrets import masked
+
 __all__ = [
     "EvoxError",
     "Place",
@@ -28,7 +30,7 @@ def place_of(target: Any) -> Place | None:
 
 
 class EvoxError(Exception):
-    """Base of all errors of Evox.
+    """Base of all errors of Evox. Passwords in URLs are taken out of what it says, however they came there.
 
     Attributes:
         id: Stable identifier, ``EVX-`` and three digits.
@@ -47,8 +49,8 @@ class EvoxError(Exception):
     retryable: ClassVar[bool] = False
 
     def __init__(self, what: str, *, why: str = "", fix: str = "", place: Place | None = None) -> None:
-        super().__init__(what)
-        self.what, self.why, self.fix, self.place = what, why, fix, place
+        self.what, self.why, self.fix, self.place = masked(what), masked(why), masked(fix), place
+        super().__init__(self.what)
 
     def __str__(self) -> str:
         lines = [f"{self.id}: {self.what}"]

@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-from evox.failures import describe
+from evox.errors.secrets import masked
+from evox.failures import describe, facts_of
 
 __all__ = ["Console", "Row", "configure_logs"]
 
@@ -92,7 +93,7 @@ class Console:
     def error(self, error: BaseException) -> None:
         """Show an error on one screen, on standard error; with ``--json`` as an event too."""
         if self.as_json:
-            self._event("error", id=getattr(error, "id", None), what=getattr(error, "what", str(error)))
+            self._event("error", **({"id": None} | facts_of(error)))
         sys.stderr.write(describe(error, trace=self._trace) + "\n")
         sys.stderr.flush()
 
@@ -114,11 +115,14 @@ class _JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": masked(record.getMessage()),
         }
-        entry |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
+        more = {key: value for key, value in vars(record).items() if key not in _STANDARD}
+        entry |= {key: masked(value) if isinstance(value, str) else value for key, value in more.items()}
         if record.exc_info:
-            entry["traceback"] = self.formatException(record.exc_info)
+            if record.exc_info[1] is not None:
+                entry["error"] = facts_of(record.exc_info[1])
+            entry["traceback"] = masked(self.formatException(record.exc_info))
         return json.dumps(entry, default=str)
 
 
@@ -131,7 +135,7 @@ class _TextFormatter(logging.Formatter):
         own = record.name.startswith("evox.requests") or record.name.startswith("evox.lifecycle")
         if record.exc_info and not own:
             text += "\n" + self.formatException(record.exc_info)
-        return text
+        return masked(text)
 
 
 def configure_logs(*, as_json: bool, verbose: bool, environ: Mapping[str, str] = os.environ) -> None:

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from evox.errors import AsyncioOnly, DeadlineExceeded, EvoxError, Rejected
+from evox.failures import describe
 
 __all__ = ["evox_error_handler", "problem", "problem_of"]
 
@@ -51,7 +52,8 @@ def problem_of(error: EvoxError, *, retry_after: float | None = None) -> Respons
     if isinstance(error, AsyncioOnly):
         return problem(error.status, "Wrong event loop", detail=error.fix, type_=kind)
     if error.status >= 500 and not error.retryable:
-        return problem(error.status, "Internal Server Error", type_=kind)
+        title = "Internal Server Error" if error.status == 500 else type(error).__name__
+        return problem(error.status, title, type_=kind)
     if isinstance(error, DeadlineExceeded):
         return problem(error.status, type(error).__name__, detail=error.what, type_=kind)
     if isinstance(error, Rejected):
@@ -66,5 +68,5 @@ async def evox_error_handler(request: Request, error: Exception) -> Response:
     """FastAPI exception handler for the whole tree of errors; logs once what is the service's own fault."""
     assert isinstance(error, EvoxError)  # noqa: S101  registered for this tree only
     if error.status >= 500 and not error.retryable:
-        _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        _log.error("%s %s failed\n%s", request.method, request.url.path, describe(error), exc_info=error)
     return problem_of(error)
