@@ -14,6 +14,7 @@ from weakref import WeakSet
 from evox.data.intents import Consistency, Intent, intent_of
 from evox.durations import Duration
 from evox.errors import InvalidDeclaration, Place, place_of
+from evox.failures import user_line
 
 __all__ = ["DataIntent", "NamedIntent", "data_intent", "declared_types", "defined", "defined_intents"]
 
@@ -98,15 +99,16 @@ class DataIntent:
 
     def _declare(self, bare: tuple[Any, ...], said: dict[str, Any]) -> Callable[[T], T]:
         if bare:
-            raise InvalidDeclaration("target", bare[0], on=_DECORATORS, why="write it with parentheses")
+            why = "write it with parentheses"
+            raise InvalidDeclaration("target", bare[0], on=_DECORATORS, why=why, place=user_line(__name__))
         intent = Intent(**said)
         if intent.name is not None:
-            _check_name(intent.name, None)
+            _check_name(intent.name, intent.place)
 
         def declare(kind: T) -> T:
             if not inspect.isclass(kind):
                 why = "it stands on a class; on endpoints and controllers write @Intent(...)"
-                raise InvalidDeclaration("target", kind, on=_DECORATORS, why=why, place=place_of(kind))
+                raise InvalidDeclaration("target", kind, on=_DECORATORS, why=why, place=place_of(kind) or intent.place)
             _types.add(kind)
             return intent(kind)
 

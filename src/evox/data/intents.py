@@ -11,7 +11,8 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 from evox.config import scheme_of
 from evox.durations import Duration, seconds
-from evox.errors import InvalidDeclaration
+from evox.errors import InvalidDeclaration, Place
+from evox.failures import user_line
 from evox.marks import mark, marks
 
 __all__ = ["Consistency", "Intent", "intent_of"]
@@ -42,6 +43,9 @@ class Intent:
         tags: Names under which copies can be invalidated together.
         vary_on: Names of further inputs that the answer depends on.
 
+    Attributes:
+        place: The line that declares it, or the nearest of several; None where that is no line of the user's.
+
     Raises:
         InvalidDeclaration: if a value does not fit, or two contradict each other.
     """
@@ -61,6 +65,7 @@ class Intent:
     backend: str | None = field(default=None, repr=False)
     tags: tuple[str, ...] = field(default=())
     vary_on: tuple[str, ...] = field(default=())
+    place: Place | None = field(default=None, init=False, repr=False, compare=False)
 
     def __init__(
         self,
@@ -108,6 +113,7 @@ class Intent:
             raise _invalid("ttl", ttl, "cacheable=False leaves nothing to expire")
         for given, value in values.items():
             object.__setattr__(self, given, value)
+        object.__setattr__(self, "place", _line())
 
     def __call__(self, target: _Target) -> _Target:
         """Declare this intent on a function, method or class. Nearer intents win where several speak."""
@@ -118,12 +124,14 @@ class Intent:
         """Return this intent with what ``over`` says put on top, field by field."""
         if over is None:
             return self
-        said = {f.name: value for f in fields(over) if (value := getattr(over, f.name)) not in (None, ())}
+        said = {f.name: value for f in fields(over) if f.init and (value := getattr(over, f.name)) not in (None, ())}
         if said.get("cacheable") is False:
             said["ttl"] = None
         elif "ttl" in said and said.get("cacheable") is None:
             said["cacheable"] = True
-        return replace(self, **said)
+        made = replace(self, **said)
+        object.__setattr__(made, "place", over.place or self.place)
+        return made
 
 
 def intent_of(target: Any) -> Intent | None:
@@ -172,5 +180,10 @@ def _names(name: str, value: Iterable[str]) -> tuple[str, ...]:
     return names
 
 
+def _line() -> Place | None:
+    """Return the line that declares an intent; one that Evox makes itself, such as of the configuration, has none."""
+    return user_line(__name__, "evox.data.declaring", "dataclasses")
+
+
 def _invalid(option: str, value: object, why: str) -> InvalidDeclaration:
-    return InvalidDeclaration(option, value, on="@Intent", why=why)
+    return InvalidDeclaration(option, value, on="@Intent", why=why, place=_line())

@@ -1,14 +1,16 @@
 """Policy: what an intent leads to. Pure functions: intent and facts about a backend in, decisions or errors out."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from evox.data.intents import Consistency, Intent
-from evox.errors import InvalidDeclaration
+from evox.errors import InvalidDeclaration, Place
 
 __all__ = ["DEFAULT_MAX_STALE", "DEFAULT_TTL", "Facts", "Policy", "check_backend", "policy_of"]
 
+Where: TypeAlias = Callable[[str], tuple[str, Place | None]]  # what declares an option, as errors name it; its line
 DEFAULT_TTL: Final = 60.0
 DEFAULT_MAX_STALE: Final = 86_400.0
 
@@ -61,32 +63,34 @@ class Policy:
     negative_ttl: float | None = None
 
 
-def policy_of(intent: Intent, *, on: str = "@Intent") -> Policy:
+def policy_of(intent: Intent, *, on: str = "@Intent", where: Where | None = None) -> Policy:
     """Decide what an intent leads to.
 
     Args:
         intent: Merged from all that was said.
         on: Where it stands, for errors.
+        where: The same of each option, where they stand in several places.
 
     Raises:
         InvalidDeclaration: if it contradicts itself.
     """
+    at: Where = where or (lambda _: (on, intent.place))
     cached = bool(intent.cacheable)
     strong = intent.consistency == "strong"
     falls_back = intent.fallback is not None
     if strong and falls_back:
-        raise _contradiction("fallback", intent.fallback, on, 'strong is never stale: drop fallback=, or "strong"')
+        raise _contradiction("fallback", intent.fallback, at, 'strong is never stale: drop fallback=, or "strong"')
     if falls_back and not cached:
-        raise _contradiction("fallback", intent.fallback, on, "nothing is kept to fall back to: add ttl=")
+        raise _contradiction("fallback", intent.fallback, at, "nothing is kept to fall back to: add ttl=")
     for name in ("max_stale", "soft_timeout"):
         if getattr(intent, name) is not None and not falls_back:
-            raise _contradiction(name, getattr(intent, name), on, 'it is about old values: add fallback="aggressive"')
+            raise _contradiction(name, getattr(intent, name), at, 'it is about old values: add fallback="aggressive"')
     for name in ("eager", "jitter", "negative_ttl", "timeout"):
         if getattr(intent, name) is not None and not cached:
-            raise _contradiction(name, getattr(intent, name), on, "it is about copies: add ttl=")
+            raise _contradiction(name, getattr(intent, name), at, "it is about copies: add ttl=")
     ttl = (DEFAULT_TTL if intent.ttl is None else intent.ttl) if cached else None
     if ttl == 0:
-        raise _contradiction("ttl", 0, on, "nothing is fresh for no time; leave cacheable and ttl out instead")
+        raise _contradiction("ttl", 0, at, "nothing is fresh for no time; leave cacheable and ttl out instead")
     stale = (DEFAULT_MAX_STALE if intent.max_stale is None else intent.max_stale) if falls_back else 0.0
     return Policy(
         evictable=cached,
@@ -107,7 +111,9 @@ def _near(cached: bool, consistency: Consistency | None) -> bool:
     return consistency == "eventual" or (consistency is None and cached)
 
 
-def check_backend(policy: Policy, facts: Facts, *, workers: int, on: str) -> None:
+def check_backend(
+    policy: Policy, facts: Facts, *, workers: int, on: str = "@Intent", where: Where | None = None
+) -> None:
     """Refuse a promise that a backend cannot keep.
 
     Raises:
@@ -115,15 +121,17 @@ def check_backend(policy: Policy, facts: Facts, *, workers: int, on: str) -> Non
     """
     if not policy.strong:
         return
+    at: Where = where or (lambda _: (on, None))
     if not facts.shared and workers > 1:
         why = (
             f"{facts.name} is each worker's own, and there are {workers}: "
             "name a shared backend in [tool.evox.data], or run one worker"
         )
-        raise _contradiction("consistency", "strong", on, why)
+        raise _contradiction("consistency", "strong", at, why)
     if not facts.linearizable:
-        raise _contradiction("consistency", "strong", on, f"{facts.name} cannot keep it: {facts.why_not}")
+        raise _contradiction("consistency", "strong", at, f"{facts.name} cannot keep it: {facts.why_not}")
 
 
-def _contradiction(option: str, value: object, on: str, why: str) -> InvalidDeclaration:
-    return InvalidDeclaration(option, value, on=on, why=why)
+def _contradiction(option: str, value: object, where: Where, why: str) -> InvalidDeclaration:
+    on, place = where(option)
+    return InvalidDeclaration(option, value, on=on, why=why, place=place)

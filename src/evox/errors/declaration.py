@@ -118,9 +118,15 @@ class InvalidDeclaration(DeclarationError, ValueError):
 
     id = "EVX-207"
 
-    def __init__(self, option: str, value: object, *, on: str, why: str, place: Place | None = None) -> None:
+    def __init__(
+        self, option: str, value: object, *, on: str, why: str, fix: str = "", place: Place | None = None
+    ) -> None:
+        where = "in the line below" if place is not None else f"on {on}"
         super().__init__(
-            f"{option}={value!r} on {on} does not fit", why=why, fix=f"correct {option}= there", place=place
+            f"{option}={value!r} on {on} does not fit",
+            why=why,
+            fix=fix or f"correct {option}= {where}",
+            place=place,
         )
 
 

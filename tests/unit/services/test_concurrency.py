@@ -115,7 +115,7 @@ def test_what_does_not_fit_is_refused_by_its_option_and_the_users_line(load: Loa
         load(source)
     error = caught.value
     assert error.what == f"{option}={value!r} on service 'shop' does not fit"
-    assert (error.fix, "concurrency(...)" in error.why) == (f"correct {option}= there", True)
+    assert (error.fix, "concurrency(...)" in error.why) == (f"correct {option}= in the line below", True)
     assert error.place is not None
     assert (error.place.file.split("/")[-1].startswith("user_module_"), error.place.line) == (True, 6)
 
