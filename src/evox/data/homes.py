@@ -4,18 +4,19 @@ Whatever stands first in ``data_io.read(...)`` and the like is looked up here: t
 configuration on top, leads to a policy, a codec, a store and a part of the key space that nothing else reaches.
 """
 
+import difflib
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, get_origin
+from typing import Any, Final, get_origin
 
 from evox.config import IntentSettings
 from evox.data import keys
 from evox.data.codecs import Codec, codec_of
-from evox.data.declaring import NamedIntent, defined
+from evox.data.declaring import NamedIntent, declared_types, defined, defined_intents
 from evox.data.intents import Intent, intent_of
 from evox.data.policy import Policy, policy_of
-from evox.errors import InvalidDeclaration, InvalidKey, place_of
+from evox.errors import InvalidDeclaration, InvalidKey, Place, place_of
 
 __all__ = ["Home", "Homes"]
 
@@ -32,6 +33,7 @@ class Home:
         policy: What that leads to.
         codec: Writes and reads the values.
         backend: The URL of their backend; None for the service's.
+        said: What the configuration says of them.
     """
 
     of: Any
@@ -41,6 +43,7 @@ class Home:
     policy: Policy
     codec: Codec
     backend: str | None = field(default=None, repr=False)
+    said: IntentSettings | None = field(default=None, repr=False)
 
     @property
     def label(self) -> str:
@@ -48,6 +51,10 @@ class Home:
         if isinstance(self.of, str):
             return self.of if " " in self.of else f"intent {self.of!r}"
         return "untyped data" if self.of is None else f"type {getattr(self.of, '__name__', self.of)!r}"
+
+    def where(self, option: str) -> tuple[str, Place | None]:
+        """Return what declares an option, as errors name it, and its line."""
+        return _where(option, self.intent, self.said, self.label)
 
     def key_of(self, value: Any) -> str:
         """Return the key that a value holds.
@@ -75,6 +82,7 @@ class Homes:
         self._configured = configured
         self._homes: dict[Any, Home] = {}
         self._names: dict[str, Any] = {}
+        self._answers: dict[tuple[int, int], Home] = {}
         self.untyped = self._make(None, keys.UNTYPED, Intent(), None)
 
     def __repr__(self) -> str:
@@ -104,17 +112,26 @@ class Homes:
         return self._named(target, claim=False) if isinstance(target, str) else self._typed(target, claim=False)
 
     def answers(self, intent: Intent, policy: Policy) -> Home:
-        """Return the home of an endpoint's answers."""
-        prefix = keys.place(self._service, keys.ANSWERS)
-        guard = keys.kind_guard(self._service, keys.ANSWERS)
-        return Home(None, prefix, guard, intent, policy, codec_of(None), intent.backend)
+        """Return the home of an endpoint's answers: the same one for the same intent and policy."""
+        known = (id(intent), id(policy))  # the home holds both, so nothing else comes to have their ids
+        home = self._answers.get(known)
+        if home is None:
+            prefix = keys.place(self._service, keys.ANSWERS)
+            guard = keys.kind_guard(self._service, keys.ANSWERS)
+            home = self._answers[known] = Home(None, prefix, guard, intent, policy, codec_of(None), intent.backend)
+        return home
+
+    def configured(self) -> list[Any]:
+        """Return what the configuration speaks of: of each name the types that have it, else the name itself."""
+        types: dict[str, list[Any]] = {}
+        for kind, _ in declared_types():
+            types.setdefault(_name_of(kind, _of_class(kind)), []).append(kind)
+        return [one for name in self._configured for one in types.get(name, [name])]
 
     def _named(self, name: str, *, claim: bool = True) -> Home:
         found = defined(name)
         if found is None and name not in self._configured:
-            known = ", ".join(sorted(self._configured)) or "none"
-            why = f"no intent has that name; configured are: {known}"
-            raise InvalidDeclaration("intent", name, on="data_io", why=why)
+            raise self._unknown(name)
         kind = found.of if found is not None else None
         return self._make(name, keys.kind_of(name), found.intent if found is not None else Intent(), kind, claim=claim)
 
@@ -126,9 +143,7 @@ class Homes:
             why = "it is neither a type nor the name of an intent; a key of your own is a text"
             raise InvalidDeclaration("type", type(kind), on="data_io", why=why)
         intent = _of_class(kind) if inspect.isclass(kind) else Intent()
-        # list[int] and list[str] are two, and both call themselves list
-        name = intent.name or (kind.__qualname__ if inspect.isclass(kind) else str(kind))
-        return self._make(kind, keys.kind_of(name.replace(":", "_").replace("/", "_")), intent, kind, claim=claim)
+        return self._make(kind, keys.kind_of(_name_of(kind, intent)), intent, kind, claim=claim)
 
     def _make(self, of: Any, kind: str, intent: Intent, codec_for: Any, *, claim: bool = True) -> Home:
         name = kind.removeprefix("t.")
@@ -138,12 +153,50 @@ class Homes:
                 why = f"{other!r} and {of!r} have the same name, so each would read the other's values"
                 fix = 'give one another name: @data_intent.cacheable(name="...")'
                 raise InvalidDeclaration("name", name, on="data_io", why=f"{why}; {fix}", place=place_of(of))
-        said = self._configured.get(name)
-        if said is not None and of is not None:
+        said = self._configured.get(name) if of is not None else None
+        if said is not None:
             intent = intent.merged(Intent(**said.said()))
-        policy = policy_of(intent, on=f"intent {name!r}")
+        policy = policy_of(intent, where=lambda option: _where(option, intent, said, f"intent {name!r}"))
         prefix, guard = keys.place(self._service, kind), keys.kind_guard(self._service, kind)
-        return Home(of, prefix, guard, intent, policy, codec_of(codec_for), intent.backend)
+        return Home(of, prefix, guard, intent, policy, codec_of(codec_for), intent.backend, said)
+
+    def _unknown(self, name: str) -> InvalidDeclaration:
+        known = sorted({*self._configured, *(made.name for made, _ in defined_intents())})
+        close = difflib.get_close_matches(name, known, n=1)
+        fix = f"write {close[0]!r} instead, or declare" if close else "declare"
+        return InvalidDeclaration(
+            "intent",
+            name,
+            on="data_io",
+            why=f"no intent has that name; there are: {', '.join(known) or 'none'}",
+            fix=f'{fix} it: data_intent.define("{name}"), or [tool.evox.data.intents.{name}]',
+        )
+
+
+def _where(option: str, intent: Intent, said: IntentSettings | None, label: str) -> tuple[str, Place | None]:
+    """Return what declares an option, as errors name it, and its line."""
+    if said is None or not said.said():
+        return label, intent.place
+    if option in said.model_fields_set:
+        origin = said.origin(option)
+        return origin.table, origin.place
+    # It stands in code, and what it contradicts may stand in the configuration: that is where the code's reader looks
+    # last.
+    other = next((one for one in _DECISIVE if one in said.model_fields_set), None)
+    if other is None:
+        return label, intent.place
+    origin = said.origin(other)
+    return f"{label}, of which {origin.table} speaks too,", origin.place
+
+
+_DECISIVE: Final = ("consistency", "cacheable", "fallback", "ttl")
+
+
+def _name_of(kind: Any, intent: Intent) -> str:
+    """Return under which name a type's values are stored."""
+    # list[int] and list[str] are two, and both call themselves list
+    name = intent.name or (kind.__qualname__ if inspect.isclass(kind) else str(kind))
+    return name.replace(":", "_").replace("/", "_")
 
 
 def _is_type(kind: Any) -> bool:

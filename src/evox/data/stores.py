@@ -3,7 +3,6 @@
 import logging
 import sys
 from pathlib import Path
-from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
@@ -12,12 +11,13 @@ from evox.config import DataSettings
 from evox.data.backends.base import Backend
 from evox.data.backends.memory import MemoryBackend
 from evox.data.backends.opening import make_backend
-from evox.data.declaring import declared_types, defined, defined_intents
+from evox.data.declaring import declared_types, defined_intents
 from evox.data.flights import Flights
 from evox.data.homes import Home, Homes
 from evox.data.near import Near
 from evox.data.policy import check_backend
 from evox.data.store import Store
+from evox.errors import BackendUnavailable
 
 __all__ = ["Stores"]
 
@@ -56,6 +56,7 @@ class Stores:
         self._workers = workers
         self._default = settings.services.get(service, settings.backend)
         self._open: dict[str, Store] = {}
+        self._checked: dict[Home, Store] = {}
         self._opening = anyio.Lock()
 
     def __repr__(self) -> str:
@@ -66,8 +67,8 @@ class Stores:
         return list(self._open.values())
 
     def find(self, home: Home) -> Store | None:
-        """Return the store of a home if it is open."""
-        return self._open.get(home.backend or self._default)
+        """Return the store of a home if it is open and known to keep what the home promises."""
+        return self._checked.get(home)
 
     async def of(self, home: Home) -> Store:
         """Return the store of a home, opened if this is its first use.
@@ -76,9 +77,11 @@ class Stores:
             InvalidDeclaration: if its backend cannot keep what was promised.
             BackendUnavailable, BackendRefused, MissingExtra, UnsupportedSchema: if it cannot be used.
         """
-        store = self.find(home) or await self.open(home.backend or self._default)
-        if home.policy.strong:
-            check_backend(home.policy, store.backend.facts, workers=self._workers, on=home.label)
+        store = self.find(home)
+        if store is None:
+            store = await self.open(home.backend or self._default)
+            check_backend(home.policy, store.backend.facts, workers=self._workers, where=home.where)
+            self._checked[home] = store
         return store
 
     async def prepare(self) -> None:
@@ -104,15 +107,19 @@ class Stores:
                 backend = make_backend(url, settings, self._root)
                 near = Near(settings.entries, settings.memory_bytes, settings.l1_ttl)
             store = Store(backend, near, self._flights)
-            await backend.open(self._group, store)
+            try:
+                await backend.open(self._group, store)
+            except BackendUnavailable as error:
+                error.fix = "start it, or correct its URL in [tool.evox.data]"  # there is no old value to fall back to
+                raise
             self._open[url] = store
             return store
 
     async def check(self, homes: Homes, folder: Path | None) -> None:
         """Check that what was promised can be kept, before anybody relies on it.
 
-        Looked at are configured intents, and types and names declared beside the service; others when they are first
-        used.
+        Looked at are all that the configuration speaks of, and types and names declared beside the service; others
+        when they are first used.
 
         Args:
             homes: The service's homes.
@@ -121,7 +128,7 @@ class Stores:
         Raises:
             InvalidDeclaration: naming the intent and the backend that cannot keep it.
         """
-        targets: list[Any] = [name for name in self._settings.intents if defined(name) is not None]
+        targets = homes.configured()
         targets += [kind for kind, _ in declared_types() if _is_below(_file_of(kind), folder)]
         targets += [made for made, place in defined_intents() if _is_below(place.file, folder)]
         for target in targets:
@@ -131,6 +138,7 @@ class Stores:
 
     async def close(self) -> None:
         """Close all backends."""
+        self._checked.clear()
         while self._open:
             _, store = self._open.popitem()
             await store.backend.close()
