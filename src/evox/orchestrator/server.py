@@ -29,7 +29,7 @@ from evox.orchestrator.discovery import Found, discover
 from evox.orchestrator.fleet import DrainReport, Fleet
 from evox.orchestrator.gateway import Gateway
 from evox.orchestrator.handover import Handover
-from evox.orchestrator.validation import assign_ports, validate
+from evox.orchestrator.validation import assign_ports, check_names, validate
 from evox.runtime import (
     Choice,
     SignalWatch,
@@ -117,8 +117,11 @@ def plan(options: RunOptions, loaded: Loaded | None = None) -> Plan:
     tls = tls_of(loaded)
     source = loaded.sources.get("services", "[tool.evox]").removesuffix(" in pyproject.toml")
     found = discover(options.targets, loaded.root, configured=loaded.settings.services, source=source)
+    names = [one.service.name for one in found]
+    # With targets, or services that the environment chose, others of the project may run in processes of their own.
+    whole = not options.targets and not loaded.sources.get("services", "").startswith("the environment")
+    misnamed = check_names(loaded, names, whole=whole)
     if options.only:
-        names = [one.service.name for one in found]
         missing = [name for name in options.only if name not in names]
         if missing:
             hint = f"the services found are: {', '.join(names)}"
@@ -134,7 +137,7 @@ def plan(options: RunOptions, loaded: Loaded | None = None) -> Plan:
     imported = [f"{name} is imported, which needs asyncio" for name in asyncio_only_imports()]
     source = loaded.sources.get("backend", "the default")
     loop = choose(loaded.settings.backend, source=source, asyncio_because=[*imported, *adopted])
-    notes = [f"{name} in the environment is not an option of Evox" for name in loaded.unknown_environment]
+    notes = [f"{name} in the environment is not an option of Evox" for name in loaded.unknown_environment] + misnamed
     return Plan(options, loaded, found, loop, tls, notes)
 
 

@@ -1,12 +1,14 @@
 """Validate: what must hold of all services together before any of them starts."""
 
+import difflib
 from collections.abc import Sequence
 
-from evox.errors import DuplicatePort, DuplicateService, InvalidDeclaration, InvalidOption
+from evox.config import Loaded
+from evox.errors import DuplicatePort, DuplicateService, InvalidDeclaration, InvalidOption, UnknownOption
 from evox.services import Service
 
 LAST_PORT = 65535
-__all__ = ["assign_ports", "start_order", "validate"]
+__all__ = ["assign_ports", "check_names", "start_order", "validate"]
 
 
 def validate(services: Sequence[Service], *, gateway: bool = False) -> None:
@@ -65,6 +67,33 @@ def start_order(services: Sequence[Service]) -> list[Service]:
 
 def _dependency(service: Service, name: str, why: str) -> InvalidDeclaration:
     return InvalidDeclaration("depends_on", name, on=f"service {service.name!r}", why=why, place=service.place)
+
+
+def check_names(loaded: Loaded, names: Sequence[str], *, whole: bool) -> list[str]:
+    """Check that the services which ``[tool.evox.data.services]`` speaks of are there.
+
+    Args:
+        loaded: The project's configuration.
+        names: Of all services that were found.
+        whole: Whether those are all of the project; else the others may be run elsewhere, and a note has to do.
+
+    Returns:
+        Notes on names that no service has.
+
+    Raises:
+        UnknownOption: if the whole project has no service of a name.
+    """
+    notes = []
+    for name in loaded.settings.data.services:
+        if name in names:
+            continue
+        origin = loaded.origin("data", "services", name)
+        if whole:
+            raise UnknownOption(f"data.services.{name}", source=origin.table, known=names, place=origin.place)
+        close = difflib.get_close_matches(name, names, n=1)
+        meant = f"; {close[0]!r} does" if close else ""
+        notes.append(f"no service that is run has the name {name!r}, which {origin.table} gives a backend{meant}")
+    return notes
 
 
 def assign_ports(services: Sequence[Service], first: int, *, only: int | None = None) -> dict[str, int]:
