@@ -13,7 +13,7 @@ __all__ = ["masked", "masked_line"]
 _NAMES: Final = r"(?:pass(?:word|wd|phrase)?|pwd|secret|token|(?:api|access|private|secret)_?key|credentials?)"
 _QUOTED: Final = re.compile(r"""(['"])\w[\w+.-]{0,30}://(?:(?!\1)[^\n]){1,300}""")
 _WORD: Final = re.compile(r"\S+")
-_BEGINS: Final = re.compile(r"""\w://|\w:[^/@:'"]+:(?!/)""")
+_BEGINS: Final = re.compile(r"""\w://|\w:/?[^/@:'"]+:(?!/)""")
 _DONE: Final = re.compile(r"[^/@:]*:?\*\*\*")
 _PARAMETER: Final = re.compile(rf"""(?i)([?&][^=&?\s'"]{{0,30}}(?:{_NAMES}|key)[^=&?\s'"]{{0,30}}=)[^&\s'"]+""")
 _ASSIGNED: Final = re.compile(

@@ -12,8 +12,13 @@ database.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, event
-from sqlalchemy.orm import Session, SessionTransaction, UOWTransaction, sessionmaker
+try:
+    from sqlalchemy import Connection, event
+    from sqlalchemy.orm import Session, SessionTransaction, UOWTransaction, sessionmaker
+except ModuleNotFoundError:
+    from evox.errors import MissingExtra
+
+    raise MissingExtra("evox.data.sqlalchemy", "sqlalchemy") from None
 
 from evox.data.declaring import NamedIntent
 from evox.data.sqlalchemy.changes import Changes
