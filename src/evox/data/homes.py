@@ -15,8 +15,8 @@ from evox.data import keys
 from evox.data.codecs import Codec, codec_of
 from evox.data.declaring import NamedIntent, declared_types, defined, defined_intents
 from evox.data.intents import Intent, intent_of
-from evox.data.policy import Policy, policy_of
-from evox.errors import InvalidDeclaration, InvalidKey, Place, place_of
+from evox.data.policy import Policy, Spot, policy_of
+from evox.errors import InvalidDeclaration, InvalidKey, place_of
 
 __all__ = ["Home", "Homes"]
 
@@ -52,8 +52,8 @@ class Home:
             return self.of if " " in self.of else f"intent {self.of!r}"
         return "untyped data" if self.of is None else f"type {getattr(self.of, '__name__', self.of)!r}"
 
-    def where(self, option: str) -> tuple[str, Place | None]:
-        """Return what declares an option, as errors name it, and its line."""
+    def where(self, option: str) -> Spot:
+        """Return what declares an option."""
         return _where(option, self.intent, self.said, self.label)
 
     def key_of(self, value: Any) -> str:
@@ -173,20 +173,20 @@ class Homes:
         )
 
 
-def _where(option: str, intent: Intent, said: IntentSettings | None, label: str) -> tuple[str, Place | None]:
-    """Return what declares an option, as errors name it, and its line."""
-    if said is None or not said.said():
-        return label, intent.place
+def _where(option: str, intent: Intent, said: IntentSettings | None, label: str) -> Spot:
+    """Return what declares an option: the configuration if it says it, else the code."""
+    if said is None:
+        return Spot(label, intent.place)
     if option in said.model_fields_set:
         origin = said.origin(option)
-        return origin.table, origin.place
-    # It stands in code, and what it contradicts may stand in the configuration: that is where the code's reader looks
-    # last.
+        return Spot(origin.table, origin.place)
     other = next((one for one in _DECISIVE if one in said.model_fields_set), None)
     if other is None:
-        return label, intent.place
+        return Spot(label, intent.place)
+    # It stands in code and may have been right there: who reads the code looks last where it is contradicted.
     origin = said.origin(other)
-    return f"{label}, of which {origin.table} speaks too,", origin.place
+    fix = f"correct {option}= {f'at {intent.place}' if intent.place else 'in the code'}, or {other} in {origin.table}"
+    return Spot(f"{label}, of which {origin.table} speaks too,", origin.place, fix)
 
 
 _DECISIVE: Final = ("consistency", "cacheable", "fallback", "ttl")

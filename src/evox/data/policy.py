@@ -3,14 +3,23 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from evox.data.intents import Consistency, Intent
 from evox.errors import InvalidDeclaration, Place
 
-__all__ = ["DEFAULT_MAX_STALE", "DEFAULT_TTL", "Facts", "Policy", "check_backend", "policy_of"]
+__all__ = ["DEFAULT_MAX_STALE", "DEFAULT_TTL", "Facts", "Policy", "Spot", "check_backend", "policy_of"]
 
-Where: TypeAlias = Callable[[str], tuple[str, Place | None]]  # what declares an option, as errors name it; its line
+
+class Spot(NamedTuple):
+    """What declares an option, as errors name it, its line, and what to do there if that is not to correct it."""
+
+    on: str
+    place: Place | None = None
+    fix: str = ""
+
+
+Where: TypeAlias = Callable[[str], Spot]
 DEFAULT_TTL: Final = 60.0
 DEFAULT_MAX_STALE: Final = 86_400.0
 
@@ -74,7 +83,7 @@ def policy_of(intent: Intent, *, on: str = "@Intent", where: Where | None = None
     Raises:
         InvalidDeclaration: if it contradicts itself.
     """
-    at: Where = where or (lambda _: (on, intent.place))
+    at: Where = where or (lambda _: Spot(on, intent.place))
     cached = bool(intent.cacheable)
     strong = intent.consistency == "strong"
     falls_back = intent.fallback is not None
@@ -121,7 +130,7 @@ def check_backend(
     """
     if not policy.strong:
         return
-    at: Where = where or (lambda _: (on, None))
+    at: Where = where or (lambda _: Spot(on))
     if not facts.shared and workers > 1:
         why = (
             f"{facts.name} is each worker's own, and there are {workers}: "
@@ -133,5 +142,5 @@ def check_backend(
 
 
 def _contradiction(option: str, value: object, where: Where, why: str) -> InvalidDeclaration:
-    on, place = where(option)
-    return InvalidDeclaration(option, value, on=on, why=why, place=place)
+    spot = where(option)
+    return InvalidDeclaration(option, value, on=spot.on, why=why, fix=spot.fix, place=spot.place)

@@ -79,7 +79,10 @@ class Stores:
         """
         store = self.find(home)
         if store is None:
-            store = await self.open(home.backend or self._default)
+            url = home.backend or self._default
+            if url == "memory":  # before anybody is told what opening it tells
+                check_backend(home.policy, self._memory.facts, workers=self._workers, where=home.where)
+            store = await self.open(url)
             check_backend(home.policy, store.backend.facts, workers=self._workers, where=home.where)
             self._checked[home] = store
         return store
