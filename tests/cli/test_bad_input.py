@@ -275,8 +275,8 @@ def held(name: str, text: str) -> None:
     assert golden.read_text(encoding="utf-8") == text
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_C2_a_mistake_is_one_screen_that_says_what_why_and_how_to_mend_it(evox_run: Run, case: Case) -> None:
+def check(evox_run: Run, case: Case) -> None:
+    """Run a case, and see that what it writes is what the golden file holds."""
     process = evox_run(case.files, *case.arguments, env=case.env)
     assert process.wait() == case.code, process.err
     assert process.out == ""
@@ -287,6 +287,11 @@ def test_C2_a_mistake_is_one_screen_that_says_what_why_and_how_to_mend_it(evox_r
     assert [text for text in case.says if text not in process.err] == [], process.err
     assert [text for text in case.never if text in process.err] == [], process.err
     held(case.name, normalized(process.err, process.folder))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_C2_a_mistake_is_one_screen_that_says_what_why_and_how_to_mend_it(evox_run: Run, case: Case) -> None:
+    check(evox_run, case)
 
 
 def test_V1_a_busy_port_is_exit_69_on_one_screen_and_no_banner(evox_run: Run) -> None:

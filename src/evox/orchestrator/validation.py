@@ -89,10 +89,12 @@ def check_names(loaded: Loaded, names: Sequence[str], *, whole: bool) -> list[st
             continue
         origin = loaded.origin("data", "services", name)
         if whole:
-            raise UnknownOption(f"data.services.{name}", source=origin.table, known=names, place=origin.place)
+            error = UnknownOption(f"data.services.{name}", source=origin.table, known=names, place=origin.place)
+            error.why = f"{origin.table} gives it a backend, and no service of the project has that name"
+            raise error
         close = difflib.get_close_matches(name, names, n=1)
-        meant = f"; {close[0]!r} does" if close else ""
-        notes.append(f"no service that is run has the name {name!r}, which {origin.table} gives a backend{meant}")
+        meant = f"; is {close[0]!r} meant?" if close else ""
+        notes.append(f"{origin.table} gives a backend to {name!r}, and no service that was found has that name{meant}")
     return notes
 
 
