@@ -3,6 +3,7 @@
 import gc
 import importlib
 import sqlite3
+import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,6 +79,14 @@ async def test_a_backend_without_its_packages_says_how_to_install_them(
 
     monkeypatch.setattr(importlib, "import_module", missing)
     assert f'pip install "evox-framework[{extra}]"' in await refused(url, MissingExtra)
+
+
+def test_sqlalchemy_that_is_not_installed_is_told_with_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [one for one in sys.modules if one.partition(".")[0] == "sqlalchemy" or "data.sqlalchemy" in one]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "sqlalchemy", None)
+    with pytest.raises(MissingExtra, match=r'pip install "evox-framework\[sqlalchemy\]"'):
+        importlib.import_module("evox.data.sqlalchemy")
 
 
 async def test_a_wrong_password_is_refused_and_not_shown() -> None:

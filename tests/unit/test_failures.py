@@ -11,7 +11,7 @@ import pytest
 import evox
 from evox.durations import seconds
 from evox.errors import EvoxError, Place, StartupFailed
-from evox.failures import causes, describe, root_cause, user_frames
+from evox.failures import causes, describe, facts_of, root_cause, user_frames
 
 
 class Left(BaseException):
@@ -135,6 +135,31 @@ def test_an_error_of_ours_shows_the_users_lines_of_its_cause(tmp_path: Path) -> 
         [f"{tmp_path / 'app.py'}:3", "connect()"],
         [f"{tmp_path / 'app.py'}:2", "1 / 0"],
     ]
+
+
+def test_an_error_of_ours_that_knows_no_line_shows_who_called(tmp_path: Path) -> None:
+    error = user_line(tmp_path / "app.py", "from evox.errors import EvoxError\nraise EvoxError('it broke')\n")
+    assert describe(error).splitlines()[-1] == f"  at   {tmp_path / 'app.py'}:2    raise EvoxError('it broke')"
+
+
+def test_facts_for_machines_are_those_that_are_shown() -> None:
+    place = Place("app.py", 2)
+    assert facts_of(ExceptionGroup("", [EvoxError("it broke", why="of this", fix="do that", place=place)])) == {
+        "id": "EVX-000",
+        "type": "EvoxError",
+        "what": "it broke",
+        "why": "of this",
+        "fix": "do that",
+        "at": ["app.py:2"],
+    }
+    assert facts_of(ValueError("a")) == {"type": "ValueError", "what": "a", "at": []}
+
+
+def test_no_password_is_shown_in_a_message_a_line_or_a_traceback(tmp_path: Path) -> None:
+    error = user_line(tmp_path / "app.py", "raise LookupError('postgresql://me:hun@ter2@host/db')\n")
+    text = describe(error, trace=True)
+    assert text.count("postgresql://***@host/db") >= 3
+    assert "ter2" not in text
 
 
 def raise_from(error: BaseException, cause: BaseException) -> None:

@@ -10,8 +10,18 @@ import pytest
 from fastapi import HTTPException
 from fastapi.responses import JSONResponse
 
-from evox import Depends, EvoxError, Request, Response, ServiceBuilder, inject
-from evox.errors import AsyncioOnly, InvalidOption, NotInjectable, OutsideRuntime, Place, ServiceUnavailable
+from evox import Depends, EvoxError, Request, Response, ServiceBuilder, data_io, inject
+from evox.errors import (
+    AsyncioOnly,
+    CapacityExceeded,
+    InvalidOption,
+    NotInjectable,
+    OutsideRuntime,
+    Place,
+    ServiceUnavailable,
+    ValueTooLarge,
+    WriteOutcomeUnknown,
+)
 from evox.services import problem, problem_of
 from evox.testing import running
 
@@ -104,6 +114,38 @@ def test_what_is_not_the_callers_concern_shows_only_its_id(error: EvoxError) -> 
     assert "retry-after" not in reply.headers
     kind = f"urn:evox:error:{error.id}"
     assert body_of(reply) == {"type": kind, "title": "Internal Server Error", "status": 500}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueTooLarge(SECRET, 2, 1),
+        CapacityExceeded(SECRET, SECRET, fix=SECRET),
+        WriteOutcomeUnknown(SECRET, "a", SECRET),
+    ],
+    ids=lambda one: one.id,
+)
+def test_a_status_of_its_own_has_a_title_of_its_own_and_shows_no_more_than_the_id(error: EvoxError) -> None:
+    kind = f"urn:evox:error:{error.id}"
+    assert body_of(problem_of(error)) == {"type": kind, "title": type(error).__name__, "status": error.status}
+
+
+async def test_an_error_of_ours_is_logged_once_with_what_to_do_and_the_users_line(
+    errors: Callable[[], list[logging.LogRecord]],
+) -> None:
+    svc = ServiceBuilder("a")
+
+    @svc.post("/x")
+    async def fails() -> None:
+        await data_io.write("a", lambda: 1)
+
+    async with running(svc) as env:
+        assert (await env.client(svc).post("/x")).status_code == 500
+    [record] = errors()
+    lines = record.getMessage().splitlines()
+    assert lines[:2] == ["POST /x failed", "error EVX-705: a function cannot be stored"]
+    assert [line[:6] for line in lines[2:]] == ["  why ", "  fix ", "  at  "]
+    assert lines[-1].endswith('await data_io.write("a", lambda: 1)')
 
 
 def test_the_wrong_loop_is_told_with_what_to_do_and_without_the_users_error() -> None:

@@ -1,0 +1,46 @@
+"""Console: what stands in a log entry, for people and for machines, and what never does."""
+
+import json
+import logging
+from typing import Any
+
+import pytest
+
+from evox.errors import EvoxError, Place
+from evox.orchestrator.console import configure_logs
+
+URL = "postgresql://me:hunter2@host/db"
+
+
+def written(capsys: pytest.CaptureFixture[str], *, as_json: bool, name: str, **more: Any) -> str:
+    """Return how an error of ours is written to the log."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        configure_logs(as_json=as_json, verbose=False, environ={})
+        error = EvoxError("it broke", why=f"of {URL}", fix="do that", place=Place("app.py", 2))
+        logging.getLogger(name).error("GET / failed for %s", URL, exc_info=error, extra=more)
+    finally:
+        root.handlers, root.level = handlers, level
+    return capsys.readouterr().err
+
+
+def test_for_machines_an_error_of_ours_has_its_facts_as_fields(capsys: pytest.CaptureFixture[str]) -> None:
+    entry = json.loads(written(capsys, as_json=True, name="evox.requests"))
+    assert entry["error"] == {
+        "id": "EVX-000",
+        "type": "EvoxError",
+        "what": "it broke",
+        "why": "of postgresql://***@host/db",
+        "fix": "do that",
+        "at": ["app.py:2"],
+    }
+    assert "EVX-000: it broke" in entry["traceback"]
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+@pytest.mark.parametrize("name", ["evox.requests", "mine"])
+def test_no_password_of_a_url_is_logged(as_json: bool, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = written(capsys, as_json=as_json, name=name, url=URL)
+    assert "postgresql://***@host/db" in text
+    assert "hunter2" not in text
