@@ -71,6 +71,11 @@ def server(backend: str) -> Iterator[Server]:
             process.kill()  # does nothing to a process that has ended
 
 
+STALE = {"cache-status": "detail=stale-if-error"}
+FRESH = 2.0
+"""Seconds for which the copies of the storage example are fresh."""
+
+
 class Caller:
     """Makes requests to one service, prints each with its reply, and checks it."""
 
@@ -79,7 +84,15 @@ class Caller:
         self._url = url
         print(f"  {service} at {url}")
 
-    def __call__(self, method: str, path: str, expect: int, like: Any = None, send: Any = None) -> Any:
+    def __call__(
+        self,
+        method: str,
+        path: str,
+        expect: int,
+        like: Any = None,
+        send: Any = None,
+        says: Mapping[str, str] | None = None,
+    ) -> Any:
         """Make one request.
 
         Args:
@@ -88,15 +101,22 @@ class Caller:
             expect: The status it must have.
             like: What the reply's JSON must be; of an object, only the fields named here are compared.
             send: The JSON to send.
+            says: What headers of the reply must have in them; they are printed.
 
         Returns:
-            The reply's JSON.
+            The reply's JSON; its text, where it is expected to be an error of the server.
         """
         reply = self._client.request(method, self._url + path, json=send)
         asked = f"{method} {path}" + (f" {json.dumps(send)}" if send is not None else "")
         print(f"    {asked}\n        {reply.status_code} {_shortened(reply.text)}")
         if reply.status_code != expect:
             raise Unexpected(f"{asked} was answered with {reply.status_code}, not {expect}")
+        for name, text in (says or {}).items():
+            print(f"        {name}: {reply.headers.get(name, '')}")
+            if text not in reply.headers.get(name, ""):
+                raise Unexpected(f"{asked} was answered without {text!r} in {name}")
+        if expect >= 500:
+            return reply.text
         try:
             body = reply.json()
         except ValueError:
@@ -161,7 +181,7 @@ def items(call: Caller) -> None:
 
 
 def storage(call: Caller) -> None:
-    """Write and read records, read copies of what a supplier knows, and read them again when it is switched off."""
+    """Write and read records, read copies of what a supplier knows, and read them old when it is switched off."""
     order = {"id": "o1", "product": "lamp", "quantity": 2}
     lamp = {"id": "lamp", "name": "Lamp", "price": 25.0}
     call("GET", "/health", 200, {"status": "pass"})
@@ -169,11 +189,16 @@ def storage(call: Caller) -> None:
     call("POST", "/orders", 422, {"detail": [{"loc": ["body", "quantity"]}]}, send={**order, "quantity": 0})
     call("GET", "/orders/o1", 200, order)
     call("GET", "/products/lamp", 200, lamp)
-    call("GET", "/rates", 200, {"EUR": 1.0})
+    call("GET", "/rates", 200, {"EUR": 1.0}, says={"cache-status": "stored"})
+    call("GET", "/rates", 200, {"EUR": 1.0}, says={"cache-status": "hit"})
     call("PUT", "/supplier", 200, {"on": False}, send={"on": False})
+    print(f"    {FRESH:g} s later the copies are old, and all that there is")
+    time.sleep(FRESH + 0.1)
     call("GET", "/products/lamp", 200, lamp)
-    call("GET", "/rates", 200, {"EUR": 1.0})
+    call("GET", "/rates", 200, {"EUR": 1.0}, says=STALE)
+    call("GET", "/products/sofa", 500)
     call("PUT", "/supplier", 200, {"on": True}, send={"on": True})
+    call("GET", "/products/sofa", 200, {"id": "sofa"})
     call("PUT", "/visits/ada", 200, {"product": "sofa"}, send={"product": "sofa"})
     call("GET", "/visits/ada", 200, {"visitor": "ada", "product": "sofa"})
     call("DELETE", "/orders/o1", 200, {"deleted": True})

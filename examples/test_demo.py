@@ -2,6 +2,7 @@
 
 # ruff: noqa: S603  the only program started is our own
 
+import json
 import os
 import socket
 import subprocess
@@ -14,8 +15,10 @@ DEMO = [sys.executable, "-u", str(Path(__file__).with_name("demo.py"))]
 
 def test_the_demo_works_from_any_folder(tmp_path: Path) -> None:
     demo = subprocess.run(DEMO, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert (demo.returncode, demo.stderr) == (0, "")
+    logged = [json.loads(line) for line in demo.stderr.splitlines()]
+    assert (demo.returncode, {entry["error"]["what"] for entry in logged}) == (0, {"the supplier does not answer"})
     assert demo.stdout.count("the server ended with exit code 0") == 2
+    assert demo.stdout.count("detail=stale-if-error") == 2
 
 
 def test_the_demo_fails_clearly_when_the_server_does_not_start(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """A small shop that says what it wants of its data, and leaves to Evox where and how that is kept.
 
 Orders are records and must never be lost or stale. Products are copies of what a supplier knows, and may be old while
-the supplier cannot be reached. Visits are neither important nor urgent.
+the supplier cannot be reached; they are fresh for two seconds only, so that nobody who tries it waits long to see that.
+Visits are neither important nor urgent.
 """
 
 from typing import TypeVar
@@ -22,9 +23,9 @@ class Order(BaseModel):
     quantity: int = Field(ge=1)
 
 
-@data_intent.cacheable(ttl="1m", consistency="eventual", key="id", fallback="aggressive", max_stale="24h")
+@data_intent.cacheable(ttl="2s", consistency="eventual", key="id", fallback="aggressive", max_stale="24h")
 class Product(BaseModel):
-    """A copy: fresh for a minute, and served for a day longer while the supplier cannot be reached."""
+    """A copy: fresh for two seconds, and served for a day longer while the supplier cannot be reached."""
 
     id: str
     name: str
@@ -113,9 +114,9 @@ async def read_visit(visitor: str = Param()) -> Visit:
     return _found(await data_io.read(Visit, visitor), f"visit of {visitor}")
 
 
-@svc.get("/rates", cache="10s", fallback="aggressive", max_stale="24h", priority="low")
+@svc.get("/rates", cache="2s", fallback="aggressive", max_stale="24h", priority="low")
 async def read_rates() -> dict[str, float]:
-    """The whole answer is kept: for ten seconds nobody is asked, and for a day it is better than none."""
+    """The whole answer is kept: for two seconds nobody is asked, and for a day it is better than none."""
     return await inject(Supplier).rates()
 
 

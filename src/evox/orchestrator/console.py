@@ -127,15 +127,17 @@ class _JsonFormatter(logging.Formatter):
 
 
 class _TextFormatter(logging.Formatter):
-    """Time, level, message. The traceback is left out: the message has the user's frames already."""
+    """Time, level, message. Of errors that Evox logs there are the user's lines, once, rather than the traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
         text = f"{time} {record.levelname.lower():<7} {record.getMessage()}"
-        own = record.name.startswith("evox.requests") or record.name.startswith("evox.lifecycle")
-        if record.exc_info and not own:
-            text += "\n" + self.formatException(record.exc_info)
-        return masked(text)
+        if not record.exc_info or record.exc_info[1] is None:
+            return masked(text)
+        described = describe(record.exc_info[1])
+        if not record.name.startswith("evox.") or ("\n  at   " not in described and described not in text):
+            described = self.formatException(record.exc_info)  # no line of the user's explains it
+        return masked(text if described in text else f"{text}\n{described}")
 
 
 def configure_logs(*, as_json: bool, verbose: bool, environ: Mapping[str, str] = os.environ) -> None:

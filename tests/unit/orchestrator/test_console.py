@@ -38,6 +38,17 @@ def test_for_machines_an_error_of_ours_has_its_facts_as_fields(capsys: pytest.Ca
     assert "EVX-000: it broke" in entry["traceback"]
 
 
+def test_for_people_an_error_that_evox_logs_is_shown_once_with_the_users_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = written(capsys, as_json=False, name="evox.data")
+    assert [line[:6] for line in text.splitlines()[1:]] == ["error ", "  why ", "  fix ", "  at  "]
+
+
+def test_for_people_an_error_that_others_log_keeps_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "evox.errors.base.EvoxError: EVX-000: it broke" in written(capsys, as_json=False, name="mine")
+
+
 @pytest.mark.parametrize("as_json", [True, False])
 @pytest.mark.parametrize("name", ["evox.requests", "mine"])
 def test_no_password_of_a_url_is_logged(as_json: bool, name: str, capsys: pytest.CaptureFixture[str]) -> None:
