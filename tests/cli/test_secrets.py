@@ -24,6 +24,8 @@ URLS = [
     f"valkey://{SECRET}@h:port/0",
     f"mysql:me:{SECRET}@h",
     f"mongo://h/x?password={SECRET}",
+    f"mongo://h/x?pasword={SECRET}",
+    f"valkey://:{SECRET}",
 ]
 # What stands there is wrong in each of these: the line, or the variable, is what the error is about.
 PLACES = [

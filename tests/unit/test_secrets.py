@@ -29,6 +29,10 @@ LEFT = [
 LINES = [
     ('backend = "mongo://me:p w@host"', 'backend = "mongo://***@host"'),
     ('services = { a = "x://me:p@w@h/a", b = "y://:pw@h" }', 'services = { a = "x://***@h" }'),
+    ("listens at http://[::1]:8000/x and http://h:80", "listens at http://[::1]:8000/x and http://h:80"),
+    ('backend = "valkey://:pw"', 'backend = "valkey://:***"'),
+    ('backend = "valkey://pw:6379/0"', 'backend = "valkey://pw:6379/0"'),
+    ('backend = "postgresql://h/x?pasword=pw&a=b"', 'backend = "postgresql://h/x?pasword=***&a=***"'),
     ('password = "pw"', "password = ***"),
     ('billing = { api_key = "pw", url = "x" }', 'billing = { api_key = ***, url = "x" }'),
     ("connect(password='pw', retry=1)", "connect(password=***, retry=1)"),

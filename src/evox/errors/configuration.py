@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Iterable
 
 from evox.errors.base import EvoxError, Place
+from evox.errors.secrets import masked_value
 
 __all__ = [
     "ConfigurationError",
@@ -39,7 +40,7 @@ class InvalidOption(ConfigurationError):
     def __init__(self, option: str, *, source: str, why: str, place: Place | None = None) -> None:
         super().__init__(
             f"option {option!r} has a value that does not fit",
-            why=why,
+            why=masked_value(why),
             fix=f"correct {option!r} in {source}",
             place=place,
         )

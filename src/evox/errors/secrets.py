@@ -7,7 +7,7 @@ little. It knows no backends; how a URL that is one is named is decided in ``con
 import re
 from typing import Final
 
-__all__ = ["masked", "masked_line"]
+__all__ = ["masked", "masked_line", "masked_value"]
 
 # Repetitions are bounded, as what is shown may hold what a client has sent.
 _NAMES: Final = r"(?:pass(?:word|wd|phrase)?|pwd|secret|token|(?:api|access|private|secret)_?key|credentials?)"
@@ -19,6 +19,8 @@ _PARAMETER: Final = re.compile(rf"""(?i)([?&][^=&?\s'"]{{0,30}}(?:{_NAMES}|key)[
 _ASSIGNED: Final = re.compile(
     rf"""(?i)((?:^|[\s,{{(.])["']?[\w-]{{0,30}}{_NAMES}["']?\s{{0,9}}=(?!=)\s{{0,9}})("[^"]*"|'[^']*'|[^\s,}})]+)"""
 )
+_ODD_PORT: Final = re.compile(r"""(://[^/@\s'"\[]{0,300}:)(?!\*\*\*)(?!\d*(?:[/,?#'"\s]|$))[^/\s'"]+""")
+_ANY_PARAMETER: Final = re.compile(r"""([?&][\w.-]{1,60}=)[^&\s'"]+""")
 
 
 def masked(text: str) -> str:
@@ -30,6 +32,14 @@ def masked(text: str) -> str:
     return _PARAMETER.sub(r"\1***", text) if "=" in text else text
 
 
+def masked_value(text: str) -> str:
+    """Return what is said of a configured value: without what parameters of a URL hold, and a port that is none.
+
+    There are too many ways to misspell password, and to forget the host after one.
+    """
+    return masked(_ANY_PARAMETER.sub(r"\1***", _ODD_PORT.sub(r"\1***", text)) if "://" in text else text)
+
+
 def masked_line(text: str) -> str:
     """Return a line of a file as it may be shown: without what its URLs hide, and options named like a secret.
 
@@ -38,7 +48,7 @@ def masked_line(text: str) -> str:
     begin, end = text.find("://"), text.rfind("@")
     if 0 <= begin < end:
         text = f"{text[:begin]}://***{text[end:]}"
-    return _ASSIGNED.sub(r"\1***", masked(text))
+    return _ASSIGNED.sub(r"\1***", masked_value(text))
 
 
 def _without_userinfo(found: re.Match[str]) -> str:
