@@ -4,6 +4,7 @@ import atexit
 import functools
 import importlib.util
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -76,6 +77,26 @@ class ValkeyServer:
     def kill(self) -> None:
         """Kill it."""
         self._end(subprocess.Popen.kill)
+
+    def pause(self) -> None:
+        """Let it go on to take connections, and answer nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it answer again."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def ask(self, *words: str) -> str:
+        """Send one command on a connection of its own, and return the beginning of the answer."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as asked:
+            if self._password:
+                asked.sendall(f"AUTH {self._password}\r\n".encode())
+                assert asked.recv(64) == b"+OK\r\n"
+            parts = "".join(f"${len(word.encode())}\r\n{word}\r\n" for word in words)
+            asked.sendall(f"*{len(words)}\r\n{parts}".encode())
+            return asked.recv(1 << 20).decode()
 
     def remove(self) -> None:
         """Kill it, and remove its folder."""

@@ -101,8 +101,7 @@ async def test_D1_D2_a_backend_that_goes_and_comes_back(kind: str, how: str) -> 
 
 
 async def test_a_backend_that_is_not_there_is_said_at_the_start_without_its_password(kind: str) -> None:
-    scheme = "postgresql" if kind == "postgresql" else "valkey"
-    settings = {"data": {"backend": f"{scheme}://ada:s3cret@127.0.0.1:9/x", "timeout": 2}}
+    settings = {"data": {"backend": f"{kind}://ada:s3cret@127.0.0.1:9/1", "timeout": 2}}
     with pytest.raises(BackendUnavailable) as caught:
         async with running(ServiceBuilder("shop"), settings=settings):
             pass

@@ -5,23 +5,24 @@ be trusted with strong consistency depends on how it is set up, and is looked at
 """
 
 import hashlib
-import logging
 import math
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
 
 import anyio
-import coredis
 from anyio.abc import TaskGroup, TaskStatus
-from coredis.exceptions import AuthenticationError, AuthorizationError, NoScriptError, RedisError, ResponseError
+from coredis.exceptions import BusyLoadingError, NoScriptError, RedisError
 from coredis.exceptions import ConnectionError as ConnectionLost
-from coredis.retry import NoRetryPolicy
 
 from evox.config import DataSettings, without_secrets
-from evox.data.backends.base import BackendStatistics, Change, Lease, OnChange, Reading, Removed
+from evox.data.backends.base import BackendStatistics, Lease, OnChange, Reading, Removed
+from evox.data.backends.valkey_listener import listen
+from evox.data.backends.valkey_pool import NotOpened, ValkeyPool
 from evox.data.backends.valkey_scripts import SCHEMA, SCRIPTS
+from evox.data.backends.valkey_setup import ASKED, is_full, is_passing, nothing_was_done, refusal, setup_of
 from evox.data.entries import Entry, open_envelope, seal_envelope
 from evox.data.policy import Facts
 from evox.errors import (
@@ -35,11 +36,7 @@ from evox.errors import (
 
 __all__ = ["ValkeyBackend"]
 
-_log = logging.getLogger("evox.data")
 BATCH: Final = 500  # keys looked at in one script
-LONGEST_WAIT: Final = 5.0  # seconds between attempts to hear of changes again
-IDLE: Final = 15.0  # seconds after which a subscription that hears nothing is asked whether it is alive
-_ASKED: Final = ("appendonly", "appendfsync", "maxmemory-policy", "cluster-enabled")
 _SHAS: Final = {name: hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest() for name, text in SCRIPTS.items()}
 
 
@@ -50,27 +47,26 @@ class ValkeyBackend:
         url: ``valkey://user:password@host:6379/0``; ``valkeys://`` for TLS; ``redis://`` and ``rediss://`` alike.
         settings: Timeouts and number of connections.
         wall: The time of day, in seconds.
+
+    Raises:
+        BackendRefused: if the URL cannot be used.
     """
 
     def __init__(self, url: str, settings: DataSettings, *, wall: Callable[[], float] = time.time) -> None:
         self._name = without_secrets(url)
         self._timeout = settings.timeout
         self._wall = wall
-        self._client: Any = coredis.Redis.from_url(
-            re.sub(r"^valkey", "redis", url),
-            decode_components=True,
-            retry_policy=NoRetryPolicy(),
-            max_connections=settings.connections,
-            pool_timeout=settings.timeout,
-            connect_timeout=settings.timeout,
-            stream_timeout=settings.timeout,
-            verify_version=False,
-        )
+        self._db = _database(url, self._name)
+        try:
+            self._pool = ValkeyPool(url, size=settings.connections, timeout=settings.timeout)
+        except (ValueError, OSError) as error:
+            fix = "correct what stands after ? in backend = ... in [tool.evox.data]"
+            raise BackendRefused(self._name, f"its URL cannot be used: {error}", fix=fix) from None
         self._closing = anyio.Event()
         self._watching = anyio.CancelScope()
         self._closed = anyio.Event()
         self._operations = self._failures = 0
-        self._available = self._hears = True
+        self._available = True
         self.facts = Facts("valkey", shared=True, linearizable=False, why_not="it is not open")
 
     def __repr__(self) -> str:
@@ -84,8 +80,7 @@ class ValkeyBackend:
         """See ``Backend``."""
         await group.start(self._hold, name="data:valkey")
         try:
-            self.facts = await self._look()
-            await self._check_schema()
+            await self._look()
         except BaseException:
             await self.close()
             raise
@@ -144,56 +139,48 @@ class ValkeyBackend:
 
     def statistics(self) -> BackendStatistics:
         """See ``Backend``."""
-        return BackendStatistics("valkey", self._name, self._operations, self._failures, self._available)
+        pool = self._pool.statistics()
+        detail = f"{pool.open} of {pool.size} connections, {pool.opened} opened, {pool.waiting} operations under way"
+        return BackendStatistics("valkey", self._name, self._operations, self._failures, self._available, detail)
 
     async def _hold(self, *, task_status: TaskStatus[None]) -> None:
-        """Keep the client's connections, which are children of the task that opened it."""
+        """Keep the connections, which are children of the task that opened it."""
         try:
-            async with self._client:
-                task_status.started()
-                await self._closing.wait()
+            await self._pool.run(self._closing, task_status=task_status)
         finally:
             self._closed.set()
 
-    async def _look(self) -> Facts:
-        """See whether it can be reached, and how it is set up."""
+    async def _watch(self, on_change: OnChange, *, task_status: TaskStatus[None]) -> None:
+        with self._watching:
+            await listen(self._pool, self._name, self._timeout, on_change, task_status=task_status)
+
+    async def _look(self) -> None:
+        """See whether it can be reached, lets us, and how it is set up; mark a store that nobody has made yet."""
         try:
-            replication = await self._asked(b"INFO", "replication")
-            found = await self._asked(
-                b"CONFIG", "GET", "appendonly", "appendfsync", "maxmemory-policy", "cluster-enabled"
-            )
-        except (AuthenticationError, AuthorizationError) as error:
-            raise BackendRefused(self._name, str(error)) from None
-        except ResponseError as error:
-            if "NOAUTH" in str(error) or "WRONGPASS" in str(error):
-                raise BackendRefused(self._name, str(error)) from None
-            return Facts(
-                "valkey", shared=True, linearizable=False, why_not=f"it does not say how it is set up: {error}"
-            )
-        config = _pairs(found)
-        missing = [
-            why
-            for holds, why in (
-                (b"role:master" in replication, "it is a replica"),
-                (config.get("appendonly") == "yes", "appendonly is not on"),
-                (config.get("appendfsync") == "always", 'appendfsync is not "always"'),
-                (config.get("maxmemory-policy", "noeviction") == "noeviction", "it may evict keys"),
-                (config.get("cluster-enabled", "no") == "no", "it is a cluster"),
-            )
-            if not holds
-        ]
-        return Facts("valkey", shared=True, linearizable=not missing, why_not=", ".join(missing))
+            info = await self._asked(b"INFO")
+            setup = setup_of(info, await self._config())
+            found = await self._asked(b"GET", "evox:schema")
+            if found is None and setup.is_primary:  # a replica has what its primary has
+                await self._asked(b"SET", "evox:schema", str(SCHEMA), "NX")
+                found = await self._asked(b"GET", "evox:schema")
+            await self._asked(b"EVAL", SCRIPTS["get"], "0", "")
+        except (NotOpened, RedisError) as error:
+            answer = error.refused if isinstance(error, NotOpened) else error
+            if answer is None or isinstance(answer, ConnectionLost) or is_full(answer) or is_passing(answer):
+                raise self._failed(error, "", writes=False) from None
+            raise refusal(self._name, answer, db=self._db) from None
+        if found is not None and not (found.isdigit() and int(found) <= SCHEMA):
+            raise UnsupportedSchema(self._name, found.decode("utf-8", "replace"), SCHEMA)
+        self.facts = setup.facts
 
-    async def _check_schema(self) -> None:
-        """Refuse a store that a newer Evox has made; mark one that nobody has made yet."""
-        if b"role:master" in await self._asked(b"INFO", "replication"):  # a replica has what its primary has
-            await self._run(b"SET", ("evox:schema", str(SCHEMA), "NX"), key="evox:schema", writes=True)
-        found = int(await self._asked(b"GET", "evox:schema") or SCHEMA)
-        if found > SCHEMA:
-            raise UnsupportedSchema(self._name, found, SCHEMA)
-
-    async def _asked(self, command: bytes, *args: str) -> Any:
-        return await self._run(command, args, key="", writes=False)
+    async def _config(self) -> Any:
+        """Return how it is set up, or the error if it does not say."""
+        try:
+            return await self._asked(b"CONFIG", "GET", *ASKED)
+        except ConnectionLost:
+            raise
+        except RedisError as error:
+            return error
 
     async def _read(self, script: str, *args: str | bytes) -> Any:
         return await self._script(script, args, writes=False)
@@ -214,30 +201,48 @@ class ValkeyBackend:
         Raises:
             BackendUnavailable, WriteOutcomeUnknown, CapacityExceeded: see ``Backend``.
         """
+        try:
+            reply = await self._asked(command, *args)
+        except (NotOpened, RedisError) as error:
+            raise self._failed(error, key, writes=writes) from None
+        self._available = True
+        return reply
+
+    async def _asked(self, command: bytes, *args: str | bytes) -> Any:
+        """Send one command as it is.
+
+        Raises:
+            NotOpened: if it was not sent.
+            coredis.exceptions.ConnectionError: if it was, and there is no answer.
+            RedisError: if that is the answer.
+        """
         self._operations += 1
         sent = False
         try:
             with anyio.fail_after(self._timeout):
-                async with self._client.connection_pool.acquire() as connection:
-                    request = connection.create_request(command, *args, decode=False)
-                    sent = True
-                reply = await request
-        except (ConnectionLost, TimeoutError, OSError) as error:
-            self._failures += 1
-            self._available = False
-            why = str(error) or f"it did not answer within {self._timeout:g} s"
-            if writes and sent:
-                raise WriteOutcomeUnknown(self._name, key.partition(":")[2], why) from None
-            raise BackendUnavailable(self._name, why) from None
-        except ResponseError as error:
-            if "OOM" in str(error):
-                fix = "raise its maxmemory, or store less"
-                raise CapacityExceeded(self._name, "its memory is full", fix=fix) from None
-            if str(error).startswith(("LOADING", "READONLY", "MISCONF")):
-                raise BackendUnavailable(self._name, str(error)) from None
+                connection = await self._pool.connection()
+                answer = connection.ask(command, args)
+                sent = True
+                return await answer
+        except BusyLoadingError:  # an answer, and for coredis a lost connection
             raise
-        self._available = True
-        return reply
+        except (ConnectionLost, TimeoutError) as error:
+            why = str(error) if isinstance(error, ConnectionLost) else f"it did not answer within {self._timeout:g} s"
+            raise (ConnectionLost if sent else NotOpened)(why) from None
+
+    def _failed(self, error: NotOpened | RedisError, key: str, *, writes: bool) -> Exception:
+        """Return our error for one of the driver's."""
+        if isinstance(error, NoScriptError):
+            return error
+        if is_full(error):
+            return CapacityExceeded(self._name, "its memory is full", fix="raise its maxmemory, or store less")
+        self._failures += 1
+        self._available = False
+        if writes and not nothing_was_done(error):
+            return WriteOutcomeUnknown(self._name, key.partition(":")[2], str(error))
+        refused = error.refused if isinstance(error, NotOpened) else None
+        why = refusal(self._name, refused, db=self._db).why if refused is not None else str(error)
+        return BackendUnavailable(self._name, why)
 
     async def _scan(self, prefix: str) -> AsyncIterator[list[str]]:
         """Yield the keys that begin so, in batches."""
@@ -252,55 +257,21 @@ class ValkeyBackend:
             if cursor == b"0":
                 return
 
-    async def _watch(self, on_change: OnChange, *, task_status: TaskStatus[None]) -> None:
-        """Report what is published, and say when that cannot be done."""
-        wait, started = 0.1, False
-
-        def heard() -> None:
-            nonlocal wait, started
-            wait = 0.1
-            if not started:
-                started = True
-                task_status.started()
-            elif not self._hears:
-                self._hears = True
-                on_change.found()
-
-        with self._watching:
-            while True:
-                try:
-                    await self._listen(on_change, heard)
-                except* (RedisError, TimeoutError, OSError, anyio.ClosedResourceError) as errors:
-                    _log.debug("%s: changes are not heard: %r", self._name, errors)
-                if self._hears:
-                    self._hears = False
-                    on_change.lost()
-                if not started:
-                    started = True
-                    task_status.started()
-                await anyio.sleep(wait)
-                wait = min(2 * wait, LONGEST_WAIT)
-
-    async def _listen(self, on_change: OnChange, heard: Callable[[], None]) -> None:
-        subscription = self._client.pubsub(channels=["evox:c"], retry_policy=NoRetryPolicy(), max_idle_seconds=IDLE)
-        async with subscription as messages:
-            async for message in messages:
-                if message["type"] == "message":
-                    on_change.changed(_change(message["data"]))
-                elif message["type"] == "subscribe":
-                    heard()
-
 
 def _fields(entry: Entry) -> tuple[bytes, str, str, str]:
     expires = "" if entry.keep_until == math.inf else repr(entry.keep_until)
     return seal_envelope(entry), expires, "1" if entry.evictable else "0", "\n".join(entry.tags)
 
 
-def _change(message: bytes) -> Change:
-    version, kind, name = message.decode().split(" ", 2)
-    return Change(int(version), key=name) if kind == "k" else Change(int(version), guard=name)
+def _database(url: str, name: str) -> str:
+    """Return the number of the database in a URL.
 
-
-def _pairs(found: Any) -> dict[str, str]:
-    items = found.items() if isinstance(found, dict) else zip(found[::2], found[1::2], strict=True)
-    return {name.decode(): value.decode() for name, value in items}
+    Raises:
+        BackendRefused: if it is none: the driver would take the first one instead.
+    """
+    found = urlsplit(url)
+    number = parse_qs(found.query).get("db", [found.path.strip("/") or "0"])[0]
+    if not (number.isascii() and number.isdigit()):
+        fix = "databases have numbers: valkey://host:6379/0"
+        raise BackendRefused(name, f"{number!r} is no number of a database", fix=fix)
+    return number

@@ -10,9 +10,10 @@ A key that is deleted or expires keeps its version for a while, so that a load t
 
 from typing import Final
 
-__all__ = ["SCHEMA", "SCRIPTS"]
+__all__ = ["CHANNEL", "SCHEMA", "SCRIPTS"]
 
 SCHEMA: Final = 1
+CHANNEL: Final = "evox:c"
 _COMMON: Final = """
 local P = 'evox:'
 local function moved() return redis.call('INCR', P .. 'v') end

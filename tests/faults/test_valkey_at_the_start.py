@@ -1,0 +1,122 @@
+"""A Valkey that cannot be used as it is named or set up: said at the start, with what to do, and without a secret.
+
+What broke: what a server answers while a connection is opened was taken for a fault of a hook, in its own words.
+"""
+
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+import anyio
+import pytest
+from tests.valkey_server import ValkeyServer
+
+from evox import ServiceBuilder, data_io
+from evox.errors import BackendRefused, EvoxError
+from evox.testing import running
+
+# coredis leaves a connection's queues as they are when it cannot connect; no descriptor is lost by that.
+pytestmark = pytest.mark.filterwarnings("ignore:Unclosed <MemoryObject:ResourceWarning")
+
+
+@pytest.fixture
+def server() -> Iterator[ValkeyServer]:
+    made = ValkeyServer(appendonly="yes").start()
+    yield made
+    made.remove()
+
+
+def shop(url: str) -> Any:
+    return running(ServiceBuilder("shop"), settings={"data": {"backend": url, "timeout": 2}})
+
+
+async def talk(server: ValkeyServer, *lines: str) -> None:
+    async with await anyio.connect_tcp("127.0.0.1", server.port) as asked:
+        for line in lines:
+            await asked.send(line.encode() + b"\r\n")
+            await asked.receive()
+
+
+async def refused(url: str) -> str:
+    """Return all that a refusal shows, its causes included."""
+    with pytest.raises(EvoxError) as caught:
+        async with shop(url):
+            pass
+    assert isinstance(caught.value, BackendRefused), caught.value
+    assert caught.value.exit_code == 78
+    assert caught.value.fix
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "hunter2" not in shown
+    return shown
+
+
+@pytest.mark.parametrize(
+    ("rest", "why"),
+    [
+        ("/99", "it has no database 99"),
+        ("/shop", "'shop' is no number of a database"),
+        ("/0?db=x", "'x' is no number of a database"),
+        ("/0?max_idle_time=x", "its URL cannot be used"),
+    ],
+)
+async def test_a_url_that_names_what_is_not_there_is_refused_at_the_start(
+    server: ValkeyServer, rest: str, why: str
+) -> None:
+    assert why in await refused(server.url.removesuffix("/0") + rest)
+
+
+async def test_a_certificate_that_is_not_there_is_refused_at_the_start() -> None:
+    assert "No such file" in await refused("valkeys://:hunter2@127.0.0.1:9/0?ssl_ca_certs=/nowhere/ca.pem")
+
+
+@pytest.mark.parametrize(
+    ("credentials", "why"),
+    [
+        ("", "it asks for a password, and the URL has none"),
+        (":hunter2@", "it does not take the user or password"),
+        ("ada:hunter2@", "it does not take the user or password"),
+    ],
+)
+async def test_a_password_that_is_missing_or_wrong_is_said_without_the_protocols_words(
+    server: ValkeyServer, credentials: str, why: str
+) -> None:
+    await talk(server, "CONFIG SET requirepass right")
+    shown = await refused(f"valkey://{credentials}127.0.0.1:{server.port}/0")
+    assert why in shown
+    assert "HELLO" not in shown
+
+
+@pytest.mark.parametrize("right", ["-eval", "-info", "-get", "resetkeys"])
+async def test_a_user_without_the_rights_that_are_needed_is_refused_at_the_start(
+    server: ValkeyServer, right: str
+) -> None:
+    await talk(server, f"ACL SETUSER ada on >hunter2 ~* &* +@all {right}")
+    shown = await refused(f"valkey://ada:hunter2@127.0.0.1:{server.port}/0")
+    assert "its user may not do what is needed" in shown
+    assert "ACL SETUSER" in shown
+
+
+async def test_the_rights_that_are_said_to_be_needed_are_enough(server: ValkeyServer) -> None:
+    shown = await refused_rights(server)
+    rights = shown.split("on ><password> ")[1].split("\n")[0].replace('"', "")
+    await talk(server, f"ACL SETUSER bob on >hunter2 {rights}")
+    async with shop(f"valkey://bob:hunter2@127.0.0.1:{server.port}/0"):
+        await data_io.write("a", 1)
+        await data_io.write("b", 1, ttl="1h", tags=["t"])
+        assert await data_io.read("a") == 1
+        assert await data_io.invalidate(tag="t") == 1
+        assert await data_io.invalidate(prefix="b") == 0
+        assert await data_io.delete("a")
+
+
+async def refused_rights(server: ValkeyServer) -> str:
+    await talk(server, "ACL SETUSER ada on >hunter2 ~* &* +@all -eval")
+    return await refused(f"valkey://ada:hunter2@127.0.0.1:{server.port}/0")
+
+
+async def test_a_replica_that_nobody_asks_for_more_gives_what_it_has(server: ValkeyServer) -> None:
+    async with shop(server.url):
+        await data_io.write("a", 1)
+    await talk(server, "REPLICAOF 127.0.0.1 1")
+    async with shop(server.url):
+        assert await data_io.read("a") == 1
