@@ -37,6 +37,8 @@ from evox.errors import (
 __all__ = ["ValkeyBackend"]
 
 BATCH: Final = 500  # keys looked at in one script
+LAST: Final = 1e12  # seconds since 1970; a server counts milliseconds in 64 bits, and whatever is later is never
+LONGER: Final = 300.0  # seconds that a server keeps an entry which is over: the clocks of those who read it may differ
 _SHAS: Final = {name: hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest() for name, text in SCRIPTS.items()}
 
 
@@ -95,7 +97,8 @@ class ValkeyBackend:
 
     async def get(self, key: str, guards: Sequence[str] = ()) -> Reading:
         """See ``Backend``."""
-        value, version, expires, copy, tags, *noted = await self._read("get", key, *guards)
+        script = "strong get" if self.facts.linearizable else "get"
+        value, version, expires, copy, tags, *noted = await self._read(script, key, *guards)
         lease = Lease(int(version), tuple(zip(guards, map(int, noted), strict=True)))
         if value is None or (expires and float(expires) <= self._wall()):
             return Reading(None, lease)
@@ -258,9 +261,12 @@ class ValkeyBackend:
                 return
 
 
-def _fields(entry: Entry) -> tuple[bytes, str, str, str]:
-    expires = "" if entry.keep_until == math.inf else repr(entry.keep_until)
-    return seal_envelope(entry), expires, "1" if entry.evictable else "0", "\n".join(entry.tags)
+def _fields(entry: Entry) -> tuple[bytes, str, str, str, str]:
+    """Return an entry as the scripts take it; the last is when the server may forget it, in milliseconds."""
+    until = entry.keep_until
+    expires = "" if until == math.inf else repr(until)
+    gone = str(max(1, math.floor((until + LONGER) * 1000))) if until < LAST else ""
+    return seal_envelope(entry), expires, "1" if entry.evictable else "0", "\n".join(entry.tags), gone
 
 
 def _database(url: str, name: str) -> str:

@@ -6,6 +6,8 @@
     evox:c          channel of changes: "<version> k <key>" and "<version> g <guard>"
 
 A key that is deleted or expires keeps its version for a while, so that a load that began before cannot bring it back.
+When the server may forget an entry is worked out by whoever calls: what is no time for a server fails in the middle of
+a script, and what that has done by then stays.
 """
 
 from typing import Final
@@ -17,6 +19,10 @@ CHANNEL: Final = "evox:c"
 _COMMON: Final = """
 local P = 'evox:'
 local function moved() return redis.call('INCR', P .. 'v') end
+local function freeing()
+  redis.call('DEL', P .. '-')  -- a full server lets only what frees memory begin, and then the rest of its script pass
+  return moved()
+end
 local function tell(n, kind, name) redis.call('PUBLISH', P .. 'c', n .. ' ' .. kind .. ' ' .. name) end
 local function untag(key)
   local old = redis.call('HGET', P .. 'e:' .. key, 't')
@@ -33,20 +39,16 @@ local function clear(key, n)
   redis.call('PEXPIRE', P .. 'e:' .. key, 3600000)
   tell(n, 'k', key)
 end
-local function put(key, value, expires, copy, tags)
+local function put(key, value, expires, copy, tags, gone)
   local n, at = moved(), P .. 'e:' .. key
   untag(key)
   redis.call('HSET', at, 'v', value, 'n', n, 'x', expires, 'c', copy, 't', tags)
-  local gone = nil
-  if expires == '' then redis.call('PERSIST', at) else
-    gone = math.floor(tonumber(expires) * 1000) + 300000
-    redis.call('PEXPIREAT', at, gone)
-  end
+  if gone == '' then redis.call('PERSIST', at) else redis.call('PEXPIREAT', at, gone) end
   for tag in string.gmatch(tags, '[^\\n]+') do
     local set = P .. 't:' .. tag
     local new = redis.call('EXISTS', set) == 0
     redis.call('SADD', set, key)
-    if not gone then redis.call('PERSIST', set)
+    if gone == '' then redis.call('PERSIST', set)
     elseif new then redis.call('PEXPIREAT', set, gone)
     elseif redis.call('PTTL', set) >= 0 then redis.call('PEXPIREAT', set, gone, 'GT') end
   end
@@ -62,29 +64,29 @@ local found = {held[1] or false, held[2] or '0', held[3] or '', held[4] or '', h
 for i = 2, #ARGV do found[4 + i] = redis.call('GET', P .. 'g:' .. ARGV[i]) or '0' end
 return found
 """,
-    "put": "return put(ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5])",
+    "put": "return put(ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6])",
     "fill": """
-if (redis.call('HGET', P .. 'e:' .. ARGV[1], 'n') or '0') ~= ARGV[6] then return 0 end
-for i = 7, #ARGV, 2 do
+if (redis.call('HGET', P .. 'e:' .. ARGV[1], 'n') or '0') ~= ARGV[7] then return 0 end
+for i = 8, #ARGV, 2 do
   if (redis.call('GET', P .. 'g:' .. ARGV[i]) or '0') ~= ARGV[i + 1] then return 0 end
 end
-return put(ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5])
+return put(ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6])
 """,
     "delete": """
 local is_live = live(ARGV[1], ARGV[2])
-local n = moved()
+local n = freeing()
 clear(ARGV[1], n)
 return {n, is_live and 1 or 0}
 """,
     "invalidate": """
 local is_live, is_copy, value = live(ARGV[1], ARGV[2])
 if value and not is_copy then return {tonumber(redis.call('GET', P .. 'v') or '0'), 0} end
-local n = moved()
+local n = freeing()
 clear(ARGV[1], n)
 return {n, is_live and 1 or 0}
 """,
     "move": """
-local n = moved()
+local n = freeing()
 redis.call('SET', P .. 'g:' .. ARGV[1], n)
 tell(n, 'g', ARGV[1])
 return n
@@ -105,7 +107,7 @@ return count
     "tags": """
 local count, n = 0, tonumber(redis.call('GET', P .. 'v') or '0')
 for i = 2, #ARGV do
-  n = moved()
+  n = freeing()
   redis.call('SET', P .. 'g:' .. ARGV[i], n)
   tell(n, 'g', ARGV[i])
   for _, key in ipairs(redis.call('SMEMBERS', P .. 't:' .. ARGV[i])) do
@@ -119,4 +121,13 @@ end
 return {n, count}
 """,
 }
+# A server that was made a replica goes on to answer, with what it had. It refuses to write: this write, which changes
+# nothing, asks it whether it may. What only keeps a primary from writing is not in the way of reading.
+SCRIPTS["strong get"] = """
+local refused = redis.pcall('DEL', P .. '-')
+refused = type(refused) == 'table' and refused.err
+if refused and not string.find(refused, 'NOREPLICAS') and not string.find(refused, 'MISCONF') then
+  return redis.error_reply(refused)
+end
+""" + SCRIPTS["get"]
 SCRIPTS.update({name: _COMMON + text for name, text in SCRIPTS.items()})
