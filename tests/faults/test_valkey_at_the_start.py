@@ -3,6 +3,7 @@
 What broke: what a server answers while a connection is opened was taken for a fault of a hook, in its own words.
 """
 
+import logging
 import traceback
 from collections.abc import Iterator
 from typing import Any
@@ -112,6 +113,20 @@ async def test_the_rights_that_are_said_to_be_needed_are_enough(server: ValkeySe
 async def refused_rights(server: ValkeyServer) -> str:
     await talk(server, "ACL SETUSER ada on >hunter2 ~* &* +@all -eval")
     return await refused(f"valkey://ada:hunter2@127.0.0.1:{server.port}/0")
+
+
+@pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl", "noeviction"])
+async def test_a_server_that_may_drop_records_is_told_of_once_when_it_is_opened(
+    server: ValkeyServer, policy: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await talk(server, f"CONFIG SET maxmemory-policy {policy}")
+    with caplog.at_level(logging.WARNING, "evox.data"):
+        async with shop(server.url):
+            await data_io.write("a", 1)
+            await data_io.write("b", 1)
+    told_of = [one.getMessage() for one in caplog.records if "maxmemory-policy" in one.getMessage()]
+    assert len(told_of) == (policy != "noeviction")
+    assert all(policy in one and "noeviction" in one for one in told_of)
 
 
 async def test_a_replica_that_nobody_asks_for_more_gives_what_it_has(server: ValkeyServer) -> None:

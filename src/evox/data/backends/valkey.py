@@ -5,6 +5,7 @@ be trusted with strong consistency depends on how it is set up, and is looked at
 """
 
 import hashlib
+import logging
 import math
 import re
 import time
@@ -36,6 +37,7 @@ from evox.errors import (
 
 __all__ = ["ValkeyBackend"]
 
+_log = logging.getLogger("evox.data")
 BATCH: Final = 500  # keys looked at in one script
 LAST: Final = 1e12  # seconds since 1970; a server counts milliseconds in 64 bits, and whatever is later is never
 LONGER: Final = 300.0  # seconds that a server keeps an entry which is over: the clocks of those who read it may differ
@@ -175,6 +177,12 @@ class ValkeyBackend:
         if found is not None and not (found.isdigit() and int(found) <= SCHEMA):
             raise UnsupportedSchema(self._name, found.decode("utf-8", "replace"), SCHEMA)
         self.facts = setup.facts
+        if setup.evicts:
+            _log.warning(
+                "%s may drop any key when its memory is full (maxmemory-policy %s), and records with it; "
+                "set maxmemory-policy noeviction, or keep nothing there but copies",
+                *(self._name, setup.evicts),
+            )
 
     async def _config(self) -> Any:
         """Return how it is set up, or the error if it does not say."""
