@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-__all__ = ["ValkeyServer", "url"]
+__all__ = ["ValkeyServer", "ask", "flush", "url"]
 
 READY = 10.0  # seconds
 
@@ -120,8 +120,11 @@ def url() -> str:
     return _shared().url
 
 
+def ask(*words: str) -> str:
+    """Send it one command, and return the beginning of the answer."""
+    return _shared().ask(*words)
+
+
 def flush() -> None:
     """Empty it."""
-    with socket.create_connection(("127.0.0.1", _shared().port), timeout=5) as asked:
-        asked.sendall(b"FLUSHALL\r\n")
-        assert asked.recv(64).startswith(b"+OK")
+    assert ask("FLUSHALL") == "+OK\r\n"
