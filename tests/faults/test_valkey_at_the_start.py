@@ -66,6 +66,10 @@ async def test_a_url_that_names_what_is_not_there_is_refused_at_the_start(
     assert why in await refused(server.url.removesuffix("/0") + rest)
 
 
+async def test_a_url_that_names_no_host_is_refused_at_the_start() -> None:
+    assert "it names no host" in await refused("valkey:///0")
+
+
 async def test_a_certificate_that_is_not_there_is_refused_at_the_start() -> None:
     assert "No such file" in await refused("valkeys://:hunter2@127.0.0.1:9/0?ssl_ca_certs=/nowhere/ca.pem")
 

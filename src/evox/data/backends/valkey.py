@@ -64,7 +64,7 @@ class ValkeyBackend:
         try:
             self._pool = ValkeyPool(url, size=settings.connections, timeout=settings.timeout)
         except (ValueError, OSError) as error:
-            fix = "correct what stands after ? in backend = ... in [tool.evox.data]"
+            fix = "correct backend = ... in [tool.evox.data], what stands after ? in it too: valkey://host:6379/0"
             raise BackendRefused(self._name, f"its URL cannot be used: {error}", fix=fix) from None
         self._closing = anyio.Event()
         self._watching = anyio.CancelScope()

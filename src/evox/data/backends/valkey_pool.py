@@ -145,6 +145,8 @@ class ValkeyPool:
             connect_timeout=timeout,
             stream_timeout=timeout,
         )
+        if self._read.location is None:
+            raise ValueError("it names no host")
         self._size = size
         self._timeout = timeout
         self._group: TaskGroup | None = None
