@@ -3,21 +3,34 @@
 What broke: what a server answers while a connection is opened was taken for a fault of a hook, in its own words.
 """
 
+import gc
 import logging
+import ssl
 import traceback
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+import trustme
+from anyio.abc import AnyByteStream, SocketAttribute
+from anyio.streams.tls import TLSListener
 from tests.valkey_server import ValkeyServer
 
 from evox import ServiceBuilder, data_io
-from evox.errors import BackendRefused, EvoxError
+from evox.errors import BackendRefused, BackendUnavailable, EvoxError
 from evox.testing import running
 
 # coredis leaves a connection's queues as they are when it cannot connect; no descriptor is lost by that.
 pytestmark = pytest.mark.filterwarnings("ignore:Unclosed <MemoryObject:ResourceWarning")
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_to_others() -> Iterator[None]:
+    yield
+    gc.collect()  # what is left to the garbage collector is to be found in this test
 
 
 @pytest.fixture
@@ -72,6 +85,61 @@ async def test_a_url_that_names_no_host_is_refused_at_the_start() -> None:
 
 async def test_a_certificate_that_is_not_there_is_refused_at_the_start() -> None:
     assert "No such file" in await refused("valkeys://:hunter2@127.0.0.1:9/0?ssl_ca_certs=/nowhere/ca.pem")
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "trusted"),
+    [
+        ("localhost", "", True),
+        ("elsewhere.example", "", False),
+        ("elsewhere.example", "&ssl_check_hostname=false", True),
+        ("elsewhere.example", "&ssl_cert_reqs=none", True),
+    ],
+)
+async def test_over_tls_a_server_has_to_be_the_one_that_is_named(
+    server: ValkeyServer, tmp_path: Path, name: str, more: str, trusted: bool
+) -> None:
+    """The driver trusts whoever has a certificate for any name, unless it is told otherwise."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    async with in_tls(server, authority.issue_cert(name)) as port:
+        url = f"valkeys://localhost:{port}/0?ssl_ca_certs={tmp_path}/ca.pem{more}"
+        if trusted:
+            async with shop(url):
+                await data_io.write("a", 1)
+                assert await data_io.read("a") == 1
+        else:
+            with pytest.raises(BackendUnavailable, match=r"certificate|[Hh]ostname"):
+                async with shop(url):
+                    pass
+
+
+@asynccontextmanager
+async def in_tls(server: ValkeyServer, certificate: trustme.LeafCert) -> AsyncIterator[int]:
+    """Put TLS before a server, which its wheel was built without; give the port."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    certificate.configure_cert(context)
+    plain = await anyio.create_tcp_listener(local_host="127.0.0.1")
+
+    async def serve(client: AnyByteStream) -> None:
+        async with (
+            await anyio.connect_tcp("127.0.0.1", server.port) as behind,
+            client,
+            anyio.create_task_group() as group,
+        ):
+            group.start_soon(pass_on, client, behind, group.cancel_scope)
+            await pass_on(behind, client, group.cancel_scope)
+
+    async def pass_on(source: AnyByteStream, target: AnyByteStream, scope: anyio.CancelScope) -> None:
+        with suppress(anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
+            while True:
+                await target.send(await source.receive())
+        scope.cancel()
+
+    async with TLSListener(plain, context, standard_compatible=False) as listener, anyio.create_task_group() as group:
+        group.start_soon(listener.serve, serve)
+        yield plain.extra(SocketAttribute.local_port)
+        group.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize(

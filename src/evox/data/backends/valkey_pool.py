@@ -140,7 +140,7 @@ class ValkeyPool:
     def __init__(self, url: str, *, size: int, timeout: float) -> None:
         # Never entered: it reads the URL.
         self._read: Any = coredis.ConnectionPool.from_url(
-            re.sub(r"(?i)^valkey", "redis", url),
+            _checked(re.sub(r"(?i)^valkey", "redis", url)),
             decode_components=True,
             connect_timeout=timeout,
             stream_timeout=timeout,
@@ -234,3 +234,11 @@ class ValkeyPool:
                 self._ended += 1
             else:
                 self._not_before = anyio.current_time() + AGAIN
+
+
+def _checked(url: str) -> str:
+    """Let the name in the server's certificate be looked at, which coredis does only when it is told to."""
+    is_told = re.search(r"[?&]ssl_(?:check_hostname|cert_reqs=none)\b", url) is not None
+    if is_told or not url.lower().startswith("rediss:"):
+        return url
+    return f"{url}{'&' if '?' in url else '?'}ssl_check_hostname=true"
