@@ -21,6 +21,7 @@ OVERHEAD: Final = 700  # bytes that an entry takes beside its key and value, whe
 TAG_OVERHEAD: Final = 360  # bytes that each of its tags takes beside its text, where no other entry has it; measured
 SPARSE: Final = 500  # bytes for each key in a set above which the set is made anew; a full one takes 30 to 70
 SLACK: Final = 4096
+LARGE: Final = 1_000_000  # bytes above which a set is not made anew: everybody would wait for that
 STALE: Final = 10_000  # seconds that are kept though nothing expires in them
 SWEPT: Final = 64  # expired entries that one change takes away; fewer would let young objects pile up for the collector
 
@@ -192,7 +193,7 @@ class Shelf(Generic[E]):
                 due.discard(key)
                 if not due:
                     del self._due[second]
-                elif sys.getsizeof(due) > SPARSE * len(due) + SLACK:
+                elif SPARSE * len(due) + SLACK < sys.getsizeof(due) <= LARGE:
                     self._due[second] = set(due)  # a set never gives room back by itself
 
     def _sweep(self, now: float, *, all_due: bool = False) -> None:
