@@ -1,13 +1,14 @@
 """D6: a request that may have changed something takes kept answers away, however it ends."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import anyio
 import pytest
 from fastapi import APIRouter, BackgroundTasks, FastAPI
 
-from evox import Depends, HTTPException, Request, Response, Service, ServiceBuilder
+from evox import Depends, HTTPException, Intent, Request, Response, Service, ServiceBuilder
 from evox.errors import DataError
 from evox.testing import running
 
@@ -277,3 +278,30 @@ async def test_D6_a_write_by_an_existing_apps_own_endpoint_counts_too() -> None:
         assert (await client.get("/stock")).json() == 1
         assert (await client.put("/stock")).status_code == 200
         assert (await client.get("/stock")).json() == 2
+
+
+async def test_D6_answers_in_a_store_that_this_process_has_not_used_yet_are_taken_away_too(tmp_path: Path) -> None:
+    """A worker that had answered no GET yet left the answers of others as they were."""
+    stock = Stock()
+    url = f"sqlite:///{tmp_path}/answers.db"
+
+    def worker() -> ServiceBuilder:
+        svc = ServiceBuilder("shop")
+
+        @svc.get("/stock", cache="1h")
+        @Intent(backend=url)
+        async def read() -> int:
+            return stock.number
+
+        @svc.put("/stock")
+        async def write() -> None:
+            stock.number = 2
+
+        return svc
+
+    first, second = worker(), worker()
+    async with running(first, root=tmp_path) as one:
+        assert (await one.client(first).get("/stock")).json() == 1
+    async with running(second, root=tmp_path) as other:
+        await other.client(second).put("/stock")
+        assert (await other.client(second).get("/stock")).json() == 2

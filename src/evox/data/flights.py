@@ -69,15 +69,21 @@ class Flight:
         self.expired = False
         self.waiting = 0
         self.waits_for: list[Flight] = []
-        self.deadline = anyio.current_time() + LONGEST if finish else anyio.current_effective_deadline()
-        self.scope.deadline = self.deadline
+        self.deadline = -math.inf
+        self.extend(finish=finish)
 
     def extend(self, *, finish: bool) -> None:
         """Let it last as long as another who wants its result can wait."""
         self.finish = self.finish or finish
-        wanted = anyio.current_time() + LONGEST if self.finish else anyio.current_effective_deadline()
+        wanted = anyio.current_effective_deadline()
+        if self.finish:
+            wanted = max(wanted, anyio.current_time() + LONGEST)
         if wanted > self.deadline:
             self.deadline = self.scope.deadline = wanted
+
+    def left_alone(self) -> None:
+        """Bound it, as nobody waits for it any more."""
+        self.deadline = self.scope.deadline = min(self.deadline, anyio.current_time() + LONGEST)
 
     def is_older(self, lease: Lease | None) -> bool:
         """Whether its source was asked before a state that somebody has seen since."""
@@ -176,7 +182,7 @@ class Flights:
     def begin(self, key: str, work: Work, *, guards: Iterable[str] = ()) -> None:
         """Begin a flight for which nobody waits, unless there is one."""
         if key not in self._flights and not any(one.key == key for one in _aboard.get()):
-            self._begin(key, work, frozenset(guards), finish=True)
+            self._begin(key, work, frozenset(guards), finish=True).left_alone()
 
     def forget(self, key: str, version: float = math.inf) -> None:
         """Let those who come from now on begin another flight, if it began before a version."""
@@ -251,6 +257,8 @@ class Flights:
             if waiter is not None:
                 waiter.waits_for.remove(flight)
             flight.waiting -= 1
+            if not flight.waiting and flight.finish:
+                flight.left_alone()
             if not (flight.waiting or flight.finish or flight.done.is_set()):
                 self._abandoned += 1
                 if self._flights.get(flight.key) is flight:

@@ -6,6 +6,7 @@ configuration on top, leads to a policy, a codec, a store and a part of the key 
 
 import difflib
 import inspect
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, get_origin
@@ -142,7 +143,12 @@ class Homes:
         if not _is_type(kind):
             why = "it is neither a type nor the name of an intent; a key of your own is a text"
             raise InvalidDeclaration("type", type(kind), on="data_io", why=why)
-        intent = _of_class(kind) if inspect.isclass(kind) else Intent()
+        declared = kind if inspect.isclass(kind) else get_origin(kind)
+        intent = _of_class(declared) if inspect.isclass(declared) else Intent()
+        if _ADDRESS.search(_name_of(kind, intent)):
+            why = "it has no name that is the same in another process"
+            fix = 'give it one: data_intent.define("name", type=...)'
+            raise InvalidDeclaration("type", kind, on="data_io", why=why, fix=fix)
         return self._make(kind, keys.kind_of(_name_of(kind, intent)), intent, kind, claim=claim)
 
     def _make(self, of: Any, kind: str, intent: Intent, codec_for: Any, *, claim: bool = True) -> Home:
@@ -189,6 +195,7 @@ def _where(option: str, intent: Intent, said: IntentSettings | None, label: str)
     return Spot(f"{label}, of which {origin.table} speaks too,", origin.place, fix)
 
 
+_ADDRESS: Final = re.compile(r" at 0x[0-9a-f]+")
 _DECISIVE: Final = ("consistency", "cacheable", "fallback", "ttl")
 
 

@@ -151,7 +151,8 @@ class DataIO:
         try:
             return home.codec.decode(row[FORM], row[DATA])
         except ValueError as error:
-            return await self._unreadable(store, home, key, error)
+            await self._unreadable(store, home, key, error)
+            return None if loader is None else await self._load(store, home, key, loader, ttl, tags)
 
     async def write(self, *target: Any, ttl: Duration | None = None, tags: Iterable[str] = ()) -> None:
         """Store a value: ``write(key, value)``, ``write(Type, obj)`` (key from its field), ``write(Type, key, obj)``.
@@ -295,7 +296,8 @@ class DataIO:
         try:
             return home.codec.decode(outcome.entry.form, outcome.entry.data)
         except ValueError as error:
-            return await self._unreadable(store, home, key, error)
+            await self._unreadable(store, home, key, error)
+            return None if outcome.verdict == "miss" else await self._load(store, home, key, loader, ttl, tags)
 
     async def _unreadable(self, store: Store, home: Home, key: str, error: ValueError) -> None:
         """Drop a copy that does not fit its type any more; a record is never dropped."""

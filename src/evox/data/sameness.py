@@ -8,7 +8,7 @@ in the answer: it may be a secret.
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import fields, is_dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from typing import Any, Final, TypeAlias
 from uuid import UUID
@@ -121,6 +121,8 @@ def _sets(left: Any, right: Any) -> str | None:
 def _others(left: Any, right: Any) -> str | None:
     """Compare objects as they compare themselves; those that do not, by what a copy of them would be made of."""
     alike = type(left) is type(right)
+    if _is_aware(left) and _is_aware(right):  # Python calls no time in an hour that a zone has twice equal to another's
+        left, right = left.astimezone(UTC), right.astimezone(UTC)
     try:
         if left == right or (left != left and right != right):  # noqa: PLR0124  NaN
             return None
@@ -134,6 +136,10 @@ def _others(left: Any, right: Any) -> str | None:
         except TypeError:  # nothing says what it is made of
             pass
     return _changed(left, right)
+
+
+def _is_aware(value: Any) -> bool:
+    return isinstance(value, datetime) and value.utcoffset() is not None
 
 
 def _made_of(value: Any) -> Any:

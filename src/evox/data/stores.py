@@ -119,7 +119,7 @@ class Stores:
             return store
 
     async def check(self, homes: Homes, folder: Path | None) -> None:
-        """Check that what was promised can be kept, before anybody relies on it.
+        """Open what is declared, and check that what was promised can be kept, before anybody relies on it.
 
         Looked at are all that the configuration speaks of, and types and names declared beside the service; others
         when they are first used.
@@ -136,7 +136,7 @@ class Stores:
         targets += [made for made, place in defined_intents() if _is_below(place.file, folder)]
         for target in targets:
             home = homes.look(target)
-            if home.policy.strong:
+            if home.policy.strong or home.backend is not None:  # what a tag takes away may be in any of them
                 await self.of(home)
 
     async def close(self) -> None:

@@ -35,7 +35,7 @@ def cache_of(row: Endpoint, dependant: Any) -> AnswerCache | None:
 
 
 async def check_answers(running: Running) -> None:
-    """Check that the backend can keep what endpoints promise of their answers.
+    """Open the backends of endpoints' answers, and check that they can keep what is promised.
 
     Raises:
         InvalidDeclaration: naming the endpoint.
@@ -43,7 +43,7 @@ async def check_answers(running: Running) -> None:
     data = running.data
     for row in running.service.endpoints:
         found = caching_of(row)
-        if found is not None and found[1].strong:
+        if found is not None and (found[1].strong or found[0].backend is not None):
             await data.store_of(replace(data.homes.answers(*found), of=f"endpoint {row.name!r}"))
 
 

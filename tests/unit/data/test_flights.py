@@ -10,9 +10,10 @@ import pytest
 from evox import context
 from evox.config import PrioritySettings
 from evox.data import Lease
-from evox.data.flights import Flight, Flights
+from evox.data.flights import LONGEST, Flight, Flights
 from evox.errors import RecursiveLoader, ServiceUnavailable
 from evox.scheduling import Priority, Scheduler
+from evox.testing import virtual_trio
 
 
 class Source:
@@ -351,3 +352,27 @@ async def test_work_that_cancels_its_own_task_has_failed_and_ends_nothing_else()
         source = Source()
         source.go.set()
         assert await flights.join("shop/d:a", source) == 1
+
+
+@pytest.mark.parametrize("anyio_backend", [virtual_trio()])
+async def test_a_flight_that_is_to_be_finished_lasts_as_long_as_somebody_waits_and_a_while_when_nobody_does() -> None:
+    """One that took longer than that while was cancelled and begun anew for ever, with all who waited for it."""
+    ended: list[str] = []
+
+    def work(name: str, seconds: float) -> Callable[[Flight], Awaitable[str]]:
+        async def run(flight: Flight) -> str:
+            await anyio.sleep(seconds)
+            ended.append(name)
+            return name
+
+        return run
+
+    async with anyio.create_task_group() as group:
+        flights = Flights(group, "shop")
+        assert await flights.join("a", work("waited for", 2 * LONGEST), finish=True) == "waited for"
+        for name, seconds in (("short", LONGEST - 20), ("long", LONGEST + 20)):
+            with anyio.move_on_after(10):
+                await flights.join(name, work(name, seconds), finish=True)
+        await anyio.sleep(2 * LONGEST)
+    assert ended == ["waited for", "short"]
+    assert flights.statistics().begun == 3

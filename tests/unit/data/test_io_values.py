@@ -1,15 +1,20 @@
 """Data IO: what is given back is what was given, or it is refused and nothing has changed; on both loops."""
 
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import Enum
-from typing import Any
+from typing import Annotated, Any, Generic, TypeVar
+from zoneinfo import ZoneInfo
 
 import anyio
 import pytest
-from pydantic import BaseModel, SecretStr
+from pydantic import AfterValidator, BaseModel, SecretStr
 
 from evox import DataEvent, ServiceBuilder, data_intent, data_io
-from evox.errors import UnserializableValue
+from evox.errors import InvalidDeclaration, UnserializableValue
 from evox.testing import running
+
+T = TypeVar("T")
 
 
 @data_intent.cacheable(ttl="1h", key="id")
@@ -87,3 +92,54 @@ async def test_a_member_of_an_enum_is_the_key_of_its_value_in_every_form(member:
         assert await data_io.delete(Product, member)
         await anyio.wait_all_tasks_blocked()
     assert {type(event.key) for event in seen} == {str}
+
+
+@data_intent.cacheable(ttl="1h")
+@dataclass
+class Box(Generic[T]):
+    content: T
+
+
+async def test_a_generic_type_keeps_what_its_class_declares() -> None:
+    async with running(ServiceBuilder("shop")):
+        await data_io.write(Box[int], "a", Box(1))
+        assert await data_io.invalidate(Box[int]) == 1
+
+
+async def test_an_annotation_whose_name_differs_in_each_process_is_refused() -> None:
+    """Its records were not found again after a restart."""
+    amount = Annotated[int, AfterValidator(lambda value: value)]
+    async with running(ServiceBuilder("shop")):
+        with pytest.raises(InvalidDeclaration, match="the same in another process"):
+            await data_io.write(amount, "a", 5)
+
+
+@pytest.mark.parametrize("in_flight", [False, True])
+async def test_a_copy_that_does_not_fit_any_more_is_loaded_anew(in_flight: bool) -> None:
+    """The first read of each key after a deployment said that there is none."""
+
+    class Old(BaseModel):
+        id: str
+
+    class New(BaseModel):
+        id: str
+        price: float
+
+    eager: dict[str, Any] = {"eager": 0.5} if in_flight else {}
+    for kind in (Old, New):
+        data_intent.cacheable(ttl="1h", name="product", **eager)(kind)
+    async with running(ServiceBuilder("shop")) as env:
+        await data_io.write(Old, "a", Old(id="a"))
+        data = env.service("shop").data
+        data.homes._names.clear()  # as in a new life of the service
+        assert await data_io.read(New, "a", loader=lambda: New(id="a", price=1)) == New(id="a", price=1)
+
+
+@pytest.mark.parametrize("hour", [1, 2, 3])
+async def test_a_time_in_the_hour_that_comes_twice_is_stored(hour: int) -> None:
+    moment = datetime(2025, 10, 26, hour, 30, tzinfo=ZoneInfo("Europe/Berlin"))
+    async with running(ServiceBuilder("shop")):
+        await data_io.write(datetime, "a", moment)
+        found = await data_io.read(datetime, "a")
+        assert found is not None
+        assert found.astimezone(UTC) == moment.astimezone(UTC)

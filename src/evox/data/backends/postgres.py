@@ -60,7 +60,7 @@ class PostgresBackend:
         self._conninfo = url
         self._sweeping, self._listening = anyio.CancelScope(), anyio.CancelScope()
         self._operations = self._failures = 0
-        self._available = True
+        self._available, self._opened = True, False
 
     def __repr__(self) -> str:
         return f"<PostgresBackend {self._name}>"
@@ -79,6 +79,7 @@ class PostgresBackend:
         except BaseException:
             await self.close()
             raise
+        self._opened = True
         group.start_soon(self._sweep, name="data:postgresql/sweep")
         if self._notify:
             await group.start(self._listen, on_change, name="data:postgresql/listen")
@@ -160,7 +161,8 @@ class PostgresBackend:
         why = str(error).strip() or f"it did not answer within {self._timeout:g} s"
         if isinstance(error, errors.DiskFull | errors.OutOfMemory):
             return CapacityExceeded(self._name, why, fix="make room on the server")
-        refused = refusal(self._name, error) if key is None else None
+        # Once it has let us in, a refusal is an outage: it may let us in again.
+        refused = refusal(self._name, error) if key is None and not self._opened else None
         if refused is not None:
             return refused
         return BackendUnavailable(self._name, why) if key is None else WriteOutcomeUnknown(self._name, key, why)

@@ -182,7 +182,13 @@ async def sweep(connection: Any, now: float, most: int) -> int:
         (SELECT key FROM evox_entries WHERE value IS NULL AND written < %s LIMIT %s FOR UPDATE SKIP LOCKED)""",
         (now - GONE, most),
     )
-    return int(cleared.rowcount + removed.rowcount)
+    # What was never moved is as good as not there; whoever fills holds those that he needs.
+    unmoved = await connection.execute(
+        """DELETE FROM evox_guards WHERE name IN
+        (SELECT name FROM evox_guards WHERE version = 0 LIMIT %s FOR UPDATE SKIP LOCKED)""",
+        (most,),
+    )
+    return int(cleared.rowcount + removed.rowcount + unmoved.rowcount)
 
 
 def _columns(entry: Entry, now: float) -> tuple[bytes, float | None, bool, list[str], float]:

@@ -42,7 +42,7 @@ class SQLiteBackend:
     """
 
     def __init__(self, path: Path, settings: DataSettings, *, wall: Callable[[], float] = time.time) -> None:
-        self.facts: Final = Facts("sqlite", shared=True, file=path)
+        self.facts: Final = Facts("sqlite", shared=True, file=path.resolve())
         self._path = path
         self._timeout = settings.timeout
         self._wall = wall
@@ -157,7 +157,7 @@ class SQLiteBackend:
             for name, version, is_key in rows:
                 on_change.changed(Change(version, key=name) if is_key else Change(version, guard=name))
                 seen = max(seen, version)
-            if len(rows) < SOME:
+            if not rows:
                 return seen
 
 

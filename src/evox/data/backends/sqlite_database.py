@@ -79,7 +79,7 @@ class SQLiteDatabase(Database):
 
     def __init__(self, path: Path, *, timeout: float, ignored: bool = False) -> None:
         super().__init__()
-        self.file = path
+        self.file = path.resolve()
         self._path = path
         self._timeout = timeout
         self._ignored = ignored

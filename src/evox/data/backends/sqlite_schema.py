@@ -3,6 +3,7 @@
 A deleted key leaves its row behind without a value for an hour, so that its version still tells that it was deleted.
 """
 
+import math
 import sqlite3
 import time
 from collections.abc import Sequence
@@ -39,6 +40,7 @@ _TABLES: Final = (
     "CREATE INDEX IF NOT EXISTS evox_entries_expires ON evox_entries (expires) WHERE expires IS NOT NULL",
     "CREATE TABLE IF NOT EXISTS evox_tags (tag TEXT, key TEXT, PRIMARY KEY (tag, key)) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS evox_guards (name TEXT PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX IF NOT EXISTS evox_guards_version ON evox_guards (version)",
 )
 _PUT: Final = """INSERT INTO evox_entries (key, value, version, expires, evictable, tags, written)
     VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value, version = excluded.version,
@@ -156,12 +158,21 @@ def invalidate_tags(raw: sqlite3.Connection, tags: Sequence[str], now: float) ->
 
 
 def changes(raw: sqlite3.Connection, since: int, most: int) -> list[Row]:
-    """Return (name, version, whether it is a key) of what changed after a version, the oldest first."""
-    keys = raw.execute(
-        "SELECT key, version, 1 FROM evox_entries WHERE version > ? ORDER BY version LIMIT ?", (since, most)
-    ).fetchall()
-    guards = raw.execute("SELECT name, version, 0 FROM evox_guards WHERE version > ?", (since,)).fetchall()
-    return sorted(keys + guards, key=lambda row: row[1])
+    """Return (name, version, whether it is a key) of what changed after a version, the oldest first.
+
+    Those of one version are returned together, however many; none are returned after one that was left out.
+    """
+    found: list[Row] = []
+    upto = math.inf
+    for columns, table in (("key, version, 1", "evox_entries"), ("name, version, 0", "evox_guards")):
+        select = f"SELECT {columns} FROM {table} WHERE version"  # noqa: S608  constants of this line and the last
+        rows = raw.execute(f"{select} > ? ORDER BY version LIMIT ?", (since, most)).fetchall()
+        if len(rows) == most:
+            last = rows[-1][1]
+            upto = min(upto, last)
+            rows = [row for row in rows if row[1] < last] + raw.execute(f"{select} = ?", (last,)).fetchall()
+        found += rows
+    return sorted((row for row in found if row[1] <= upto), key=lambda row: row[1])
 
 
 def sweep(raw: sqlite3.Connection, now: float, most: int) -> int:
