@@ -58,6 +58,10 @@ class ServiceScope(Protocol):
     def data(self) -> Any:
         """Its data; raises ``OutsideRuntime`` while it is not started."""
 
+    @property
+    def authority(self) -> Any:
+        """What knows about tokens."""
+
     def resolve(self, thing: Any) -> Any:
         """Return what injection gives for a type or named value."""
 

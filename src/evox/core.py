@@ -1,9 +1,11 @@
 """The second import root: the same objects under the names of the function syntax."""
 
+from evox import auth
 from evox.data import data_intent, data_io
 from evox.services import delete, get, head, inject, options, patch, post, put, service
 
 __all__ = [
+    "auth",
     "data_intent",
     "data_io",
     "delete",

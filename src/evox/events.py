@@ -12,6 +12,7 @@ from typing import Protocol
 
 __all__ = [
     "CallFinished",
+    "CallRefused",
     "ConnectionFailed",
     "Event",
     "Observer",
@@ -66,6 +67,15 @@ class CallFinished(Event):
     origin: str
     status: int
     duration: float
+
+
+@dataclass(frozen=True, slots=True)
+class CallRefused(Event):
+    """A caller was refused before anything of its request was read. ``reason`` is for operators, never for clients."""
+
+    target: str
+    status: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ Unknown names and values that do not fit are errors that name the file and the l
 run time. Each value's source is kept, so that what is shown of a configuration says where it comes from.
 """
 
+from evox.config.auth import AuthSettings
 from evox.config.data import DataSettings, IntentSettings
 from evox.config.layers import Origin
 from evox.config.loading import Loaded, find_root, load, section, settings_of, unknown_variables
@@ -12,6 +13,7 @@ from evox.config.tables import RuntimeSettings, ServingSettings, Settings
 from evox.config.urls import hidden, scheme_of, without_secrets
 
 __all__ = [
+    "AuthSettings",
     "DataSettings",
     "IntentSettings",
     "Loaded",

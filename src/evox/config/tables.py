@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ByteSize, Field
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from evox.config.auth import AuthSettings
 from evox.config.data import DataSettings
 from evox.config.fields import Bytes, Count, Limit, Network, Number, Port, Seconds, Table, split
 from evox.config.priority import PrioritySettings
@@ -83,6 +84,7 @@ class Settings(BaseSettings):
     priority: PrioritySettings = PrioritySettings()
     runtime: RuntimeSettings = RuntimeSettings()
     data: DataSettings = DataSettings()
+    auth: AuthSettings = AuthSettings()
     config: dict[str, dict[str, Any]] = Field(
         default={}, description="your own sections, read with inject.config(name)"
     )

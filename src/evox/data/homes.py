@@ -7,7 +7,7 @@ configuration on top, leads to a policy, a codec, a store and a part of the key 
 import difflib
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, get_origin
 
@@ -35,6 +35,7 @@ class Home:
         codec: Writes and reads the values.
         backend: The URL of their backend; None for the service's.
         said: What the configuration says of them.
+        requirements: What is asked of whoever uses values of the kind.
     """
 
     of: Any
@@ -45,6 +46,7 @@ class Home:
     codec: Codec
     backend: str | None = field(default=None, repr=False)
     said: IntentSettings | None = field(default=None, repr=False)
+    requirements: tuple[Any, ...] = ()
 
     @property
     def label(self) -> str:
@@ -76,10 +78,17 @@ class Homes:
     Args:
         service: The service's name.
         configured: Named intents of the configuration.
+        asks: Returns what the types in an annotation ask of whoever uses their values.
     """
 
-    def __init__(self, service: str, configured: Mapping[str, IntentSettings]) -> None:
+    def __init__(
+        self,
+        service: str,
+        configured: Mapping[str, IntentSettings],
+        asks: Callable[[Any], tuple[Any, ...]] = lambda _: (),
+    ) -> None:
         self._service = service
+        self._asks = asks
         self._configured = configured
         self._homes: dict[Any, Home] = {}
         self._names: dict[str, Any] = {}
@@ -164,7 +173,7 @@ class Homes:
             intent = intent.merged(Intent(**said.said()))
         policy = policy_of(intent, where=lambda option: _where(option, intent, said, f"intent {name!r}"))
         prefix, guard = keys.place(self._service, kind), keys.kind_guard(self._service, kind)
-        return Home(of, prefix, guard, intent, policy, codec_of(codec_for), intent.backend, said)
+        return Home(of, prefix, guard, intent, policy, codec_of(codec_for), intent.backend, said, self._asks(codec_for))
 
     def _unknown(self, name: str) -> InvalidDeclaration:
         known = sorted({*self._configured, *(made.name for made, _ in defined_intents())})

@@ -60,7 +60,10 @@ class DataIO:
         root: The project's folder.
         memory: The runtime's memory backend of this service.
         group: Where flights and whatever watches backends run.
-        start_soon: Starts a handler of a signal as a job of the service.
+        start_soon: Starts a job of the service, on behalf of whoever has caused it.
+        start_handler: Starts a handler of a signal, on behalf of the service itself.
+        asks: Returns what the types in an annotation ask of whoever uses their values.
+        guard: Called with that, and what is used, before anything is; raises if the current caller may not.
         workers: How many processes run the service.
     """
 
@@ -73,12 +76,17 @@ class DataIO:
         group: TaskGroup,
         *,
         start_soon: Job,
+        start_handler: Job | None = None,
+        asks: Callable[[Any], tuple[Any, ...]] = lambda _: (),
+        guard: Callable[[tuple[Any, ...], str], None] = lambda *_: None,
         workers: int = 1,
     ) -> None:
         self._service = service
         self._settings = settings
         self._start_soon = start_soon
-        self.homes = Homes(service, settings.intents)
+        self._start_handler = start_handler or start_soon
+        self._guard = guard
+        self.homes = Homes(service, settings.intents, asks)
         self.flights = Flights(group, service)
         self.stores = Stores(service, settings, root, memory, group, self.flights, workers)
         self.through = ReadThrough(self.flights, settings.throttle)
@@ -217,7 +225,7 @@ class DataIO:
             keys.check_tag(tag)
             count = await self.invalidate_tags([tag])
             for handler in (*registered.wanted("invalidated", None), *self.signals.wanted("invalidated", None)):
-                self._start_soon(partial(handler, DataEvent("invalidated", tag=tag)), name="signal:invalidated")
+                self._start_handler(partial(handler, DataEvent("invalidated", tag=tag)), name="signal:invalidated")
             return count
         one = len(target) == 2 or (len(target) == 1 and isinstance(target[0], str | Enum))
         if one and prefix is None:
@@ -229,7 +237,7 @@ class DataIO:
             return removed.number
         if len(target) > 1 or one or (not target and prefix is None):
             raise TypeError("write invalidate(key), invalidate(Type, key), invalidate(Type), prefix=... or tag=...")
-        home = self.homes.of(target[0]) if target else self.homes.untyped
+        home = self._of(target[0]) if target else self.homes.untyped
         begins = keys.check("" if prefix is None else prefix, empty=True)
         store = await self.store_of(home)
         removed = await store.invalidate_prefix(home.prefix + begins, home.guard)
@@ -311,19 +319,25 @@ class DataIO:
         if len(target) == 1:
             return self.homes.untyped, target[0]
         if len(target) == 2:
-            return self.homes.of(target[0]), target[1]
+            return self._of(target[0]), target[1]
         raise TypeError(f"write data_io.{method}(key) or data_io.{method}(type or intent, key)")
 
     def _aim_write(self, target: tuple[Any, ...]) -> tuple[Home, str, Any]:
         if len(target) == 3:
-            return self.homes.of(target[0]), target[1], target[2]
+            return self._of(target[0]), target[1], target[2]
         if len(target) != 2:
             raise TypeError("write data_io.write(key, value), write(type, value) or write(type, key, value)")
         first, value = target
         if isinstance(first, str | Enum):
             return self.homes.untyped, first, value  # type: ignore[return-value]  # checked next
-        home = self.homes.of(first)
+        home = self._of(first)
         return home, home.key_of(value), value
+
+    def _of(self, target: Any) -> Home:
+        home = self.homes.of(target)
+        if home.requirements:
+            self._guard(home.requirements, home.label)
+        return home
 
     def _check_size(self, key: str, data: bytes) -> None:
         if len(data) > self._settings.value_bytes:
@@ -339,7 +353,7 @@ class DataIO:
             value = home.codec.decode(entry.form, entry.data) if entry is not None else None
             event = DataEvent(action, home.of, key, value, prefix)
             name = getattr(handler, "__qualname__", "handler")
-            self._start_soon(partial(handler, event), name=f"signal:{action}:{name}")
+            self._start_handler(partial(handler, event), name=f"signal:{action}:{name}")
 
 
 def _timed(home: Home, entry: Entry, ttl: Duration | None, now: float) -> Entry:

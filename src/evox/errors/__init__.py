@@ -7,7 +7,9 @@ EvoxError                      id, what, why, fix, place; status (HTTP), exit_co
 |  |- UnreadableConfiguration  EVX-103   a file that is not TOML or cannot be opened
 |  |- MissingExtra             EVX-104   a backend whose packages are not installed
 |  |- BackendRefused           EVX-105   a wrong password, no such database, a server that cannot do what is asked
-|  `- UnsupportedSchema        EVX-106   a store made by a newer Evox
+|  |- UnsupportedSchema        EVX-106   a store made by a newer Evox
+|  |- UnusableKey              EVX-107   a key that does not parse, is too short, or known to others
+|  `- MissingKeys              EVX-108   something asks who calls, and there is no key to find it out with
 |- DeclarationError            exit 78
 |  |- DuplicateService         EVX-201   two services of one name
 |  |- DuplicatePort            EVX-202   two services on one port
@@ -34,6 +36,18 @@ EvoxError                      id, what, why, fix, place; status (HTTP), exit_co
 |  |- Overloaded               EVX-603   503, retryable: a queue is full, or the wait in it was too long
 |  `- TooManyRequests          EVX-604   429, retryable: one client has as many requests as it may
 |- DeadlineExceeded            EVX-605   504, retryable: the time of a call was over
+|- AuthError
+|  |- NotAuthenticated         EVX-801   401: no credentials
+|  |- TokenRefused             EVX-802   401: a token that proves nothing
+|  |  |- MalformedToken        EVX-803   not written as a token is, or not sent as one
+|  |  |- UnacceptableHeader    EVX-804   a member, or an algorithm, that is not accepted
+|  |  |- UnknownKey            EVX-805   signed with a key that is not there
+|  |  |- WrongSignature        EVX-806   changed, or signed with another key
+|  |  `- UnacceptableClaims    EVX-807   missing, of another type, or not for here and now
+|  |     `- TokenExpired       EVX-808   its time is over
+|  |- NotAllowed               EVX-809   403: known, and may not do this
+|  |- KeysUnavailable          EVX-810   503, retryable: keys that could not be fetched
+|  `- CannotIssue              EVX-811   no key here can sign
 `- DataError
    |- BackendUnavailable       EVX-701   503, retryable: it cannot be reached, or did not answer in time
    |- WriteOutcomeUnknown      EVX-702   503: sent, and no answer came
@@ -50,6 +64,22 @@ EvoxError                      id, what, why, fix, place; status (HTTP), exit_co
 """
 
 from evox.errors.admission import DeadlineExceeded, Overloaded, Rejected, TooManyRequests
+from evox.errors.auth import (
+    AuthError,
+    CannotIssue,
+    KeysUnavailable,
+    MalformedToken,
+    MissingKeys,
+    NotAllowed,
+    NotAuthenticated,
+    TokenExpired,
+    TokenRefused,
+    UnacceptableClaims,
+    UnacceptableHeader,
+    UnknownKey,
+    UnusableKey,
+    WrongSignature,
+)
 from evox.errors.base import (
     EvoxError,
     Place,
@@ -109,9 +139,11 @@ from evox.errors.running import (
 __all__ = [
     "AmbiguousEndpoint",
     "AsyncioOnly",
+    "AuthError",
     "BackendRefused",
     "BackendUnavailable",
     "CannotBind",
+    "CannotIssue",
     "CapacityExceeded",
     "ConfigurationError",
     "CorruptValue",
@@ -127,9 +159,14 @@ __all__ = [
     "InvalidDeclaration",
     "InvalidKey",
     "InvalidOption",
+    "KeysUnavailable",
     "LateDeclaration",
+    "MalformedToken",
     "MissingExtra",
+    "MissingKeys",
     "NoService",
+    "NotAllowed",
+    "NotAuthenticated",
     "NotInjectable",
     "OutsideRuntime",
     "Overloaded",
@@ -145,15 +182,22 @@ __all__ = [
     "StartupFailed",
     "StartupTimeout",
     "TargetNotFound",
+    "TokenExpired",
+    "TokenRefused",
     "TooManyRequests",
     "TransactionAborted",
     "TransactionLost",
+    "UnacceptableClaims",
+    "UnacceptableHeader",
     "UnbindableParameter",
+    "UnknownKey",
     "UnknownOption",
     "UnreadableConfiguration",
     "UnserializableValue",
     "UnsupportedSchema",
+    "UnusableKey",
     "ValueTooLarge",
     "WriteOutcomeUnknown",
+    "WrongSignature",
     "place_of",
 ]

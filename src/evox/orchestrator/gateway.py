@@ -71,6 +71,8 @@ class Gateway:
         joined: dict[str, Any] = {"openapi": "3.1.0", "info": {"title": "evox", "version": "1"}, "paths": {}}
         components: dict[str, dict[str, Any]] = {}
         for name, host in self._hosts.items():
+            if not host.running.shows_documentation:
+                continue
             document = _renamed(host.service.app.openapi(), name)
             joined["openapi"] = document["openapi"]
             for path, item in document["paths"].items():

@@ -21,6 +21,7 @@ from anyio.abc import TaskGroup
 from starlette.types import ASGIApp
 
 import evox
+from evox.auth import Mode
 from evox.config import Loaded, PrioritySettings, ServingSettings, find_root, load
 from evox.errors import EvoxError, NoService
 from evox.failures import root_cause
@@ -181,7 +182,8 @@ class _Server:
             sockets = {name: stack.enter_context(one) for name, one in self._bind().items()}
             self._handover.keep(sockets)
             self._signals.on_first = self._arm
-            self._fleet = Fleet(services, Scope(self._plan.loaded))
+            mode: Mode = "development" if self._plan.options.dev else "production"
+            self._fleet = Fleet(services, Scope(self._plan.loaded, mode=mode))
             if self._plan.options.dev:
                 for host in self._fleet.hosts:
                     host.inflight.on_answer = _log_answer
@@ -313,7 +315,8 @@ class _Server:
             base = f"{urls['gateway']}/{service.name}" if self._settings.gateway else urls[service.name]
             facts = (_syntax(service), len(service.endpoints), _seats(service, self._settings.priority))
             rows.append(Row(service.name, base, f"{base}/docs", *facts, one.why))
-        version, loop, notes = evox.__version__, str(self._plan.loop), list(self._plan.notes)
+        version, loop = evox.__version__, str(self._plan.loop)
+        notes = [*self._plan.notes, *self._fleet.scope.authority.notes()]
         if not self._handover.worker:
             self._console.started(version=version, loop=loop, rows=rows, notes=notes)
             self._handover.ready()

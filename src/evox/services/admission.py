@@ -100,6 +100,9 @@ class AdmitStep:
 
 
 def _client(call: Call) -> str | None:
+    """Return who a client is: by its name, wherever it calls from, or else by where it calls from."""
+    if call.principal.kind == "user":
+        return f"{call.principal.issuer} {call.principal.subject}"
     return call.request.client.host if call.request is not None and call.request.client is not None else None
 
 

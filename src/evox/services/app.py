@@ -17,11 +17,14 @@ from starlette.routing import BaseRoute, Mount, request_response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from evox import context
+from evox.auth import ANONYMOUS, enter_principal, leave_principal, public
 from evox.errors import EvoxError
 from evox.services.endpoint import Endpoint
 from evox.services.health import Probe, health_response
 from evox.services.http_errors import evox_error_handler
 from evox.services.life import lifespan_of
+from evox.services.openapi import secured
+from evox.services.router_guard import RouterGuard
 from evox.services.running import Declaration
 from evox.services.writes import WriteWatch
 
@@ -36,7 +39,7 @@ class EvoxApp(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document, with everything declared so far."""
         self.evox_service.compile()
-        return super().openapi()
+        return secured(super().openapi(), self.evox_service.endpoints)
 
     def build_middleware_stack(self) -> ASGIApp:
         """Build FastAPI's stack, with the service's layer outermost."""
@@ -65,7 +68,7 @@ class _Routes(list[BaseRoute]):
 
 
 class _Layer:
-    """Makes the service current for the time of one ASGI call."""
+    """Makes the service current for the time of one ASGI call, on behalf of nobody until a guard says of whom."""
 
     def __init__(self, app: ASGIApp, service: Declaration) -> None:
         self._app = WriteWatch(app, service)
@@ -75,10 +78,11 @@ class _Layer:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        token = context.enter_service(self._service.ambient())
+        token, caller = context.enter_service(self._service.ambient()), enter_principal(ANONYMOUS)
         try:
             await self._app(scope, receive, send)
         finally:
+            leave_principal(caller)
             context.leave_service(token)
 
 
@@ -91,10 +95,11 @@ def create_app(service: Declaration) -> FastAPI:
     app.router.lifespan_context = lifespan_of(service, original)
     app.add_exception_handler(EvoxError, evox_error_handler)
     for path, probe in health_paths(service.settings.health_path):
-        answer = _health(service, probe)
+        answer = public(_health(service, probe))
         app.router.add_route(path, answer, methods=["GET"], include_in_schema=False)
         service.reserve(_builtin(path, answer))
     app.router.routes = _Routes(app.router.routes, service)
+    app.router.middleware_stack = RouterGuard(app.router.middleware_stack, service)
     return app
 
 
@@ -107,6 +112,7 @@ def adopt(app: FastAPI, service: Declaration) -> None:
 
     app.exception_handlers.setdefault(EvoxError, evox_error_handler)  # only what is added to it raises those
     app.router.lifespan_context = lifespan_of(service, app.router.lifespan_context)
+    app.router.middleware_stack = RouterGuard(app.router.middleware_stack, service)
     app.build_middleware_stack = build_with_layer  # type: ignore[method-assign]
     if app.middleware_stack is not None:
         app.middleware_stack = _Layer(app.middleware_stack, service)

@@ -76,8 +76,13 @@ class AnswerCache:
         self._intent = intent
         self._policy = policy
         self._keys = KeyMaker(inputs)
-        self._vary = (*inputs.reads.headers, *(("cookie",) if inputs.reads.cookies else ()))
-        self._private = inputs.reads.whole or bool(inputs.arguments)
+        asks = row.requirement is not None
+        self._vary = (
+            *inputs.reads.headers,
+            *(("cookie",) if inputs.reads.cookies else ()),
+            *(("authorization",) if asks and "authorization" not in inputs.reads.headers else ()),
+        )
+        self._private = asks or inputs.reads.whole or bool(inputs.arguments)
         # Where more than the URI is in the key, nobody knows which of it was new.
         self._missed = "miss" if self._vary or self._private else "uri-miss"
         self._passed: dict[str, float] = {}
@@ -110,7 +115,7 @@ class AnswerCache:
     async def place(self, data: DataIO, call: Call, arguments: dict[str, Any] | None = None) -> tuple[Store, str]:
         """Return where the answer to a call is kept, and under which key."""
         home = data.homes.answers(self._intent, self._policy)
-        return await data.store_of(home), home.prefix + self._keys.make(call.request, arguments)
+        return await data.store_of(home), home.prefix + self._keys.make(call.request, arguments, call.principal)
 
     def guards(self, data: DataIO, call: Call) -> tuple[str, ...]:
         """Return the tags of the answer to a call."""

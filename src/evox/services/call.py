@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
+from evox.auth import ANONYMOUS, Internal, Principal
 from evox.services.endpoint import Endpoint
 
 __all__ = ["OPENED", "Call", "OpenRequest", "Origin", "current_call"]
@@ -39,6 +40,8 @@ class Call:
         method: The HTTP method.
         request: The HTTP request, for calls that came by HTTP.
         parent: The call that made this one, or None.
+        internal: That it comes from another service; None for callers from outside.
+        principal: Who calls, once its guard has found that out.
         opened: The server's side of the request; None under a server that is not ours.
         deadline: When its time is over, in monotonic seconds.
         whole_body: Whether its body is read to the end before anything is done with it.
@@ -56,6 +59,8 @@ class Call:
     method: str
     request: Any = None
     parent: "Call | None" = None
+    internal: Internal | None = None
+    principal: Principal = ANONYMOUS
     opened: OpenRequest | None = None
     deadline: float = math.inf
     whole_body: bool = False

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from evox.auth import Requirement, requirement_of
 from evox.data import Intent, intent_of
 from evox.errors import DuplicateEndpoint, InvalidDeclaration, UnbindableParameter, place_of
 from evox.marks import seal
@@ -87,6 +88,7 @@ def _row(
         priority=Priority.MEDIUM if priority is None else priority,
         intent=intent,
         private=bool(options.pop("private", None)),
+        requirement=_requirement(handler, controller),
         both_slashes=both,
         parameters=tuple(
             Parameter(one.name, one.annotation, repr(one.default), one.kind is one.KEYWORD_ONLY)
@@ -108,6 +110,11 @@ def _row(
 def _intent(handler: Callable[..., Any], controller: type | None) -> Intent | None:
     own, outer = intent_of(handler), intent_of(controller) if controller is not None else None
     return own if outer is None else outer.merged(own)
+
+
+def _requirement(handler: Callable[..., Any], controller: type | None) -> Requirement | None:
+    own, outer = requirement_of(handler), requirement_of(controller) if controller is not None else None
+    return outer if own is None else own.over(outer)
 
 
 def _consistent(row: Endpoint) -> None:

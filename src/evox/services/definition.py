@@ -24,6 +24,7 @@ from evox.services.functions import Declared, Endpoints, caller, pending
 from evox.services.hooks import Hooks
 from evox.services.http import add_routes
 from evox.services.injection import Key
+from evox.services.protection import Protection
 from evox.services.running import Running, Scope, ServiceSettings
 
 __all__ = ["Service"]
@@ -73,6 +74,7 @@ class Service(Hooks, Endpoints):
         self._keys: dict[tuple[str, str], Endpoint] = {}
         self._foreign: list[Running] = []
         self._caches_answers = False
+        self._protection = Protection(lambda: self.app)
 
     def __repr__(self) -> str:
         return f"<Service {self.name!r}, {len(self.declared)} declarations>"
@@ -106,6 +108,11 @@ class Service(Hooks, Endpoints):
         """The compiled rows, in order of declaration."""
         self.compile()
         return tuple(self._rows)
+
+    @property
+    def asking(self) -> tuple[str, ...]:
+        """What of it asks who calls, by name; with nothing in it, everybody may do everything."""
+        return self._protection.asking
 
     @property
     def caches_answers(self) -> bool:

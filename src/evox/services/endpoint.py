@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from fastapi import APIRouter
 
+from evox.auth import Requirement
 from evox.data import Intent
 from evox.durations import seconds
 from evox.errors import InvalidDeclaration, Place, UnknownOption
@@ -82,6 +83,7 @@ class Endpoint:
         idempotent: Whether repeating the call is harmless; None: by its method.
         on_disconnect: What happens to the handler when its client leaves; None: by its method.
         private: For internal callers only.
+        requirement: What a caller must be, merged from controller and handler; None when nothing was declared.
         both_slashes: Whether the path answers with and without a trailing slash.
         parameters: The handler's parameters, without ``self``.
         returns: The return annotation.
@@ -103,6 +105,7 @@ class Endpoint:
     idempotent: bool | None = None
     on_disconnect: OnDisconnect | None = None
     private: bool = False
+    requirement: Requirement | None = None
     both_slashes: bool = field(default=False, compare=False)
     parameters: tuple[Parameter, ...] = ()
     returns: Any = inspect.Signature.empty

@@ -12,7 +12,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from evox.errors import AsyncioOnly, DeadlineExceeded, EvoxError, Rejected
+from evox import context
+from evox.errors import AsyncioOnly, AuthError, DeadlineExceeded, EvoxError, NotAllowed, Rejected, TokenRefused
 from evox.failures import describe
 
 __all__ = ["evox_error_handler", "problem", "problem_of"]
@@ -48,6 +49,8 @@ def problem(
 
 def problem_of(error: EvoxError, *, retry_after: float | None = None) -> Response:
     """Make the problem response of an error of ours. Errors that are not the caller's concern show only their id."""
+    if isinstance(error, AuthError) and error.status in (401, 403):
+        return _refusal(error)
     kind = f"urn:evox:error:{error.id}"
     if isinstance(error, AsyncioOnly):
         return problem(error.status, "Wrong event loop", detail=error.fix, type_=kind)
@@ -62,6 +65,20 @@ def problem_of(error: EvoxError, *, retry_after: float | None = None) -> Respons
         return problem(error.status, title, detail=error.what, type_=kind, retry_after=error.retry_after, **facts)
     wait = 1.0 if retry_after is None and error.retryable else retry_after
     return problem(error.status, type(error).__name__, detail=error.what, type_=kind, retry_after=wait)
+
+
+def _refusal(error: AuthError) -> Response:
+    """Make the answer to a caller that was refused (RFC 6750, section 3). It is the same whatever check has failed."""
+    scope = context.maybe_service()
+    challenge = f'Bearer realm="{scope.name if scope is not None else "evox"}"'
+    if isinstance(error, TokenRefused):
+        challenge += ', error="invalid_token"'
+    elif isinstance(error, NotAllowed):
+        challenge += ', error="insufficient_scope"'
+    response = problem(error.status, "Forbidden" if error.status == 403 else "Unauthorized")
+    response.headers["www-authenticate"] = challenge
+    response.headers["cache-control"] = "no-store"
+    return response
 
 
 async def evox_error_handler(request: Request, error: Exception) -> Response:

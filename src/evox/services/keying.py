@@ -11,6 +11,7 @@ from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.types import Scope
 
+from evox.auth import ANONYMOUS, Principal
 from evox.errors import InvalidDeclaration
 from evox.services.endpoint import Endpoint
 from evox.services.identity import state_of
@@ -32,12 +33,14 @@ class KeyMaker:
         self._reads = inputs.reads
         self._arguments = inputs.arguments
 
-    def make(self, request: Request, arguments: dict[str, Any] | None = None) -> str:
+    def make(self, request: Request, arguments: dict[str, Any] | None = None, principal: Principal = ANONYMOUS) -> str:
         """Return the key of a request's answer: method, path and query, and a digest of what else it depends on.
 
         Args:
-            request: The request. Its ``Authorization`` always counts: middleware may have looked at it.
+            request: The request. Its ``Authorization`` counts where no guard has said who calls: middleware, or the
+                handler, may have looked at it.
             arguments: The handler's arguments, where dependencies are among the inputs.
+            principal: Who calls, as its guard says.
 
         Raises:
             InvalidDeclaration: if an argument cannot be told from others: it shows no state.
@@ -52,6 +55,9 @@ class KeyMaker:
             # None and True tell nobody from anybody: what it was made of may have been told in other ways.
             silent = value is None or isinstance(value, bool)
             facts.append([value, *_facts(request, reads)] if silent else _state(name, value))
+        if principal.is_authenticated:
+            facts.append(list(principal.identity()))
+            return f"{text} {_digest(to_json(facts))}"
         credentials = request.headers.get("authorization")
         if credentials is not None and "authorization" not in self._reads.headers:
             facts.append([credentials])

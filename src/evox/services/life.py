@@ -21,6 +21,7 @@ from anyio.abc import TaskGroup
 from fastapi import FastAPI
 
 from evox import context
+from evox.auth import enter_principal, leave_principal, system
 from evox.errors import AsyncioOnly, EvoxError, Place, StartupFailed, StartupTimeout, place_of
 from evox.failures import causes, root_cause
 from evox.runtime import Nursery, Runner, State, call, is_asyncio_only_error
@@ -48,12 +49,13 @@ def lifespan_of(service: Declaration, original: Lifespan | None) -> Lifespan:
         hosted = isinstance(scope, Running) and scope.service is service and scope.nursery is None
         running = scope if hosted and isinstance(scope, Running) else Running(service, Scope.of_project(service))
         service.started_by(running, hosted=hosted)
-        token = context.enter_service(running)
+        token, caller = context.enter_service(running), enter_principal(system(service.name))
         try:
             async with _Life(running, app, original).lived() if hosted else _unhosted(running, app, original):
                 yield running.state
         finally:
             service.stopped(running)
+            leave_principal(caller)
             context.leave_service(token)
 
     return lifespan
@@ -141,6 +143,8 @@ class _Life:
 
     async def _start(self, stack: AsyncExitStack, group: TaskGroup) -> None:
         try:
+            self._step = "opening of the keys"
+            await self._running.open_auth(group)
             self._step = "opening of the data"
             await self._running.open_data(group)
             await check_answers(self._running)

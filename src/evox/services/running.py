@@ -16,6 +16,19 @@ from anyio.abc import TaskGroup
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from evox.auth import (
+    Authority,
+    Caller,
+    Mode,
+    Requirement,
+    anything_declared,
+    current,
+    declared_on_types,
+    enter_principal,
+    leave_principal,
+    requirements_within,
+    system,
+)
 from evox.config import Loaded, PrioritySettings, Settings, find_root, load, section
 from evox.data import Database, DataIO, MemoryBackend, make_database
 from evox.errors import OutsideRuntime, Place
@@ -71,6 +84,10 @@ class Declaration(Protocol):
         """The compiled rows."""
 
     @property
+    def asking(self) -> tuple[str, ...]:
+        """What of it asks who calls, by name."""
+
+    @property
     def caches_answers(self) -> bool:
         """Whether answers of any endpoint are kept."""
 
@@ -113,16 +130,23 @@ class Scope:
 
     Args:
         loaded: The project's configuration; the defaults when None.
+        mode: Where keys for tokens may come from; see ``Authority``.
         on_job_error: Called with the error of any job or background task that failed; what it raises ends the service.
     """
 
     def __init__(
-        self, loaded: Loaded | None = None, *, on_job_error: Callable[[Exception], None] | None = None
+        self,
+        loaded: Loaded | None = None,
+        *,
+        mode: Mode = "production",
+        on_job_error: Callable[[Exception], None] | None = None,
     ) -> None:
         self.loaded = loaded if loaded is not None else Loaded(Settings(), Path.cwd())
         self.on_job_error = on_job_error
         self.overrides = Overrides()
-        self.scheduler = Scheduler(self.loaded.settings.priority)
+        settings = self.loaded.settings
+        self.authority = Authority(settings.auth, self.loaded.root, mode=mode, host=settings.host)
+        self.scheduler = Scheduler(settings.priority)
         self._schedulers: dict[int, Scheduler] = {}
         self._memories: dict[int, MemoryBackend] = {}
         self._running: dict[int, Running] = {}
@@ -187,6 +211,7 @@ class Running:
         self.threads = anyio.CapacityLimiter(scope.loaded.settings.runtime.threads)
         self.nursery: Nursery | None = None
         self._data: DataIO | None = None
+        self._spawn: Any = None
         self.loop: anyio.lowlevel.EventLoopToken | None = None  # the way back for threads that anyio did not start
         self.runners = tuple(
             Runner(task, service.name, threads=self.threads, on_error=scope.on_job_error) for task in service.background
@@ -234,6 +259,56 @@ class Running:
         """The service's data, or None if it is not started: a call may come to an app that never was."""
         return self._data
 
+    @property
+    def authority(self) -> Authority:
+        """What knows about tokens; shared with the other services of its runtime."""
+        return self.runtime.authority
+
+    @property
+    def asks(self) -> bool:
+        """Whether anything of the service asks who calls; what declares nothing is then for nobody."""
+        return bool(self.service.asking)
+
+    @property
+    def looks_at_callers(self) -> bool:
+        """Whether it matters who calls: to the service, or to data types that it may use."""
+        return anything_declared() and (self.asks or declared_on_types())
+
+    @property
+    def shows_documentation(self) -> bool:
+        """Whether everybody may read its document."""
+        return not self.asks or self.authority.mode != "production" or self.runtime.loaded.settings.auth.docs
+
+    async def open_auth(self, group: TaskGroup) -> None:
+        """Read or fetch the keys that callers are known by; what keeps them fresh runs in ``group``.
+
+        Raises:
+            UnusableKey, MissingKeys: if something asks who calls, and nothing can find it out.
+        """
+        authority, needed = self.authority, list(self.service.asking)
+        if not needed and declared_on_types() and authority.mode != "production":
+            needed = ["a data type"]
+        authority.open(needed)
+        self._spawn = group.start_soon
+        await authority.prepare(group.start_soon)
+
+    async def identify(self, headers: Any, *, operation: str | None, optional: bool) -> Caller:
+        """Return who a request comes from; see ``Authority.identify``."""
+        authority = self.authority
+        if not authority.is_open:  # under another server, without its lifespan
+            authority.open(self.service.asking)
+        return await authority.identify(
+            headers, service=self.name, operation=operation, optional=optional, spawn=self._spawn
+        )
+
+    def as_service(self, function: Callable[..., Any], *args: Any, name: str | None = None) -> None:
+        """Start a job on behalf of the service itself, whoever has caused it."""
+        token = enter_principal(system(self.name))
+        try:
+            self.start_soon(function, *args, name=name)
+        finally:
+            leave_principal(token)
+
     async def open_data(self, group: TaskGroup) -> None:
         """Open the service's data; what watches backends and fills copies runs in ``group``."""
         loaded = self.runtime.loaded
@@ -245,6 +320,9 @@ class Running:
             self.runtime.memory_of(self.service),
             group,
             start_soon=self.start_soon,
+            start_handler=self.as_service,
+            asks=requirements_within,
+            guard=_guard_data,
             workers=loaded.settings.workers,
         )
         await self._data.open()
@@ -282,3 +360,13 @@ class Running:
         background = tuple(runner.statistics() for runner in self.runners)
         seats = self.scheduler.statistics()
         return ServiceStatistics(self.name, self.lifecycle.statistics(), background, jobs, seats)
+
+
+def _guard_data(requirements: tuple[Requirement, ...], label: str) -> None:
+    """Let the current caller use values of a type.
+
+    Raises:
+        NotAuthenticated, NotAllowed: if it may not.
+    """
+    for requirement in requirements:
+        requirement.check(current(), label)

@@ -5,7 +5,7 @@ failure ends the test at once with its own error. Nothing is installed in the pr
 logging.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import httpx2
 from anyio.abc import TaskGroup
 
 from evox import context
+from evox.auth import enter_principal, leave_principal, system
 from evox.config import Loaded, settings_of
 from evox.failures import causes
 from evox.orchestrator import Fleet, Host, validate
@@ -47,14 +48,19 @@ class Env:
         """Return the running instance of a service: background tasks, jobs, injection."""
         return self.host(service).running
 
-    def client(self, service: str | Service, *, raise_errors: bool = False, **options: Any) -> httpx2.AsyncClient:
+    def client(
+        self, service: str | Service, *, raise_errors: bool = False, token: str | None = None, **options: Any
+    ) -> httpx2.AsyncClient:
         """Return a client of one service; closed when the test ends, at the latest.
 
         Args:
             service: By name or itself.
             raise_errors: Raise a handler's unhandled error here rather than answering 500. Without sockets only.
+            token: Sent with each request, as from ``token``.
             **options: Passed to ``httpx2.AsyncClient``, e.g. ``headers=``.
         """
+        if token is not None:
+            options["headers"] = {**options.get("headers", {}), "authorization": f"Bearer {token}"}
         host = self.host(service)
         name = host.service.name
         if name in self._ports:
@@ -69,6 +75,10 @@ class Env:
     def websocket(self, service: str | Service, path: str, **headers: str) -> Any:
         """Open a WebSocket without sockets, as an async context manager giving a ``WebSocketSession``."""
         return websocket_session(self.host(service), self._nursery, path, headers)
+
+    def token(self, subject: str = "tester", *, roles: Iterable[str] = (), **options: Any) -> str:
+        """Return a token that the services accept; options as for ``auth.issue``."""
+        return self._fleet.scope.authority.issue(subject, roles=roles, **options)
 
     def url(self, service: str | Service) -> str:
         """Return where a service listens, e.g. ``"http://127.0.0.1:40001"``.
@@ -145,7 +155,7 @@ async def running(
     validate(services)
     loaded = Loaded(settings_of(settings or {}, "running(settings=...)"), root or Path.cwd())
     on_error = _raise if raise_errors else None
-    fleet = Fleet(services, Scope(loaded, on_job_error=on_error), on_failure=on_error)
+    fleet = Fleet(services, Scope(loaded, mode="test", on_job_error=on_error), on_failure=on_error)
     quick = loaded.settings.serving.model_copy(update={"drain_delay": 0.0, "stream_grace": 0.0, "drain_timeout": 1.0})
     token = None
     try:
@@ -155,9 +165,12 @@ async def running(
                 if sockets:
                     await env.listen(loaded, connections)
                 token = context.enter_service(fleet.hosts[0].running if fleet.hosts else None)
+                caller = enter_principal(system(fleet.hosts[0].service.name)) if fleet.hosts else None
                 try:
                     yield env
                 finally:
+                    if caller is not None:
+                        leave_principal(caller)
                     with anyio.move_on_after(END, shield=True):
                         await stack.aclose()
                         await env.close()

@@ -1,0 +1,66 @@
+"""Development: the key that `evox run --dev` makes by itself, and that production knows and refuses."""
+
+import base64
+import json
+import os
+import secrets
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final
+
+from evox.auth.keys import Key
+from evox.auth.strength import DEVELOPMENT
+from evox.errors import UnusableKey
+
+__all__ = ["KEY_FILE", "development_key", "is_loopback"]
+
+KEY_FILE: Final = ".evox/dev-key.json"
+
+
+def development_key(root: Path) -> Key:
+    """Return the project's key for development; it is made the first time, readable by its owner alone.
+
+    Args:
+        root: The project's folder.
+
+    Raises:
+        UnusableKey: if it can be neither read nor made.
+    """
+    file = root / KEY_FILE
+    try:
+        if not file.exists():
+            _make(file)
+        found = json.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise UnusableKey(KEY_FILE, f"it can be neither read nor made: {error.strerror}") from None
+    except ValueError:
+        raise UnusableKey(KEY_FILE, "it is no JSON", fix=f"remove {file}; a new one is made") from None
+    return Key.from_jwk(found, source=KEY_FILE)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is reached from this machine alone."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _make(file: Path) -> None:
+    secret = (DEVELOPMENT + secrets.token_urlsafe(32)).encode()
+    encoded = base64.urlsafe_b64encode(secret).rstrip(b"=").decode()
+    jwk = {"kty": "oct", "kid": "development", "alg": "HS256", "k": encoded}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    ignore = file.with_name(".gitignore")
+    if not ignore.exists():
+        ignore.write_text("*\n", "utf-8")
+    beside = file.with_name(f"{file.name}.{os.getpid()}")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+        json.dump(jwk, out)
+    try:
+        os.link(beside, file)  # whoever is first makes the key; the other takes it
+    except FileExistsError:
+        pass
+    finally:
+        beside.unlink()

@@ -1,0 +1,100 @@
+"""Key files: reads keys from where the configuration says that they are: files of the project, or the environment."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from evox.auth.keys import ALGORITHMS, Key
+from evox.errors import UnusableKey
+
+__all__ = ["files_of", "read_keys"]
+
+LARGEST: Final = 262_144  # bytes
+ENVIRONMENT: Final = "env:"
+
+
+def read_keys(
+    sources: Sequence[str], root: Path, environ: Mapping[str, str], *, algorithms: Sequence[str] = ()
+) -> list[Key]:
+    """Read keys.
+
+    Args:
+        sources: Files, relative to ``root``, or ``env:NAME``; ``#kid`` after one names its key.
+        root: The project's folder.
+        environ: The environment.
+        algorithms: What PEM and secrets are for, as far as they can be for it; the usual one when empty.
+
+    Raises:
+        UnusableKey: naming the source, if one is not there or cannot be used.
+    """
+    return [key for source in sources for key in _read(source, root, environ, algorithms)]
+
+
+def files_of(sources: Sequence[str], root: Path) -> list[Path]:
+    """Return the files among the sources of keys."""
+    return [root / one.partition("#")[0] for one in sources if not one.startswith(ENVIRONMENT)]
+
+
+def _read(source: str, root: Path, environ: Mapping[str, str], algorithms: Sequence[str]) -> Iterator[Key]:
+    place, _, kid = source.partition("#")
+    text, shown = _text(place, root, environ)
+    if text.startswith("{"):
+        yield from _of_json(text, kid or None, shown, algorithms)
+    elif "-----BEGIN" in text:
+        fitting = _fitting(algorithms, ("RSA",)) if "RSA" in _kind_of_pem(text, shown) else None
+        yield Key.from_pem(text, kid=kid or None, algorithm=fitting, source=shown)
+    else:
+        yield Key.from_secret(text, kid=kid or None, algorithm=_fitting(algorithms, ("oct",)) or "HS256", source=shown)
+
+
+def _text(place: str, root: Path, environ: Mapping[str, str]) -> tuple[str, str]:
+    if place.startswith(ENVIRONMENT):
+        name = place.removeprefix(ENVIRONMENT)
+        shown = f"{name} in the environment"
+        found = environ.get(name, "").strip()
+        if not found:
+            raise UnusableKey(shown, "the variable is not set, or empty", fix=f"set {name}, or name another source")
+        return found, shown
+    shown = place
+    try:
+        data = (root / place).read_bytes()
+    except OSError as error:
+        raise UnusableKey(
+            shown, f"the file cannot be read: {error.strerror}", fix=f"put a key into {root / place}"
+        ) from None
+    if len(data) > LARGEST:
+        raise UnusableKey(shown, f"the file is larger than {LARGEST} bytes")
+    try:
+        found = data.decode("utf-8").strip()
+    except UnicodeDecodeError:
+        raise UnusableKey(shown, "the file is no text; keys are JWK, PEM, or a secret as text") from None
+    if not found:
+        raise UnusableKey(shown, "the file is empty", fix=f"put a key into {root / place}")
+    return found, shown
+
+
+def _of_json(text: str, kid: str | None, shown: str, algorithms: Sequence[str]) -> Iterator[Key]:
+    try:
+        found: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        raise UnusableKey(shown, "it begins as JSON and is none") from None
+    several = found.get("keys", [found])
+    if not isinstance(several, list) or not several:
+        raise UnusableKey(shown, "its keys are no list of JWKs, or an empty one")
+    for number, jwk in enumerate(several, 1):
+        label = shown if "keys" not in found else f"{shown}, key {number}"
+        if isinstance(jwk, dict) and "alg" not in jwk and jwk.get("kty") in ("oct", "RSA"):
+            fitting = _fitting(algorithms, (jwk["kty"],))
+            jwk = jwk | ({"alg": fitting} if fitting else {})  # noqa: PLW2901  the same key, with what it is for
+        key = Key.from_jwk(jwk, source=label, kid=kid)
+        key.check_known(label)
+        yield key
+
+
+def _kind_of_pem(text: str, shown: str) -> str:
+    return Key.from_pem(text, source=shown).kind
+
+
+def _fitting(algorithms: Sequence[str], kinds: tuple[str, ...]) -> str | None:
+    return next((one for one in algorithms if ALGORITHMS[one][0] in kinds), None)

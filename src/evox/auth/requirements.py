@@ -1,0 +1,223 @@
+"""Requirements: what a caller must be, declared on endpoints, controllers and data types.
+
+Decorators leave a mark and may stand in any order with others. Two on one target must both be met. What a method says
+stands in place of what its controller says, key by key: one that names no roles keeps the controller's.
+"""
+
+import inspect
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar, get_args
+from weakref import WeakSet
+
+from evox.auth.principal import Principal
+from evox.errors import InvalidDeclaration, NotAllowed, NotAuthenticated, Place, place_of
+from evox.failures import user_line
+from evox.marks import mark, marks
+
+__all__ = [
+    "Clause",
+    "Requirement",
+    "anything_declared",
+    "declared_on_types",
+    "public",
+    "require_intent",
+    "require_roles",
+    "requirement_of",
+    "requirements_within",
+]
+
+T = TypeVar("T")
+MARK: Final = "auth"
+_types: WeakSet[type] = WeakSet()
+_declared = False  # whether anything at all asks who calls; where nothing does, nobody pays for it
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One thing that a caller must be.
+
+    Attributes:
+        intent_type: What is intended, by its name; shown in the matrix, in OpenAPI and in logs.
+        roles: Any of these will do; empty: everybody whose token is good.
+    """
+
+    intent_type: str | None = None
+    roles: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        who = " or ".join(self.roles) or "anybody who is known"
+        return who if self.intent_type is None else f"{who}, to {self.intent_type}"
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """All that is asked of a caller; ``public`` asks nothing."""
+
+    clauses: tuple[Clause, ...] = ()
+    public: bool = False
+
+    def __str__(self) -> str:
+        return "public" if self.public else "; ".join(map(str, self.clauses))
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """All roles that are named, each once."""
+        return tuple(dict.fromkeys(role for clause in self.clauses for role in clause.roles))
+
+    @property
+    def intent_types(self) -> tuple[str, ...]:
+        """All intents that are named."""
+        return tuple(clause.intent_type for clause in self.clauses if clause.intent_type is not None)
+
+    def over(self, outer: "Requirement | None") -> "Requirement":
+        """Return what holds where this stands nearer than ``outer``: its roles, or else those of ``outer``."""
+        if outer is None or outer.public or self.public or self.roles:
+            return self
+        return Requirement((*self.clauses, *(Clause(None, one.roles) for one in outer.clauses if one.roles)))
+
+    def is_met_by(self, principal: Principal) -> bool:
+        """Whether a caller is what is asked."""
+        return self.public or self.refusal(principal) is None
+
+    def refusal(self, principal: Principal) -> str | None:
+        """Return why a caller may not, for logs; None if it may."""
+        if self.public or principal.kind == "system":
+            return None
+        if not principal.is_authenticated:
+            return "nobody has said who calls"
+        for clause in self.clauses:
+            if clause.roles and principal.roles.isdisjoint(clause.roles):
+                return f"it wants {clause}, and {principal} has none of those roles"
+        return None
+
+    def check(self, principal: Principal, target: str) -> None:
+        """Let a caller pass.
+
+        Args:
+            principal: Who calls.
+            target: What is called, for the message.
+
+        Raises:
+            NotAuthenticated: if it is not known who calls.
+            NotAllowed: if a clause is not met.
+        """
+        why = self.refusal(principal)
+        if why is None:
+            return
+        if not principal.is_authenticated:
+            raise NotAuthenticated(target, why)
+        raise NotAllowed(target, why)
+
+
+def require_intent(intent_type: str, required_roles: Iterable[str] | None = None) -> Any:
+    """Let only callers with one of some roles do something that has a name.
+
+    Stands on endpoints, on controllers as the default of their methods, and on data types: ``data_io`` then asks it of
+    whoever reads or writes values of the type.
+
+    Args:
+        intent_type: What is intended, e.g. ``"user_write"``.
+        required_roles: Any of these will do; left out: everybody whose token is good.
+
+    Raises:
+        InvalidDeclaration: if there is no name, or the roles are empty or not texts.
+    """
+    on = "@auth.require_intent"
+    if not (isinstance(intent_type, str) and intent_type.strip()):
+        why = 'it is a name such as "user_write"'
+        raise InvalidDeclaration("intent_type", intent_type, on=on, why=why, place=user_line(__name__))
+    roles = () if required_roles is None else _roles(required_roles, "required_roles", on)
+    return _declare(Requirement((Clause(intent_type, roles),)), on)
+
+
+def require_roles(*roles: str) -> Any:
+    """Let only callers with one of these roles in. Stands where ``require_intent`` does.
+
+    Raises:
+        InvalidDeclaration: if there are none, or one is not a text.
+    """
+    on = "@auth.require_roles"
+    return _declare(Requirement((Clause(None, _roles(roles, "roles", on)),)), on)
+
+
+def public(target: T) -> T:
+    """Let everybody in. A token that comes along still says who calls.
+
+    Stands on endpoints, on controllers, and on what else an app may have: WebSockets, raw routes, mounted apps.
+    """
+    declared: T = _declare(Requirement(public=True), "@auth.public")(target)
+    return declared
+
+
+def requirement_of(target: Any) -> Requirement | None:
+    """Return what is declared on a function, an app, or a class or the nearest of its bases that says something."""
+    for one in target.__mro__ if inspect.isclass(target) else (target,):
+        found: Requirement | None = marks(one).get(MARK)
+        if found is not None:
+            return found
+    return None
+
+
+def requirements_within(annotation: Any) -> tuple[Requirement, ...]:
+    """Return what the types in an annotation ask: ``list[UserProfile]`` asks what ``UserProfile`` does."""
+    return tuple(dict.fromkeys(_within(annotation)))
+
+
+def anything_declared() -> bool:
+    """Whether anything in the process asks something of callers."""
+    return _declared
+
+
+def declared_on_types() -> bool:
+    """Whether any class of the process that is no controller asks something of who uses its values."""
+    return any("Controller" not in marks(kind) for kind in _types)
+
+
+def _within(annotation: Any) -> Iterator[Requirement]:
+    kind = getattr(annotation, "__supertype__", annotation)
+    found = requirement_of(kind) if inspect.isclass(kind) else None
+    if found is not None and not found.public:
+        yield found
+    for one in get_args(kind):
+        yield from _within(one)
+
+
+def _roles(roles: Any, option: str, on: str) -> tuple[str, ...]:
+    place = user_line(__name__)
+    if isinstance(roles, str) or not isinstance(roles, Iterable):
+        raise InvalidDeclaration(option, roles, on=on, why='it is a list of roles: ["admin"]', place=place)
+    named = tuple(roles)
+    if not named:
+        why = "with no role in it nobody could pass; leave it out to let everybody in whose token is good"
+        raise InvalidDeclaration(option, list(named), on=on, why=why, place=place)
+    for role in named:
+        if not (isinstance(role, str) and role and role.isprintable() and role == role.strip()):
+            why = f"{role!r} is no role: it is a text as it stands in tokens"
+            raise InvalidDeclaration(option, list(named), on=on, why=why, place=place)
+    return tuple(dict.fromkeys(named))
+
+
+def _declare(requirement: Requirement, on: str) -> Any:
+    global _declared  # noqa: PLW0603  it goes one way, from False to True
+    place = user_line(__name__)
+    _declared = _declared or not requirement.public
+
+    def declare(target: T) -> T:
+        if isinstance(target, str) or not (callable(target) or hasattr(target, "__dict__")):
+            why = "it stands on an endpoint, a controller, a data type or an app"
+            raise InvalidDeclaration("target", target, on=on, why=why, place=place)
+        mark(target, MARK, requirement, merge=lambda nearer, farther: _both(nearer, farther, on, target, place))
+        if inspect.isclass(target):
+            _types.add(target)
+        return target
+
+    return declare
+
+
+def _both(nearer: Requirement, farther: Requirement, on: str, target: Any, place: Place | None) -> Requirement:
+    if nearer.public != farther.public:
+        name = getattr(target, "__name__", repr(target))
+        why = "it is declared both public and for some callers only"
+        raise InvalidDeclaration("target", name, on=on, why=why, place=place_of(target) or place)
+    return Requirement(tuple(dict.fromkeys((*farther.clauses, *nearer.clauses))), nearer.public)

@@ -1,0 +1,43 @@
+"""``evox token``: a token for the services that ``evox run --dev`` runs here."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import asyncclick as click
+
+__all__ = ["command"]
+
+
+@click.command(name="token")
+@click.option("--sub", "subject", default="developer", metavar="NAME", help="Whom it is for.  [default: developer]")
+@click.option("--role", "roles", multiple=True, metavar="ROLE", help="What its bearer may do; may be repeated.")
+@click.option("--ttl", default="8h", metavar="DURATION", help="How long it is good for.  [default: 8h]")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the token alone.")
+@click.option("--trace", is_flag=True, help="Show whole tracebacks.")
+def command(subject: str, roles: tuple[str, ...], ttl: str, as_json: bool, trace: bool) -> Callable[[], int]:
+    """Issue a token, signed with the key that `evox run --dev` verifies with.
+
+    That is the key of [tool.evox.auth] if it can sign; without one it is made for development, and production
+    refuses it.
+    """
+
+    def issue() -> int:
+        from evox.auth import Authority
+        from evox.config import find_root, load
+        from evox.errors import EvoxError
+        from evox.orchestrator import Console
+
+        try:
+            root = find_root(Path())
+            settings = load(root).settings
+            token = Authority(settings.auth, root, mode="development").issue(subject, roles=roles, ttl=ttl)
+        except EvoxError as error:
+            Console(as_json=as_json, trace=trace).error(error)
+            return error.exit_code if error.exit_code != 70 else 1
+        shown = {"token": token, "sub": subject, "roles": list(roles)}
+        sys.stdout.write((json.dumps(shown) if as_json else token) + "\n")
+        return 0
+
+    return issue

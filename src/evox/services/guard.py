@@ -1,0 +1,99 @@
+"""Guard: says who calls, and lets through whom an endpoint is for. It runs before the body, the cache and admission.
+
+    declared            callers from outside                         another service
+    nothing             everybody; nobody once the service asks      the same
+    public              everybody                                    it
+    roles or an intent  whose token meets all of it                  on behalf of a user who meets it
+    private=True        nobody                                       it, if what else is declared is met
+
+A token on what is public says who calls if it is good, and nothing if it is not. Credentials of a service are never
+taken for less than they claim: good, or refused.
+"""
+
+from typing import Any, Final
+
+from evox import context, events
+from evox.auth import ANONYMOUS, Principal, Requirement, enter_principal
+from evox.errors import AuthError, NotAllowed, NotAuthenticated, OutsideRuntime
+from evox.services.call import Call
+from evox.services.endpoint import Endpoint
+from evox.services.pipeline import Outer, Position
+from evox.services.running import Running
+
+__all__ = ["GuardStep", "pass_through", "refused"]
+
+
+class GuardStep:
+    """Lets a call through, or refuses it."""
+
+    position: Final = Position.GUARD
+
+    def applies(self, endpoint: Endpoint) -> bool:
+        """Every endpoint: what declares nothing is denied where others do."""
+        del endpoint
+        return True
+
+    def compile(self, endpoint: Endpoint, then: Outer) -> Outer:
+        """Look at the caller first."""
+        requirement, private, name = endpoint.requirement, endpoint.private, endpoint.name
+        declares = requirement is not None or private
+
+        async def run(call: Call) -> Any:
+            running = context.maybe_service()
+            if not declares and not (isinstance(running, Running) and running.looks_at_callers):
+                return await then(call)
+            await _let_through(call, requirement, name, running, private=private)
+            return await then(call)
+
+        return run
+
+
+async def _let_through(call: Call, requirement: Requirement | None, name: str, running: Any, *, private: bool) -> None:
+    target = f"endpoint {name!r}"
+    if not isinstance(running, Running):
+        raise OutsideRuntime(target)
+    optional = not private and ((requirement is None and not running.asks) or _is_public(requirement))
+    try:
+        if call.internal is None and call.request is not None:
+            caller = await running.identify(call.request.scope["headers"], operation=name, optional=optional)
+            call.internal = caller.internal
+            principal = caller.principal
+        else:
+            principal = ANONYMOUS if call.internal is None else call.internal.principal
+        if private and call.internal is None:
+            raise NotAllowed(target, "it is for other services alone")
+        pass_through(principal, requirement, target, asks=running.asks and not private)
+    except AuthError as error:
+        refused(error, running, target)
+        raise
+    call.principal = principal
+    enter_principal(principal)  # for the answer too, and what comes after it: the app's layer leaves it
+
+
+def pass_through(principal: Principal, requirement: Requirement | None, target: str, *, asks: bool) -> None:
+    """Let a caller pass who meets what is declared.
+
+    Args:
+        principal: Who calls.
+        requirement: What is declared.
+        target: On what, for the message.
+        asks: Whether the service asks who calls, so that what declares nothing is for nobody.
+
+    Raises:
+        NotAuthenticated, NotAllowed: if it may not.
+    """
+    if requirement is not None:
+        requirement.check(principal, target)
+    elif asks:
+        why = "it does not say whom it is for, and the service asks who calls: put @auth.public or roles on it"
+        raise NotAllowed(target, why) if principal.is_authenticated else NotAuthenticated(target, why)
+
+
+def refused(error: AuthError, running: Running, target: str) -> None:
+    """Tell those who watch that a caller was refused, and why."""
+    running.authority.refused(error, service=running.name, target=target)
+    events.notify(events.CallRefused(running.name, target, error.status, f"{type(error).__name__}: {error.why}"))
+
+
+def _is_public(requirement: Requirement | None) -> bool:
+    return requirement is not None and requirement.public

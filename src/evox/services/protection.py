@@ -1,0 +1,82 @@
+"""Protection: whether a service asks who calls at all, and which of its routes do.
+
+A service in which anything asks denies what does not say whom it is for: endpoints, raw routes, WebSockets and mounted
+apps alike. That is looked up again when routes have been added; where nothing in the process asks, it costs nothing.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+from starlette.routing import BaseRoute
+
+from evox.auth import Requirement, anything_declared, requirement_of
+
+__all__ = ["Protection", "is_documentation", "requirement_of_route"]
+
+_DOCUMENTATION: Final = "fastapi.applications"  # where FastAPI's own routes are made
+
+
+@dataclass(frozen=True, slots=True)
+class _Survey:
+    version: int
+    asking: tuple[str, ...]
+
+
+class Protection:
+    """What the routes of one service ask of callers.
+
+    Args:
+        app: Gives its app, compiled.
+    """
+
+    def __init__(self, app: Callable[[], FastAPI]) -> None:
+        self._app = app
+        self._survey: _Survey | None = None
+
+    def __repr__(self) -> str:
+        return f"<Protection: {len(self.asking)} routes ask who calls>"
+
+    @property
+    def asking(self) -> tuple[str, ...]:
+        """What asks who calls, by name; with nothing in it, everybody may do everything."""
+        if not anything_declared():
+            return ()
+        app = self._app()
+        version = _version(app)
+        if self._survey is None or self._survey.version != version:
+            self._survey = _Survey(version, tuple(_asking(app)))
+        return self._survey.asking
+
+
+def requirement_of_route(route: Any) -> Requirement | None:
+    """Return what is declared on a route, its endpoint, or the app that is mounted by it."""
+    row = getattr(getattr(route, "endpoint", None), "__evox_row__", None)
+    if row is not None:
+        return row.requirement  # type: ignore[no-any-return]
+    targets = (route, getattr(route, "endpoint", None), getattr(route, "_base_app", None), getattr(route, "app", None))
+    return next((found for one in targets if (found := requirement_of(one)) is not None), None)
+
+
+def is_documentation(route: Any, app: Any) -> bool:
+    """Whether a route is one of those that FastAPI makes by itself: the document, and the pages that show it."""
+    paths = (app.openapi_url, app.docs_url, app.redoc_url, app.swagger_ui_oauth2_redirect_url)
+    made_by = getattr(getattr(route, "endpoint", None), "__module__", None)
+    return made_by == _DOCUMENTATION and getattr(route, "path", None) in paths
+
+
+def _asking(app: FastAPI) -> Iterator[str]:
+    for leaf in iter_route_contexts(app.routes):
+        route: BaseRoute = leaf.original_route
+        requirement = requirement_of_route(route)
+        if requirement is not None and not requirement.public:
+            row = getattr(getattr(route, "endpoint", None), "__evox_row__", None)
+            yield f"endpoint {row.name!r}" if row is not None else f"route {getattr(leaf, 'path', '?')}"
+
+
+def _version(app: FastAPI) -> int:
+    """Return a number that is another one when routes have been added; FastAPI counts that, routers below included."""
+    counted: Callable[[], int] | None = getattr(app.router, "_get_routes_version", None)
+    return len(app.routes) if counted is None else counted() * 10_000 + len(app.routes)

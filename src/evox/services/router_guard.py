@@ -1,0 +1,122 @@
+"""Router guard: the guard of all that is no endpoint of ours: raw routes, routers, WebSockets, mounted apps.
+
+It stands right before the router, after all middleware, and looks up which route the router is about to choose, in the
+way in which the router does it. Endpoints of ours have a guard of their own and are left to it.
+
+    health                                 everybody
+    the document and its pages             everybody with --dev or auth.docs = true; else nobody
+    a CORS preflight                       what would be asked of the route is not asked, unless it declares something
+    declared by a decorator                whom it is for
+    nothing declared                       nobody
+"""
+
+from typing import Any, Final
+
+from starlette.responses import Response
+from starlette.routing import Match, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from evox import context
+from evox.auth import enter_principal
+from evox.errors import AuthError
+from evox.services.guard import pass_through, refused
+from evox.services.http_errors import problem_of
+from evox.services.protection import is_documentation, requirement_of_route
+from evox.services.running import Declaration, Running
+
+__all__ = ["RouterGuard"]
+
+_PREFLIGHT: Final = b"access-control-request-method"
+_CLOSED: Final = 1008  # policy violation; before a WebSocket is accepted its client sees 403
+
+
+class RouterGuard:
+    """Guards what a router chooses.
+
+    Args:
+        app: The router, as it is called.
+        service: Whose it is.
+    """
+
+    def __init__(self, app: ASGIApp, service: Declaration) -> None:
+        self._app = app
+        self._service = service
+
+    def __repr__(self) -> str:
+        return f"<RouterGuard of {self._service.name!r}>"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        running = context.maybe_service() if scope["type"] in ("http", "websocket") else None
+        if isinstance(running, Running) and running.service is self._service and running.looks_at_callers:
+            refusal = await self._look(scope, running)
+            if refusal is not None:
+                await _refuse(refusal, scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    async def _look(self, scope: Scope, running: Running) -> AuthError | None:
+        """Return why a request may not go on; None if it may."""
+        app = self._service.app
+        route = _chosen(app.router, scope)
+        if route is None or hasattr(getattr(route, "endpoint", None), "__evox_row__"):
+            return None
+        requirement = requirement_of_route(route)
+        if requirement is None and self._is_open(route, scope, running):
+            return None
+        target = f"route {getattr(route, 'path', None) or route!r}"
+        optional = (requirement is None and not running.asks) or (requirement is not None and requirement.public)
+        try:
+            caller = await running.identify(scope["headers"], operation=None, optional=optional)
+            pass_through(caller.principal, requirement, target, asks=running.asks)
+        except AuthError as error:
+            refused(error, running, target)
+            return error
+        enter_principal(caller.principal)  # the app's layer leaves it
+        return None
+
+    def _is_open(self, route: Any, scope: Scope, running: Running) -> bool:
+        if is_documentation(route, self._service.app):
+            return running.shows_documentation
+        return scope.get("method") == "OPTIONS" and {b"origin", _PREFLIGHT} <= {name for name, _ in scope["headers"]}
+
+
+def _chosen(router: Any, scope: Scope) -> Any:
+    """Return the route that a router is about to choose; None if it will choose none, or answer 405."""
+    for route in router.routes:
+        match, _ = route.matches(scope)
+        if match is Match.FULL:
+            return _within(route, scope)
+    if any(route.matches(scope)[0] is Match.PARTIAL for route in router.routes):
+        return None
+    low: Any = getattr(router, "_match_low_priority", None)  # FastAPI's static front ends
+    if low is not None:
+        match, _, route, _ = low(scope)
+        if match is Match.FULL:
+            return route
+    fallback = getattr(router.default, "__func__", router.default)
+    return None if fallback is Router.not_found else fallback
+
+
+def _within(route: Any, scope: Scope) -> Any:
+    """Return the route that is chosen within an included router, at any depth."""
+    while hasattr(route, "include_context"):
+        _, _, route, chosen = route._match(scope)  # noqa: SLF001  FastAPI keeps included routers to itself
+        starlette = getattr(chosen, "starlette_route", None)
+        route = starlette if starlette is not None else route
+    return route
+
+
+async def _refuse(error: AuthError, scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "http":
+        await problem_of(error)(scope, receive, send)
+    elif "websocket.http.response" in scope.get("extensions", {}):
+        await receive()
+        response: Response = problem_of(error)
+        await send(
+            {"type": "websocket.http.response.start", "status": response.status_code, "headers": response.raw_headers}
+        )
+        await send({"type": "websocket.http.response.body", "body": response.body})
+    else:
+        await receive()
+        await send({"type": "websocket.close", "code": _CLOSED})
