@@ -13,7 +13,7 @@ taken for less than they claim: good, or refused.
 from typing import Any, Final
 
 from evox import context, events
-from evox.auth import ANONYMOUS, Principal, Requirement, enter_principal
+from evox.auth import ANONYMOUS, Principal, Requirement, enter_principal, leave_principal
 from evox.errors import AuthError, NotAllowed, NotAuthenticated, OutsideRuntime
 from evox.services.call import Call
 from evox.services.endpoint import Endpoint
@@ -43,7 +43,15 @@ class GuardStep:
             if not declares and not (isinstance(running, Running) and running.looks_at_callers):
                 return await then(call)
             await _let_through(call, requirement, name, running, private=private)
-            return await then(call)
+            token = enter_principal(call.principal)
+            if call.request is not None:
+                return await then(
+                    call
+                )  # its caller stays for the answer too, and what comes after: the layer leaves it
+            try:
+                return await then(call)
+            finally:
+                leave_principal(token)
 
         return run
 
@@ -67,7 +75,6 @@ async def _let_through(call: Call, requirement: Requirement | None, name: str, r
         refused(error, running, target)
         raise
     call.principal = principal
-    enter_principal(principal)  # for the answer too, and what comes after it: the app's layer leaves it
 
 
 def pass_through(principal: Principal, requirement: Requirement | None, target: str, *, asks: bool) -> None:

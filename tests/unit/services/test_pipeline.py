@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from evox import GET, Controller, Service, ServiceBuilder
+from evox.auth import Internal
+from evox.errors import NotAllowed
 from evox.services import Call
 from evox.services.endpoint import Endpoint
 from evox.services.pipeline import Position, compile_pipeline
@@ -84,11 +86,11 @@ async def test_a_step_that_does_not_apply_costs_nothing() -> None:
         ({}, ()),
         ({"tags": ["t"], "status_code": 201}, ()),
         ({"private": False}, ()),
-        ({"private": True}, (Position.GUARD,)),
+        ({"private": True}, ()),
     ],
 )
 def test_an_endpoint_pays_only_for_what_it_declares(options: dict[str, Any], steps: tuple[Position, ...]) -> None:
-    for_all = {Position.CONTEXT, Position.ADMIT, Position.DEADLINE}
+    for_all = {Position.CONTEXT, Position.GUARD, Position.ADMIT, Position.DEADLINE}
     assert tuple(one for one in compile_pipeline(row(**options), STEPS, invoke).steps if one not in for_all) == steps
 
 
@@ -133,5 +135,7 @@ async def test_a_private_endpoint_answers_internal_callers() -> None:
         return "answered"
 
     run = pipeline.outer(answer)
-    assert await run(Call(row(), "internal", "a", "GET")) == "answered"
-    assert (await run(Call(row(), "http", "a", "GET"))).status_code == 403
+    async with running(private()):
+        assert await run(Call(row(), "internal", "a", "GET", internal=Internal("b"))) == "answered"
+        with pytest.raises(NotAllowed):
+            await run(Call(row(), "http", "a", "GET"))
