@@ -98,6 +98,9 @@ def test_the_statuses_of_errors_are_those_that_the_quickstart_names() -> None:
         "EVX-703": 507,
         "EVX-706": 507,
         "EVX-709": 504,
+        **{f"EVX-80{number}": 401 for number in range(1, 9)},
+        "EVX-809": 403,
+        "EVX-810": 503,
     }
     text = QUICKSTART.read_text(encoding="utf-8")
     assert all(f"{name} is {status}" in text for name, status in statuses.items())

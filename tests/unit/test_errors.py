@@ -53,6 +53,17 @@ SAMPLES: list[EvoxError] = [
     errors.TransactionAborted("postgresql://host/db", "a statement in it failed"),
     errors.InsideTransaction("sqlite"),
     errors.TransactionLost("sqlite"),
+    errors.UnusableKey("keys/current.json", "it does not parse"),
+    errors.MissingKeys(["endpoint 'delete_user'", "endpoint 'update_user'"]),
+    errors.NotAuthenticated("endpoint 'me'"),
+    errors.MalformedToken("it is no text"),
+    errors.UnacceptableHeader("it has the member 'crit'"),
+    errors.UnknownKey("2026-11"),
+    errors.WrongSignature(),
+    errors.TokenExpired(12.0),
+    errors.NotAllowed("endpoint 'me'", "it wants admin"),
+    errors.KeysUnavailable("https://issuer.example/jwks.json", "they could not be fetched"),
+    errors.CannotIssue("the keys here are public keys", "have the issuer issue it"),
 ]
 every_sample = pytest.mark.parametrize("error", SAMPLES, ids=lambda error: type(error).__name__)
 
@@ -166,6 +177,14 @@ def test_only_what_may_succeed_later_invites_a_retry() -> None:
         "CapacityExceeded": 507,
         "ValueTooLarge": 507,
         "SourceTimeout": 504,
+        "NotAuthenticated": 401,
+        "MalformedToken": 401,
+        "UnacceptableHeader": 401,
+        "UnknownKey": 401,
+        "WrongSignature": 401,
+        "TokenExpired": 401,
+        "NotAllowed": 403,
+        "KeysUnavailable": 503,
     }
 
 

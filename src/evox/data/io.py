@@ -4,7 +4,6 @@ What stands here is the order of things; where they are kept, how they are writt
 decided in the modules it calls. ``data_io`` is the facade that finds the running service's own.
 """
 
-import inspect
 import logging
 import math
 from collections.abc import Callable, Iterable
@@ -14,8 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import anyio
-import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from evox.config import DataSettings
@@ -26,6 +23,7 @@ from evox.data.codecs import JSON
 from evox.data.entries import DATA, FORM, FRESH_UNTIL, NOTHING, Entry
 from evox.data.flights import Flights, FlightsStatistics
 from evox.data.homes import Home, Homes
+from evox.data.loaders import call_loader
 from evox.data.near import NearStatistics
 from evox.data.policy import DEFAULT_TTL, Policy
 from evox.data.readthrough import Loaded, ReadThrough, ReadThroughStatistics
@@ -290,7 +288,7 @@ class DataIO:
         stored_tags = self.tags_of(home.intent.tags, tags)
 
         async def load() -> Loaded:
-            value = await _call(loader, key)
+            value = await call_loader(loader, key)
             if value is None:
                 return Loaded(Entry(NOTHING) if policy.negative_ttl is not None else None, negative=True)
             form, data = home.codec.encode(value)
@@ -382,25 +380,3 @@ def _loading(policy: Policy, ttl: float | None) -> Policy:
     if policy.evictable and ttl is None:
         return policy
     return replace(policy, evictable=True, ttl=ttl if ttl is not None else policy.ttl or DEFAULT_TTL)
-
-
-async def _call(loader: Callable[..., Any], key: str) -> Any:
-    """Call a loader, async or not, with the key if it takes one."""
-    function = partial(loader, key) if _takes_key(loader) else loader
-    if inspect.iscoroutinefunction(loader) or inspect.iscoroutinefunction(getattr(loader, "__call__", None)):  # noqa: B004
-        return await function()
-    # In a tuple, as trio lets no thread return what is to be awaited; a lambda around an async function does.
-    (value,) = await anyio.to_thread.run_sync(lambda: (function(),))
-    return await value if inspect.isawaitable(value) else value
-
-
-def _takes_key(loader: Callable[..., Any]) -> bool:
-    try:
-        parameters = inspect.signature(loader).parameters.values()
-    except ValueError:  # of a builtin, such as str
-        return True
-    return any(
-        one.kind is one.VAR_POSITIONAL
-        or (one.default is one.empty and one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD))
-        for one in parameters
-    )
