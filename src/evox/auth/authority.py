@@ -31,13 +31,25 @@ from evox.auth.principal import ANONYMOUS, Principal
 from evox.auth.verifier import TokenVerifier
 from evox.config import AuthSettings
 from evox.durations import Duration
-from evox.errors import AuthError, CannotIssue, KeysUnavailable, MissingKeys, TokenRefused, UnknownKey, UnusableKey
+from evox.errors import (
+    AuthError,
+    CannotIssue,
+    KeysUnavailable,
+    MissingKeys,
+    NotAuthenticated,
+    TokenRefused,
+    UnknownKey,
+    UnusableKey,
+)
 
 __all__ = ["Authority", "AuthorityStatistics", "Caller", "Mode", "Refusal"]
 
 Mode: TypeAlias = Literal["production", "development", "test"]
+Stamp: TypeAlias = tuple[int, int, int]
 NAME: Final = "evox"
 POLL: Final = 1.0  # seconds between two looks at the files of keys
+LOG_LINES: Final = 20  # refusals that are logged one by one
+LOG_EVERY: Final = 10.0  # in so many seconds
 RECENT: Final = 50  # refusals that are remembered
 _log = logging.getLogger("evox.auth")
 
@@ -104,7 +116,7 @@ class Authority:
         self._verifier: TokenVerifier | None = None
         self._internal: InternalTokens | None = None
         self._internal_keys: KeySet | None = None
-        self._changed: dict[Path, float] = {}
+        self._seen: dict[Path, Stamp] = {}
         self._accepted = self._refused = 0
         self._recent: deque[Refusal] = deque(maxlen=RECENT)
         self._said = (0, 0.0)  # refusals that were logged, and since when they are counted
@@ -249,17 +261,20 @@ class Authority:
     def refused(self, error: AuthError, *, service: str, target: str) -> None:
         """Remember that a caller was refused, and log it: not more than some lines in a while, whoever tries what."""
         self._refused += 1
-        reason = f"{type(error).__name__}: {error.why}"
-        self._recent.append(Refusal(self._clock(), service, target, error.status, reason))
+        now, reason = self._clock(), f"{type(error).__name__}: {error.why}"
+        self._recent.append(Refusal(now, service, target, error.status, reason))
+        line = ("%d for a caller of %s of %s: %s", error.status, target, service, reason)
+        if isinstance(error, NotAuthenticated):
+            _log.info(*line)  # who brings no token has tried nothing
+            return
         count, since = self._said
-        now = self._clock()
         if not since <= now < since + LOG_EVERY:
             if count > LOG_LINES:
                 _log.warning("%d more callers were refused", count - LOG_LINES)
             count, since = 0, now
         self._said = (count + 1, since)
         if count < LOG_LINES:
-            _log.warning("%d for a caller of %s of %s: %s", error.status, target, service, reason)
+            _log.warning(*line)
 
     def statistics(self) -> AuthorityStatistics:
         """Return its keys, by name only, and how many callers were accepted and refused."""
@@ -304,26 +319,23 @@ class Authority:
 
     def _read(self, sources: tuple[str, ...]) -> KeySet:
         algorithms = self._settings.algorithms if sources is self._settings.keys else ()
+        self._seen |= {file: _stamp(file) for file in files_of(sources, self._root)}  # before they are read
         keys = KeySet(read_keys(sources, self._root, self._environ, algorithms=algorithms), source=", ".join(sources))
         for key in keys:
             if algorithms and key.algorithm not in algorithms:
                 why = f"{key!r} is for none of algorithms = {list(algorithms)}"
                 raise UnusableKey(", ".join(sources), why)
-        for file in files_of(sources, self._root):
-            self._changed[file] = _modified(file)
         return keys
 
     async def _watch(self) -> None:
         """Take keys from files that have changed, at once for tokens to come; what is wrong leaves all as it was."""
         while True:
             await anyio.sleep(POLL)
-            changed = await anyio.to_thread.run_sync(self._look)
-            if changed:
+            if await anyio.to_thread.run_sync(self._has_changed):
                 self._reread()
 
-    def _look(self) -> dict[Path, float]:
-        now = {file: _modified(file) for file in self._changed}
-        return {file: when for file, when in now.items() if when != self._changed[file]}
+    def _has_changed(self) -> bool:
+        return any(_stamp(file) != seen for file, seen in self._seen.items())
 
     def _reread(self) -> None:
         settings = self._settings
@@ -333,18 +345,15 @@ class Authority:
             if self._internal_keys is not None:
                 self._internal_keys.replace(self._read(settings.internal_keys))
         except UnusableKey as error:
-            self._changed |= self._look()
             _log.error("keys have changed and cannot be used; the old ones stay\n%s", error)
         else:
             _log.info("keys were read anew: %r", self._keys)
 
 
-LOG_LINES: Final = 20
-LOG_EVERY: Final = 10.0  # seconds
-
-
-def _modified(file: Path) -> float:
+def _stamp(file: Path) -> Stamp:
+    """Return what is another one when a file has been written, or another one put in its place."""
     try:
-        return file.stat().st_mtime_ns
+        found = file.stat()
     except OSError:
-        return 0
+        return (0, 0, 0)
+    return found.st_mtime_ns, found.st_ino, found.st_size

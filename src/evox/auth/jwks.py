@@ -90,8 +90,8 @@ class FetchedKeys(Keys):
     async def tend(self, spawn: Spawn) -> None:
         """Keep them fresh, for as long as the service runs."""
         while True:
-            due = min(self._fetched_at + self._max_age, math.inf)
-            wait = max(due - self._clock(), self._tried_at + PAUSE - self._clock(), 0.0)
+            due = max(self._fetched_at + self._max_age, self._tried_at + PAUSE)
+            wait = due - self._clock()
             if wait > 0:
                 await anyio.sleep(wait)
             if self._fetched_at + self._max_age <= self._clock():  # nobody else has done it meanwhile

@@ -7,7 +7,7 @@ FastAPI's own errors (422, HTTPException) keep FastAPI's shape; this is for erro
 import json
 import logging
 import math
-from typing import Any
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,6 +18,7 @@ from evox.failures import describe
 
 __all__ = ["evox_error_handler", "problem", "problem_of"]
 
+_REFUSALS: Final = {401: "Unauthorized", 403: "Forbidden", 503: "Service Unavailable"}
 _log = logging.getLogger("evox.requests")
 
 
@@ -49,7 +50,7 @@ def problem(
 
 def problem_of(error: EvoxError, *, retry_after: float | None = None) -> Response:
     """Make the problem response of an error of ours. Errors that are not the caller's concern show only their id."""
-    if isinstance(error, AuthError) and error.status in (401, 403):
+    if isinstance(error, AuthError) and error.status in _REFUSALS:
         return _refusal(error)
     kind = f"urn:evox:error:{error.id}"
     if isinstance(error, AsyncioOnly):
@@ -75,8 +76,9 @@ def _refusal(error: AuthError) -> Response:
         challenge += ', error="invalid_token"'
     elif isinstance(error, NotAllowed):
         challenge += ', error="insufficient_scope"'
-    response = problem(error.status, "Forbidden" if error.status == 403 else "Unauthorized")
-    response.headers["www-authenticate"] = challenge
+    response = problem(error.status, _REFUSALS[error.status], retry_after=1.0 if error.retryable else None)
+    if not error.retryable:
+        response.headers["www-authenticate"] = challenge
     response.headers["cache-control"] = "no-store"
     return response
 

@@ -13,12 +13,12 @@ way in which the router does it. Endpoints of ours have a guard of their own and
 from typing import Any, Final
 
 from starlette.responses import Response
-from starlette.routing import Match, Router
+from starlette.routing import Match, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from evox import context
 from evox.auth import enter_principal
-from evox.errors import AuthError
+from evox.errors import AuthError, OutsideRuntime
 from evox.services.guard import pass_through, refused
 from evox.services.http_errors import problem_of
 from evox.services.protection import is_documentation, requirement_of_route
@@ -48,7 +48,12 @@ class RouterGuard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         running = context.maybe_service() if scope["type"] in ("http", "websocket") else None
-        if isinstance(running, Running) and running.service is self._service and running.looks_at_callers:
+        is_own = isinstance(running, Running) and running.service is self._service
+        if not is_own and scope["type"] != "lifespan" and self._service.asking:
+            raise OutsideRuntime(
+                f"the router of service {self._service.name!r}"
+            )  # taken out of its app: who would guard it?
+        if isinstance(running, Running) and is_own and running.looks_at_callers:
             refusal = await self._look(scope, running)
             if refusal is not None:
                 await _refuse(refusal, scope, receive, send)
@@ -87,8 +92,10 @@ def _chosen(router: Any, scope: Scope) -> Any:
         match, _ = route.matches(scope)
         if match is Match.FULL:
             return _within(route, scope)
-    if any(route.matches(scope)[0] is Match.PARTIAL for route in router.routes):
-        return None
+    for route in router.routes:
+        if route.matches(scope)[0] is Match.PARTIAL:
+            inner = _within(route, scope)
+            return None if isinstance(inner, Route) else inner  # those answer 405
     low: Any = getattr(router, "_match_low_priority", None)  # FastAPI's static front ends
     if low is not None:
         match, _, route, _ = low(scope)
