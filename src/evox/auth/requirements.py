@@ -5,7 +5,7 @@ stands in place of what its controller says, key by key: one that names no roles
 """
 
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, get_args
 from weakref import WeakSet
@@ -110,7 +110,7 @@ class Requirement:
         raise NotAllowed(target, why)
 
 
-def require_intent(intent_type: str, required_roles: Iterable[str] | None = None) -> Any:
+def require_intent(intent_type: str, required_roles: Iterable[str] | None = None) -> Callable[[T], T]:
     """Let only callers with one of some roles do something that has a name.
 
     Stands on endpoints, on controllers as the default of their methods, and on data types: ``data_io`` then asks it of
@@ -131,7 +131,7 @@ def require_intent(intent_type: str, required_roles: Iterable[str] | None = None
     return _declare(Requirement((Clause(intent_type, roles),)), on)
 
 
-def require_roles(*roles: str) -> Any:
+def require_roles(*roles: str) -> Callable[[T], T]:
     """Let only callers with one of these roles in. Stands where ``require_intent`` does.
 
     Raises:
@@ -146,8 +146,7 @@ def public(target: T) -> T:
 
     Stands on endpoints, on controllers, and on what else an app may have: WebSockets, raw routes, mounted apps.
     """
-    declared: T = _declare(Requirement(public=True), "@auth.public")(target)
-    return declared
+    return _declare(Requirement(public=True), "@auth.public")(target)
 
 
 def requirement_of(target: Any) -> Requirement | None:
@@ -198,7 +197,7 @@ def _roles(roles: Any, option: str, on: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(named))
 
 
-def _declare(requirement: Requirement, on: str) -> Any:
+def _declare(requirement: Requirement, on: str) -> Callable[[T], T]:
     global _declared  # noqa: PLW0603  it goes one way, from False to True
     place = user_line(__name__)
     _declared = _declared or not requirement.public

@@ -50,9 +50,7 @@ class RouterGuard:
         running = context.maybe_service() if scope["type"] in ("http", "websocket") else None
         is_own = isinstance(running, Running) and running.service is self._service
         if not is_own and scope["type"] != "lifespan" and self._service.asking:
-            raise OutsideRuntime(
-                f"the router of service {self._service.name!r}"
-            )  # taken out of its app: who would guard it?
+            raise OutsideRuntime(f"the router of service {self._service.name!r}, taken out of its app")
         if isinstance(running, Running) and is_own and running.looks_at_callers:
             refusal = await self._look(scope, running)
             if refusal is not None:
