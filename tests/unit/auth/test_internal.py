@@ -63,7 +63,7 @@ def test_A6_the_chain_goes_with_the_call() -> None:
 
 @pytest.mark.parametrize(
     ("audience", "operation"),
-    [("items", "get_user"), ("users", "delete_user"), ("users", None), ("", ""), ("users", "")],,
+    [("items", "get_user"), ("users", "delete_user"), ("users", None), ("", ""), ("users", "")],
 )
 def test_A6_one_for_another_service_or_operation_is_refused(audience: str, operation: str | None) -> None:
     with pytest.raises(TokenRefused, match="claims"):
