@@ -22,6 +22,8 @@ END = 3.0
 
 
 class _SourceFilter(DefaultFilter):
+    ignore_dirs = (*DefaultFilter.ignore_dirs, ".evox")  # what services keep there themselves is no source
+
     def __call__(self, change: Change, path: str) -> bool:
         return path.endswith(_SUFFIXES) and super().__call__(change, path)
 
