@@ -58,9 +58,9 @@ def test_a_number_that_does_not_fit_is_a_usage_error(wrong: tuple[str, str]) -> 
     assert wrong[0] in done.stderr
 
 
-def data(*arguments: str) -> "subprocess.CompletedProcess[str]":
+def scaled(name: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        command("bench", "data", "--scale", "0.01", *arguments),
+        command("bench", name, "--scale", "0.01", *arguments),
         capture_output=True,
         text=True,
         env=environment(),
@@ -71,7 +71,7 @@ def data(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 @pytest.mark.timeout(60)
 def test_data_is_measured_beside_controls_that_fail() -> None:
-    done = data("--json")
+    done = scaled("data", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     found = json.loads(done.stdout)
     assert {"reads", "hits", "crowds", "expiry", "writes", "behind"} < set(found)
@@ -92,7 +92,7 @@ def test_a_run_whose_control_does_not_fail_says_that_it_proves_nothing() -> None
 
 @pytest.mark.timeout(60)
 def test_data_is_shown_as_tables() -> None:
-    done = data()
+    done = scaled("data")
     assert (done.returncode, done.stderr) == (0, "")
     for title in (
         "a read, in us",
@@ -103,3 +103,24 @@ def test_data_is_shown_as_tables() -> None:
         "behind, in ms",
     ):
         assert title in done.stdout
+
+
+def test_auth_is_measured_on_both_loops_beside_pyjwt_and_its_target_is_told() -> None:
+    done = scaled("auth", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    assert {"evox-framework", "pyjwt", "cryptography"} == set(found["versions"])
+    assert [one["algorithm"] for one in found["verify"]] == ["HS256", "ES256", "EdDSA", "RS256"]
+    for backend in ("trio", "asyncio"):
+        statuses = {one["name"]: one["status"] for one in found["requests"][backend]}
+        assert (statuses["a role, a good token"], statuses["a role, a bad signature"]) == (200, 401)
+    assert found["target"] == 120
+
+
+def test_auth_is_shown_as_tables_with_the_target_beside_the_figure() -> None:
+    done = scaled("auth")
+    assert (done.returncode, done.stderr) == (0, "")
+    for wanted in ("PyJWT", "EdDSA", "on trio", "on asyncio", "may add 120", "<= 120", "a role, no token"):
+        assert wanted in done.stdout
+    (plain, *_) = [line for line in done.stdout.splitlines() if "nothing asks" in line]
+    assert plain.split()[-3:] == ["-", "-", "-"]

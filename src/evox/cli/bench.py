@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import asyncclick as click
 
-from evox.cli import bench_data
+from evox.cli import bench_auth, bench_data
 
 if TYPE_CHECKING:
     from evox.bench import Measured, Policy, Tally
@@ -36,6 +36,7 @@ def command() -> None:
 
 
 command.add_command(bench_data.command)
+command.add_command(bench_auth.command)
 
 
 @command.command()
