@@ -10,16 +10,18 @@ way in which the router does it. Endpoints of ours have a guard of their own and
     nothing declared                       nobody
 """
 
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from starlette.responses import Response
-from starlette.routing import Match, Route, Router
+from starlette.routing import BaseRoute, Match, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from evox import context
 from evox.auth import enter_principal
 from evox.errors import AuthError, OutsideRuntime
 from evox.services.guard import pass_through, refused
+from evox.services.http import EvoxRoute
 from evox.services.http_errors import problem_of
 from evox.services.protection import is_documentation, requirement_of_route
 from evox.services.running import Declaration, Running
@@ -85,22 +87,44 @@ class RouterGuard:
 
 
 def _chosen(router: Any, scope: Scope) -> Any:
-    """Return the route that a router is about to choose; None if it will choose none, or answer 405."""
+    """Return the route that a router is about to choose; None if it will choose one of ours or none, or answer 405.
+
+    There may be many of ours, so they are held against a request only where something else would answer it.
+    """
+    ours, partly = [], False
     for route in router.routes:
+        if isinstance(route, EvoxRoute):
+            ours.append(route)
+            continue
         match, _ = route.matches(scope)
         if match is Match.FULL:
-            return _within(route, scope)
+            return None if _answer(ours, scope) else _within(route, scope)
+        partly = partly or match is Match.PARTIAL
+    fallback = getattr(router.default, "__func__", router.default)
+    is_usual = fallback is Router.not_found and not _has_front_ends(router)
+    if (is_usual and not partly) or _answer(ours, scope):
+        return None
     for route in router.routes:
         if route.matches(scope)[0] is Match.PARTIAL:
             inner = _within(route, scope)
             return None if isinstance(inner, Route) else inner  # those answer 405
-    low: Any = getattr(router, "_match_low_priority", None)  # FastAPI's static front ends
+    low: Any = getattr(router, "_match_low_priority", None)
     if low is not None:
         match, _, route, _ = low(scope)
         if match is Match.FULL:
             return route
-    fallback = getattr(router.default, "__func__", router.default)
     return None if fallback is Router.not_found else fallback
+
+
+def _answer(routes: Iterable[BaseRoute], scope: Scope) -> bool:
+    """Whether one of these routes would answer a request."""
+    return any(route.matches(scope)[0] is Match.FULL for route in routes)
+
+
+def _has_front_ends(router: Any) -> bool:
+    """Whether FastAPI has, or may have, static files to look for where no route is found."""
+    listed: Callable[[], Iterable[Any]] | None = getattr(router, "_iter_low_priority_routes", None)
+    return hasattr(router, "_match_low_priority") if listed is None else any(True for _ in listed())
 
 
 def _within(route: Any, scope: Scope) -> Any:
