@@ -8,13 +8,14 @@ auth.issue("ada", roles=["admin"])                                    a token
 auth.TokenVerifier(keys, issuer=..., audience=...).verify(token)      the verifier, by itself
 """
 
-from evox.auth.authority import Authority, AuthorityStatistics, Caller, Mode, Refusal
+from evox.auth.authority import Authority, AuthorityStatistics, Caller, Mode
 from evox.auth.facade import issue, public_jwks
 from evox.auth.internal import Internal, InternalTokens
 from evox.auth.jws import verify_jws
 from evox.auth.keys import ALGORITHMS, Key
 from evox.auth.keysets import KeySet
 from evox.auth.principal import ANONYMOUS, Principal, current, enter_principal, leave_principal, system
+from evox.auth.refusals import Refusal
 from evox.auth.requirements import (
     Clause,
     Requirement,

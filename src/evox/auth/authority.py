@@ -10,7 +10,6 @@ Services of one runtime share one. It is opened when the first of them starts th
 import logging
 import os
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,29 +27,25 @@ from evox.auth.keyfiles import files_of, read_keys
 from evox.auth.keys import Key
 from evox.auth.keysets import Keys, KeySet
 from evox.auth.principal import ANONYMOUS, Principal
+from evox.auth.refusals import Refusal, Refusals
 from evox.auth.verifier import TokenVerifier
 from evox.config import AuthSettings
 from evox.durations import Duration
 from evox.errors import (
-    AuthError,
     CannotIssue,
     KeysUnavailable,
     MissingKeys,
-    NotAuthenticated,
     TokenRefused,
     UnknownKey,
     UnusableKey,
 )
 
-__all__ = ["Authority", "AuthorityStatistics", "Caller", "Mode", "Refusal"]
+__all__ = ["Authority", "AuthorityStatistics", "Caller", "Mode"]
 
 Mode: TypeAlias = Literal["production", "development", "test"]
 Stamp: TypeAlias = tuple[int, int, int]
 NAME: Final = "evox"
 POLL: Final = 1.0  # seconds between two looks at the files of keys
-LOG_LINES: Final = 20  # refusals that are logged one by one
-LOG_EVERY: Final = 10.0  # in so many seconds
-RECENT: Final = 50  # refusals that are remembered
 _log = logging.getLogger("evox.auth")
 
 
@@ -60,17 +55,6 @@ class Caller:
 
     principal: Principal
     internal: Internal | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """One caller that was refused: ``when`` in seconds since 1970, and why, which no client is told."""
-
-    when: float
-    service: str
-    target: str
-    status: int
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +101,8 @@ class Authority:
         self._internal: InternalTokens | None = None
         self._internal_keys: KeySet | None = None
         self._seen: dict[Path, Stamp] = {}
-        self._accepted = self._refused = 0
-        self._recent: deque[Refusal] = deque(maxlen=RECENT)
-        self._said = (0, 0.0)  # refusals that were logged, and since when they are counted
+        self.refusals = Refusals(clock)
+        self._accepted = 0
 
     def __repr__(self) -> str:
         return f"<Authority in {self.mode}: {self._keys or 'not opened'}>"
@@ -258,28 +241,10 @@ class Authority:
         """What signs calls to services of other processes; None without ``internal_keys``."""
         return self._internal
 
-    def refused(self, error: AuthError, *, service: str, target: str) -> None:
-        """Remember that a caller was refused, and log it: not more than some lines in a while, whoever tries what."""
-        self._refused += 1
-        now, reason = self._clock(), f"{type(error).__name__}: {error.why}"
-        self._recent.append(Refusal(now, service, target, error.status, reason))
-        line = ("%d for a caller of %s of %s: %s", error.status, target, service, reason)
-        if isinstance(error, NotAuthenticated):
-            _log.info(*line)  # who brings no token has tried nothing
-            return
-        count, since = self._said
-        if not since <= now < since + LOG_EVERY:
-            if count > LOG_LINES:
-                _log.warning("%d more callers were refused", count - LOG_LINES)
-            count, since = 0, now
-        self._said = (count + 1, since)
-        if count < LOG_LINES:
-            _log.warning(*line)
-
     def statistics(self) -> AuthorityStatistics:
         """Return its keys, by name only, and how many callers were accepted and refused."""
         keys = tuple(repr(key) for key in self._keys) if isinstance(self._keys, KeySet) else (repr(self._keys),)
-        return AuthorityStatistics(self.mode, keys, self._accepted, self._refused, tuple(self._recent))
+        return AuthorityStatistics(self.mode, keys, self._accepted, self.refusals.count, self.refusals.recent)
 
     async def _verified(self, token: str, spawn: Spawn | None) -> Principal:
         if self._verifier is None:

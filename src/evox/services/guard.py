@@ -98,8 +98,8 @@ def pass_through(principal: Principal, requirement: Requirement | None, target: 
 
 def refused(error: AuthError, running: Running, target: str) -> None:
     """Tell those who watch that a caller was refused, and why."""
-    running.authority.refused(error, service=running.name, target=target)
-    events.notify(events.CallRefused(running.name, target, error.status, f"{type(error).__name__}: {error.why}"))
+    found = running.authority.refusals.add(error, service=running.name, target=target)
+    events.notify(events.CallRefused(running.name, target, found.status, found.reason))
 
 
 def _is_public(requirement: Requirement | None) -> bool:
