@@ -1,4 +1,4 @@
-"""Refusals: who was refused and why, for operators: the last ones remembered, and logged without being a way to flood."""
+"""Refusals: who was refused and why, for operators: the last ones remembered, and logged without flooding."""
 
 import logging
 import time
