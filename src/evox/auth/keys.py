@@ -191,14 +191,14 @@ class Key:
         if self.kind == "oct":
             raise ValueError(f"{self!r} is a secret: nothing of it may be published")
         named = {} if self.kid is None else {"kid": self.kid}
-        return {**self._engine.to_jwk(self._public, as_dict=True), **named, "alg": self.algorithm, "use": "sig"}
+        return {**self._members(self._public), **named, "alg": self.algorithm, "use": "sig"}
 
     def secret_jwk(self) -> dict[str, Any]:
         """Return it as a JWK with all that is secret about it."""
         if self._signing is None:
             raise ValueError(f"{self!r} is a public key")
         named = {} if self.kid is None else {"kid": self.kid}
-        return {**self._engine.to_jwk(self._signing, as_dict=True), **named, "alg": self.algorithm}
+        return {**self._members(self._signing), **named, "alg": self.algorithm}
 
     def check_known(self, source: str) -> None:
         """Refuse a secret that is on everybody's list.
@@ -210,6 +210,11 @@ class Key:
         if why is not None:
             fix = "make one: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
             raise UnusableKey(source, why, fix=fix)
+
+    def _members(self, material: Any) -> dict[str, Any]:
+        members: dict[str, Any] = self._engine.to_jwk(material, as_dict=True)
+        members.pop("key_ops", None)  # of RSA alone, and at odds with `use` (RFC 7517, section 4.3)
+        return members
 
     def _check(self, source: str) -> None:
         if isinstance(self._public, bytes) != (self.kind == "oct"):
@@ -235,7 +240,8 @@ def _check_use(jwk: Mapping[str, Any], source: str) -> None:
     if jwk.get("use", "sig") != "sig":
         raise UnusableKey(source, f"its use is {str(jwk['use'])[:64]!r}, and not sig")
     operations = jwk.get("key_ops", ["verify"])
-    if not isinstance(operations, list) or "verify" not in operations:
+    enough = ("verify", "sign") if "d" in jwk else ("verify",)  # the public half of what signs may verify
+    if not isinstance(operations, list) or not any(one in operations for one in enough):
         raise UnusableKey(source, "its key_ops do not allow it to verify")
 
 
