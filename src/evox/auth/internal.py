@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from evox.auth.claims import text, times
 from evox.auth.issuing import compact
-from evox.auth.jws import check_signature, json_object, parse_jws
+from evox.auth.jws import NESTING, check_signature, json_object, parse_jws
 from evox.auth.keysets import KeySet
 from evox.auth.principal import Principal
 from evox.errors import CannotIssue, UnacceptableClaims
@@ -104,7 +104,7 @@ class InternalTokens:
         """
         jws = parse_jws(token, types=(TYPE,), typed=True)
         check_signature(jws, self._keys.find(jws.kid))
-        claims = json_object(jws.payload, "payload")
+        claims = json_object(jws.payload, "payload", deepest=NESTING + 2)  # those of its user lie within
         times(claims, self._clock(), leeway=LEEWAY, max_lifetime=LIFETIME)
         if text(claims, "aud") != _AUDIENCE + audience:
             raise UnacceptableClaims("it is for another service")

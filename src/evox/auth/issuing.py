@@ -1,6 +1,5 @@
 """Issuing: makes tokens that the verifier of the same issuer accepts: for logins, for tests, for the CLI."""
 
-import copy
 import json
 import secrets
 import time
@@ -9,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from evox.auth.claims import MAX_LIFETIME
-from evox.auth.jws import TOKEN_BYTES
+from evox.auth.jws import NESTING, TOKEN_BYTES, is_deep
 from evox.auth.keys import Key
 from evox.durations import Duration, seconds
 from evox.errors import CannotIssue
@@ -79,13 +78,14 @@ class Issuer:
             )
         now = int(self._clock())
         body: dict[str, Any] = {"iss": self._issuer, "aud": self._audience, "sub": subject}
-        body |= {"iat": now, "exp": now + int(length), "jti": secrets.token_urlsafe(12)} | copy.deepcopy(
-            dict(claims or {})
-        )
+        body |= {"iat": now, "exp": now + int(length), "jti": secrets.token_urlsafe(12)}
+        body |= dict(claims or {})
         _put(body, self._roles_claim, named)
         token = compact(key, body)
         if len(token) > TOKEN_BYTES:
             raise CannotIssue(f"it would be longer than {TOKEN_BYTES} bytes", "put less into claims=")
+        if is_deep(body):
+            raise CannotIssue(f"its claims are nested more than {NESTING} deep", "put less into claims=")
         return token
 
 
@@ -98,7 +98,7 @@ def compact(key: Key, claims: Mapping[str, Any], *, typ: str = "JWT") -> str:
     header = {"alg": key.algorithm, "typ": typ} | ({} if key.kid is None else {"kid": key.kid})
     try:
         payload = json.dumps(claims, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode("utf-8")
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise CannotIssue(
             f"its claims are no JSON: {error}", "put texts, numbers, lists and dicts into claims="
         ) from None
@@ -116,10 +116,11 @@ def _check(subject: Any, roles: list[Any], claims: Mapping[str, Any]) -> None:
 
 
 def _put(body: dict[str, Any], name: str, roles: list[str]) -> None:
-    """Put roles where the verifier looks for them."""
+    """Put roles where the verifier looks for them; what is given is not changed."""
     *way, last = name.split(".") if "." in name and "/" not in name else [name]
     for one in way:
-        body = body.setdefault(one, {})
+        body[one] = dict(body.get(one, {}))
+        body = body[one]
     body[last] = roles
 
 

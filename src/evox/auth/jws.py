@@ -1,12 +1,14 @@
 """JWS: reads a compact token byte by byte as RFC 7515 writes it, and checks its signature with one key.
 
 Nothing here looks at claims. What could be read in two ways is refused: padding, bits at the end of base64url that mean
-nothing, members that stand twice, texts that are no UTF-8. So two tokens that are accepted as the same are the same
-bytes. The cryptography is PyJWT's; the algorithm is always the key's own and never the header's.
+nothing, members that stand twice, texts that are no UTF-8, numbers without end. So two tokens that are accepted as the
+same are the same bytes; only a signature of ECDSA has a mirror image that is as good. The cryptography is PyJWT's; the
+algorithm is always the key's own and never the header's.
 """
 
 import binascii
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,9 +17,10 @@ from typing import Any, Final
 from evox.auth.keys import Key
 from evox.errors import MalformedToken, UnacceptableHeader, UnknownKey, WrongSignature
 
-__all__ = ["TOKEN_BYTES", "Jws", "check_signature", "json_object", "parse_jws", "verify_jws"]
+__all__ = ["NESTING", "TOKEN_BYTES", "Jws", "check_signature", "is_deep", "json_object", "parse_jws", "verify_jws"]
 
 TOKEN_BYTES: Final = 8192
+NESTING: Final = 32  # lists and objects, each within the one before
 TYPES: Final = ("JWT", "at+jwt")
 _MEMBERS: Final = frozenset({"alg", "typ", "kid", "x5t"})
 _COMPACT: Final = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)\.([A-Za-z0-9_-]+)", re.ASCII)
@@ -104,19 +107,20 @@ def check_signature(jws: Jws, key: Key) -> None:
         raise WrongSignature
 
 
-def json_object(data: bytes, part: str) -> dict[str, Any]:
+def json_object(data: bytes, part: str, *, deepest: int = NESTING) -> dict[str, Any]:
     """Read a JSON object in which every member stands once.
 
     Args:
         data: UTF-8.
         part: What it is, for the message.
+        deepest: How many lists and objects may lie within each other.
 
     Raises:
         MalformedToken: if it is none.
     """
     try:
         text = data.decode("utf-8")
-        found = json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
+        found = json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float)
         if "\\u" in text:
             json.dumps(found, ensure_ascii=False).encode("utf-8")  # half of a surrogate pair is no text
     except (ValueError, RecursionError) as error:
@@ -124,7 +128,18 @@ def json_object(data: bytes, part: str) -> dict[str, Any]:
         raise MalformedToken(f"its {part} {why}") from None
     if not isinstance(found, dict):
         raise MalformedToken(f"its {part} is no JSON object")
+    if data.count(b"{") + data.count(b"[") > deepest and is_deep(found, deepest):
+        raise MalformedToken(f"its {part} is nested more than {deepest} deep")
     return found
+
+
+def is_deep(value: Mapping[str, Any], deepest: int = NESTING) -> bool:
+    """Whether more than so many lists and objects lie within each other; ``value`` is the first of them."""
+    level: list[Any] = [value]
+    for _ in range(deepest):
+        inner = (one for outer in level for one in (outer.values() if isinstance(outer, Mapping) else outer))
+        level = [one for one in inner if isinstance(one, Mapping | list | tuple)]
+    return bool(level)
 
 
 def _check_header(header: Mapping[str, Any], types: tuple[str, ...], *, typed: bool) -> None:
@@ -159,3 +174,10 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _constant(name: str) -> Any:
     raise ValueError(name)
+
+
+def _float(text: str) -> float:
+    found = float(text)
+    if math.isinf(found):
+        raise ValueError(text)  # some read it as infinite, and others not at all
+    return found
