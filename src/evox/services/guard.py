@@ -70,7 +70,7 @@ async def _let_through(call: Call, requirement: Requirement | None, name: str, r
             principal = ANONYMOUS if call.internal is None else call.internal.principal
         if private and call.internal is None:
             raise NotAllowed(target, "it is for other services alone")
-        pass_through(principal, requirement, target, asks=running.asks and not private)
+        pass_through(principal, requirement, target, asks=requirement is None and not private and running.asks)
     except AuthError as error:
         refused(error, running, target)
         raise

@@ -6,6 +6,7 @@ apps alike. That is looked up again when routes have been added; where nothing i
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from operator import is_
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -21,8 +22,16 @@ _DOCUMENTATION: Final = "fastapi.applications"  # where FastAPI's own routes are
 
 @dataclass(frozen=True, slots=True)
 class _Survey:
-    version: int
+    """What was found among the routes of an app, and for which: routers in it count by the number of their version."""
+
+    routes: tuple[BaseRoute, ...]
+    routers: tuple[tuple[Any, int], ...]
     asking: tuple[str, ...]
+
+    def is_of(self, routes: list[BaseRoute]) -> bool:
+        """Whether these are the very same routes."""
+        same = len(routes) == len(self.routes) and all(map(is_, routes, self.routes))
+        return same and all(_version(router) == version for router, version in self.routers)
 
 
 class Protection:
@@ -45,9 +54,11 @@ class Protection:
         if not anything_declared():
             return ()
         app = self._app()
-        version = _version(app)
-        if self._survey is None or self._survey.version != version:
-            self._survey = _Survey(version, tuple(_asking(app)))
+        routes = app.router.routes
+        if self._survey is None or not self._survey.is_of(routes):
+            included = (one.original_router for one in routes if hasattr(one, "original_router"))
+            routers = tuple((one, _version(one)) for one in included)
+            self._survey = _Survey(tuple(routes), routers, tuple(_asking(app)))
         return self._survey.asking
 
 
@@ -76,7 +87,7 @@ def _asking(app: FastAPI) -> Iterator[str]:
             yield f"endpoint {row.name!r}" if row is not None else f"route {getattr(leaf, 'path', '?')}"
 
 
-def _version(app: FastAPI) -> int:
-    """Return a number that is another one when routes have been added; FastAPI counts that, routers below included."""
-    counted: Callable[[], int] | None = getattr(app.router, "_get_routes_version", None)
-    return len(app.routes) if counted is None else counted() * 10_000 + len(app.routes)
+def _version(router: Any) -> int:
+    """Return a number that is another one when routes have been added to a router, or to those in it."""
+    version: int = router._get_routes_version()  # noqa: SLF001  FastAPI keeps included routers to itself
+    return version
