@@ -18,6 +18,7 @@ class Scope:
     name: str
     runtime: Any = None
     data: Any = None
+    authority: Any = None
 
     def resolve(self, thing: Any) -> Any:
         return thing
