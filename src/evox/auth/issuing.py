@@ -119,7 +119,10 @@ def _put(body: dict[str, Any], name: str, roles: list[str]) -> None:
     """Put roles where the verifier looks for them; what is given is not changed."""
     *way, last = name.split(".") if "." in name and "/" not in name else [name]
     for one in way:
-        body[one] = dict(body.get(one, {}))
+        inner = body.get(one, {})
+        if not isinstance(inner, Mapping):
+            raise CannotIssue(f"claims= sets {one!r}, where roles are to be put into", "leave it out of claims=")
+        body[one] = dict(inner)
         body = body[one]
     body[last] = roles
 
