@@ -20,6 +20,7 @@ __all__ = ["run_workers"]
 
 MARGIN = 5.0
 CUT = 124
+GIVEN_UP = 1
 
 
 def run_workers(arguments: Sequence[str], settings: Settings, console: Console) -> int:
@@ -49,7 +50,7 @@ class _Workers:
         self._codes: list[int] = []
         self._cut: dict[str, list[str]] = {"requests": [], "streams": []}
         self._over = anyio.Event()
-        self._announced = False
+        self._announced = self._given_up = False
 
     async def main(self) -> int:
         self._signals.on_second = self._children.kill
@@ -59,7 +60,7 @@ class _Workers:
             await self._over.wait()
             await self._end()
             group.cancel_scope.cancel()
-        code = CUT if CUT in self._codes else max(self._codes, default=0)
+        code = CUT if CUT in self._codes else GIVEN_UP if self._given_up else max(self._codes, default=0)
         if self._announced or self._signals.received is not None:
             self._console.stopped(code=code, requests=self._cut["requests"], streams=self._cut["streams"])
         return code
@@ -108,7 +109,7 @@ class _Workers:
                 self._console.worker(
                     number, f"{how}; given up: workers failed {failures} times in {self._policy.window:g} s", pid=None
                 )
-                self._codes.append(1)
+                self._given_up = True  # whatever another one dies of meanwhile
                 self._over.set()
                 return
             delay = 0.0 if failures == 1 else self._policy.delay(failures - 1)
