@@ -118,6 +118,8 @@ class _Workers:
                 await self._over.wait()
             if await self._start(group, number):
                 child = self._current[number]
+                if self._over.is_set():
+                    return  # it came while all were given up, and ends with the others
                 self._console.worker(number, f"is pid {child.process.pid}", pid=child.process.pid)
                 return
             child = self._current[number]
