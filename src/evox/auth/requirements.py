@@ -7,6 +7,7 @@ stands in place of what its controller says, key by key: one that names no roles
 import inspect
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeVar, get_args
 from weakref import WeakSet
 
@@ -151,7 +152,7 @@ def public(target: T) -> T:
 
 def requirement_of(target: Any) -> Requirement | None:
     """Return what is declared on a function, an app, or a class or the nearest of its bases that says something."""
-    for one in target.__mro__ if inspect.isclass(target) else (target,):
+    for one in target.__mro__ if inspect.isclass(target) else _carriers(target):
         found: Requirement | None = marks(one).get(MARK)
         if found is not None:
             return found
@@ -171,6 +172,16 @@ def anything_declared() -> bool:
 def declared_on_types() -> bool:
     """Whether any class of the process that is no controller asks something of who uses its values."""
     return any("Controller" not in marks(kind) for kind in _types)
+
+
+def _carriers(target: Any) -> Iterator[Any]:
+    """Yield where the mark of what is called may be: on itself, on what it calls, or on the class that it is of."""
+    while isinstance(target, partial):
+        yield target
+        target = target.func
+    yield target
+    yield getattr(type(target), "__call__", None)  # noqa: B004  a class's, not whether it is there
+    yield from type(target).__mro__
 
 
 def _within(annotation: Any) -> Iterator[Requirement]:
@@ -203,10 +214,11 @@ def _declare(requirement: Requirement, on: str) -> Callable[[T], T]:
     _declared = _declared or not requirement.public
 
     def declare(target: T) -> T:
-        if isinstance(target, str) or not (callable(target) or hasattr(target, "__dict__")):
+        if not (callable(target) or isinstance(target, classmethod)):
             why = "it stands on an endpoint, a controller, a data type or an app"
             raise InvalidDeclaration("target", target, on=on, why=why, place=place)
-        mark(target, MARK, requirement, merge=lambda nearer, farther: _both(nearer, farther, on, target, place))
+        marked = getattr(target, "__func__", target) if isinstance(target, staticmethod | classmethod) else target
+        mark(marked, MARK, requirement, merge=lambda nearer, farther: _both(nearer, farther, on, target, place))
         if inspect.isclass(target):
             _types.add(target)
         return target

@@ -14,7 +14,7 @@ from evox.data import Intent, intent_of
 from evox.errors import DuplicateEndpoint, InvalidDeclaration, UnbindableParameter, place_of
 from evox.marks import seal
 from evox.scheduling import Priority
-from evox.services.controllers import controller_of, routes_of
+from evox.services.controllers import controller_of, definitions_of, routes_of
 from evox.services.endpoint import Endpoint, Options, Parameter, Route
 from evox.services.functions import Declared
 
@@ -35,11 +35,11 @@ def compile_rows(declared: Declared, tags: tuple[str, ...]) -> Iterator[Endpoint
         UnbindableParameter: if a handler's parameters cannot be filled by name.
     """
     if declared.route is not None:
-        yield _row(declared.target, declared.route, {}, None, tags)
+        yield _row(declared.target, declared.route, {}, None, tags, requirement=requirement_of(declared.target))
         return
     spec = controller_of(declared.target)
     found = False
-    for function, route, bound in routes_of(declared.target):
+    for name, function, route, bound in routes_of(declared.target):
         found = True
         both = route.path == "/" and bool(spec.prefix)
         path = spec.prefix if both else spec.prefix + route.path
@@ -49,6 +49,7 @@ def compile_rows(declared: Declared, tags: tuple[str, ...]) -> Iterator[Endpoint
             spec.options,
             declared.target,
             tags,
+            requirement=_requirement(*definitions_of(declared.target, name), declared.target),
             both=both,
             bound=bound,
         )
@@ -66,6 +67,7 @@ def _row(
     controller: type | None,
     tags: tuple[str, ...],
     *,
+    requirement: Requirement | None,
     both: bool = False,
     bound: bool = False,
 ) -> Endpoint:
@@ -88,7 +90,7 @@ def _row(
         priority=Priority.MEDIUM if priority is None else priority,
         intent=intent,
         private=bool(options.pop("private", None)),
-        requirement=_requirement(handler, controller),
+        requirement=requirement,
         both_slashes=both,
         parameters=tuple(
             Parameter(one.name, one.annotation, repr(one.default), one.kind is one.KEYWORD_ONLY)
@@ -112,9 +114,13 @@ def _intent(handler: Callable[..., Any], controller: type | None) -> Intent | No
     return own if outer is None else outer.merged(own)
 
 
-def _requirement(handler: Callable[..., Any], controller: type | None) -> Requirement | None:
-    own, outer = requirement_of(handler), requirement_of(controller) if controller is not None else None
-    return outer if own is None else own.over(outer)
+def _requirement(*declared: Any) -> Requirement | None:
+    """Return what holds for a method: what it says, else what it overrides, else its controller."""
+    found: Requirement | None = None
+    for one in declared:
+        outer = requirement_of(one)
+        found = outer if found is None else found.over(outer)
+    return found
 
 
 def _consistent(row: Endpoint) -> None:

@@ -26,6 +26,7 @@ __all__ = [
     "ControllerSpec",
     "Verb",
     "controller_of",
+    "definitions_of",
     "routes_of",
 ]
 
@@ -143,8 +144,8 @@ def controller_of(target: Any) -> ControllerSpec:
     return spec
 
 
-def routes_of(target: type) -> Iterator[tuple[Callable[..., Any], Route, bool]]:
-    """Yield each method of a controller, each of its routes, and whether its first parameter is bound.
+def routes_of(target: type) -> Iterator[tuple[str, Callable[..., Any], Route, bool]]:
+    """Yield the name of each method of a controller, the method, each of its routes, and whether it is bound.
 
     Base classes come first, in the order written. A method that overrides one with a route, and says nothing of routes
     itself, takes over the route.
@@ -161,4 +162,13 @@ def routes_of(target: type) -> Iterator[tuple[Callable[..., Any], Route, bool]]:
                 members.pop(name, None)
     for name, member in members.items():
         for route in routes[name]:
-            yield getattr(member, "__func__", member), route, not isinstance(member, staticmethod)
+            yield name, getattr(member, "__func__", member), route, not isinstance(member, staticmethod)
+
+
+def definitions_of(target: type, name: str) -> Iterator[Callable[..., Any]]:
+    """Yield what a method of a controller is, and what it overrides, the nearest first."""
+    for base in target.__mro__:
+        member = vars(base).get(name)
+        function = getattr(member, "__func__", member)
+        if inspect.isfunction(function):
+            yield function
