@@ -47,7 +47,10 @@ def lifespan_of(service: Declaration, original: Lifespan | None) -> Lifespan:
     async def lifespan(app: Any) -> AsyncIterator[Mapping[str, Any]]:
         scope = context.maybe_service()
         hosted = isinstance(scope, Running) and scope.service is service and scope.nursery is None
-        running = scope if hosted and isinstance(scope, Running) else Running(service, Scope.of_project(service))
+        around = scope if isinstance(scope, Running) and scope.service is not service else None
+        running = (
+            scope if hosted and isinstance(scope, Running) else Running(service, Scope.of_project(service, around))
+        )
         service.started_by(running, hosted=hosted)
         token, caller = context.enter_service(running), enter_principal(system(service.name))
         try:

@@ -152,8 +152,17 @@ class Scope:
         self._running: dict[int, Running] = {}
 
     @classmethod
-    def of_project(cls, service: Declaration) -> "Scope":
-        """Make the scope of a service that runs under another server: with the configuration of its own project."""
+    def of_project(cls, service: Declaration, within: "Running | None" = None) -> "Scope":
+        """Make the scope of a service that runs under another server: with the configuration of its own project.
+
+        Args:
+            service: What was declared.
+            within: The service that it is mounted in, if it is: who calls that is known by the same keys.
+        """
+        if within is not None:
+            made = cls(within.runtime.loaded)
+            made.authority = within.authority
+            return made
         return cls(load(find_root(Path(service.place.file)))) if service.place is not None else cls()
 
     def __repr__(self) -> str:
