@@ -14,6 +14,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.routing import BaseRoute
 
 from evox.auth import Requirement, anything_declared, requirement_of
+from evox.services.misplaced import refuse_misplaced
 
 __all__ = ["Protection", "is_documentation", "requirement_of_route"]
 
@@ -50,7 +51,11 @@ class Protection:
 
     @property
     def asking(self) -> tuple[str, ...]:
-        """What asks who calls, by name; with nothing in it, everybody may do everything."""
+        """What asks who calls, by name; with nothing in it, everybody may do everything.
+
+        Raises:
+            InvalidDeclaration: if something is declared where nothing would ask it.
+        """
         if not anything_declared():
             return ()
         app = self._app()
@@ -58,6 +63,7 @@ class Protection:
         if self._survey is None or not self._survey.is_of(routes):
             included = (one.original_router for one in routes if hasattr(one, "original_router"))
             routers = tuple((one, _version(one)) for one in included)
+            refuse_misplaced(routes)
             self._survey = _Survey(tuple(routes), routers, tuple(_asking(app)))
         return self._survey.asking
 

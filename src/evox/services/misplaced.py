@@ -1,0 +1,72 @@
+"""Misplaced: what is declared where no guard looks: on routers, within mounted apps, on methods of class-based routes.
+
+It would be lost without a word, and what it stands on would be open to everybody. So it is refused, at the start.
+"""
+
+import inspect
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, NamedTuple
+
+from fastapi.routing import iter_route_contexts
+from starlette.routing import Host, Mount
+
+from evox.auth import requirement_of
+from evox.errors import InvalidDeclaration, place_of
+
+__all__ = ["refuse_misplaced"]
+
+_METHOD: Final = "put it on the class, which is guarded as a whole"
+_ROUTER: Final = "put it on the routes of the router"
+_WITHIN: Final = 'put it on the app, which is guarded as a whole: mount(path, auth.require_roles("admin")(app))'
+
+
+class _Found(NamedTuple):
+    target: Any
+    on: str
+    fix: str
+
+
+def refuse_misplaced(routes: Iterable[Any]) -> None:
+    """Refuse what is declared where no guard looks.
+
+    Args:
+        routes: Of the app of a service.
+
+    Raises:
+        InvalidDeclaration: naming the first.
+    """
+    for one in _unguarded(routes):
+        found = requirement_of(one.target)
+        if found is not None:
+            why = "no guard looks there, and it would be lost without a word"
+            raise InvalidDeclaration("auth", str(found), on=one.on, why=why, fix=one.fix, place=place_of(one.target))
+
+
+def _unguarded(routes: Iterable[Any]) -> Iterator[_Found]:
+    for route in routes:
+        router, endpoint = getattr(route, "original_router", None), getattr(route, "endpoint", None)
+        if router is not None:
+            yield _Found(router, f"router {router.prefix or '/'!r}", _ROUTER)
+            yield from _unguarded(router.routes)
+        elif isinstance(route, Mount | Host):
+            yield from _mounted(getattr(route, "_base_app", route.app))
+        elif inspect.isclass(endpoint):
+            yield from (_Found(one, f"method {one.__qualname__}", _METHOD) for one in _methods(endpoint))
+
+
+def _mounted(app: Any) -> Iterator[_Found]:
+    """Yield all within a mounted app, unless it is one that has a guard of its own: another service's."""
+    router = getattr(app, "router", app)
+    if hasattr(getattr(router, "middleware_stack", None), "guards"):
+        return
+    routes = getattr(router, "routes", ())
+    yield from _unguarded(routes)
+    for leaf in iter_route_contexts(routes):
+        on, route = f"route {getattr(leaf, 'path', '?')!r} of a mounted app", leaf.original_route
+        for name in ("endpoint", "_base_app", "app"):
+            yield _Found(getattr(route, name, None), on, _WITHIN)
+
+
+def _methods(kind: type) -> Iterator[Any]:
+    for base in kind.__mro__:
+        yield from (one for one in vars(base).values() if inspect.isfunction(one))
