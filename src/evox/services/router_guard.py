@@ -5,7 +5,6 @@ way in which the router does it. Endpoints of ours have a guard of their own and
 
     health                                 everybody
     the document and its pages             everybody with --dev or auth.docs = true; else nobody
-    a CORS preflight                       what would be asked of the route is not asked, unless it declares something
     declared by a decorator                whom it is for
     nothing declared                       nobody
 """
@@ -28,7 +27,6 @@ from evox.services.running import Declaration, Running
 
 __all__ = ["RouterGuard"]
 
-_PREFLIGHT: Final = b"access-control-request-method"
 _CLOSED: Final = 1008  # policy violation; before a WebSocket is accepted its client sees 403
 
 
@@ -39,6 +37,8 @@ class RouterGuard:
         app: The router, as it is called.
         service: Whose it is.
     """
+
+    guards: Final = True  # what is seen of it where it must not be imported
 
     def __init__(self, app: ASGIApp, service: Declaration) -> None:
         self._app = app
@@ -64,10 +64,10 @@ class RouterGuard:
         """Return why a request may not go on; None if it may."""
         app = self._service.app
         route = _chosen(app.router, scope)
-        if route is None or hasattr(getattr(route, "endpoint", None), "__evox_row__"):
+        if route is None or isinstance(route, EvoxRoute):
             return None
         requirement = requirement_of_route(route)
-        if requirement is None and self._is_open(route, scope, running):
+        if requirement is None and is_documentation(route, app) and running.shows_documentation:
             return None
         target = f"route {getattr(route, 'path', None) or route!r}"
         optional = (requirement is None and not running.asks) or (requirement is not None and requirement.public)
@@ -79,11 +79,6 @@ class RouterGuard:
             return error
         enter_principal(caller.principal)  # the app's layer leaves it
         return None
-
-    def _is_open(self, route: Any, scope: Scope, running: Running) -> bool:
-        if is_documentation(route, self._service.app):
-            return running.shows_documentation
-        return scope.get("method") == "OPTIONS" and {b"origin", _PREFLIGHT} <= {name for name, _ in scope["headers"]}
 
 
 def _chosen(router: Any, scope: Scope) -> Any:
