@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 
 import jwt
 
-from evox.auth.strength import known_secret
+from evox.auth.strength import known_secret, public_in
 from evox.errors import UnusableKey
 
 __all__ = ["ALGORITHMS", "Key"]
@@ -86,12 +86,14 @@ class Key:
         if not isinstance(jwk, Mapping):
             raise UnusableKey(source, "it is no JWK: a JSON object with a member kty")
         kind = jwk.get("kty")
-        if kind not in _MEMBERS:
+        if not isinstance(kind, str) or kind not in _MEMBERS:
             raise UnusableKey(source, f"its kty is {str(kind)[:64]!r}, and may be oct, RSA, EC or OKP")
         _check_use(jwk, source)
         algorithm = jwk["alg"] if "alg" in jwk else _algorithm_of(jwk, source)
-        if algorithm not in ALGORITHMS or (kind, jwk.get("crv", "")) != _shape(algorithm):
-            why = f"its alg is {str(algorithm)[:64]!r}, which is none for signatures with {kind} {jwk.get('crv', '')}"
+        curve = jwk.get("crv", "")
+        known = isinstance(algorithm, str) and algorithm in ALGORITHMS
+        if not known or (kind, curve) != _shape(algorithm):
+            why = f"its alg is {str(algorithm)[:64]!r}, which is none for signatures with {kind} {str(curve)[:64]}"
             raise UnusableKey(source, why.rstrip())
         for member in (*_MEMBERS[kind], *(one for one in _PRIVATE if kind != "oct" and one in jwk)):
             _base64url(jwk.get(member), member, source)
@@ -120,9 +122,9 @@ class Key:
         from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
         from cryptography.x509 import load_pem_x509_certificate  # noqa: PLC0415
 
-        data = pem.encode() if isinstance(pem, str) else pem
         material: Any
         try:
+            data = pem.encode() if isinstance(pem, str) else pem
             if b"PRIVATE KEY" in data:
                 material = serialization.load_pem_private_key(data, password=None)
             elif b"BEGIN CERTIFICATE" in data:
@@ -142,7 +144,10 @@ class Key:
         Raises:
             UnusableKey: if it is under 32 bytes (HS384: 48, HS512: 64), or one that everybody knows.
         """
-        data = secret.encode() if isinstance(secret, str) else secret
+        try:
+            data = secret.encode() if isinstance(secret, str) else secret
+        except UnicodeEncodeError:
+            raise UnusableKey(source, "it has bytes that are no UTF-8") from None
         key = cls(kid, algorithm, data, source=source)
         key.check_known(source)
         return key
@@ -224,8 +229,9 @@ class Key:
             if len(self._public) < least:
                 why = f"it has {len(self._public)} bytes, and {self.algorithm} wants {least} at least (RFC 7518)"
                 raise UnusableKey(source, why)
-            if b"-----BEGIN" in self._public:
-                raise UnusableKey(source, "it is PEM, and no secret")
+            public = public_in(self._public)
+            if public is not None:
+                raise UnusableKey(source, f"it is {public}, and no secret")
             return
         kind, shape = _shape_of_material(self._public)
         if (kind, shape) != _shape(self.algorithm):
