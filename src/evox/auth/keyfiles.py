@@ -39,7 +39,7 @@ def files_of(sources: Sequence[str], root: Path) -> list[Path]:
 def _read(source: str, root: Path, environ: Mapping[str, str], algorithms: Sequence[str]) -> Iterator[Key]:
     place, _, kid = source.partition("#")
     text, shown = _text(place, root, environ)
-    if text.startswith("{"):
+    if text.startswith("{") or _is_json(text):
         yield from _of_json(text, kid or None, shown, algorithms)
     elif "-----BEGIN" in text:
         fitting = _fitting(algorithms, ("RSA",)) if "RSA" in _kind_of_pem(text, shown) else None
@@ -58,15 +58,15 @@ def _text(place: str, root: Path, environ: Mapping[str, str]) -> tuple[str, str]
         return found, shown
     shown = place
     try:
-        data = (root / place).read_bytes()
-    except OSError as error:
-        raise UnusableKey(
-            shown, f"the file cannot be read: {error.strerror}", fix=f"put a key into {root / place}"
-        ) from None
+        with (root / place).open("rb") as file:
+            data = file.read(LARGEST + 1)
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise UnusableKey(shown, f"the file cannot be read: {why}", fix=f"put a key into {root / place}") from None
     if len(data) > LARGEST:
         raise UnusableKey(shown, f"the file is larger than {LARGEST} bytes")
     try:
-        found = data.decode("utf-8").strip()
+        found = data.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
         raise UnusableKey(shown, "the file is no text; keys are JWK, PEM, or a secret as text") from None
     if not found:
@@ -74,11 +74,21 @@ def _text(place: str, root: Path, environ: Mapping[str, str]) -> tuple[str, str]
     return found, shown
 
 
+def _is_json(text: str) -> bool:
+    """Whether it is a list in JSON, which no secret is."""
+    try:
+        return text.startswith("[") and isinstance(json.loads(text), list)
+    except (ValueError, RecursionError):
+        return False
+
+
 def _of_json(text: str, kid: str | None, shown: str, algorithms: Sequence[str]) -> Iterator[Key]:
     try:
         found: Any = json.loads(text)
     except (ValueError, RecursionError):
         raise UnusableKey(shown, "it begins as JSON and is none") from None
+    if not isinstance(found, dict):
+        raise UnusableKey(shown, "it is JSON, and neither a JWK nor a JWKS")
     several = found.get("keys", [found])
     if not isinstance(several, list) or not several:
         raise UnusableKey(shown, "its keys are no list of JWKs, or an empty one")
