@@ -59,7 +59,7 @@ class FetchedKeys(Keys):
         self._url, self._fetch, self._clock = url, fetch, clock
         self._max_age, self._max_stale = max_age, max_stale
         self._keys = KeySet((), source=url)
-        self._fetched_at = self._tried_at = -math.inf
+        self._fetched_at = self._not_before = -math.inf
         self._fetching: anyio.Event | None = None
         self.fetches = 0
 
@@ -79,9 +79,9 @@ class FetchedKeys(Keys):
             spawn: Starts the fetch.
         """
         if self._fetching is None:
-            if self._clock() - self._tried_at < PAUSE:
+            if self._clock() < self._not_before:
                 return
-            self._tried_at = self._clock()
+            self._not_before = self._clock() + PAUSE
             self._fetching = anyio.Event()
             spawn(self._run, self._fetching, name="auth:jwks")
         with anyio.move_on_after(LIMIT + 1):
@@ -90,7 +90,7 @@ class FetchedKeys(Keys):
     async def tend(self, spawn: Spawn) -> None:
         """Keep them fresh, for as long as the service runs."""
         while True:
-            due = max(self._fetched_at + self._max_age, self._tried_at + PAUSE)
+            due = max(self._fetched_at + self._max_age, self._not_before)
             wait = due - self._clock()
             if wait > 0:
                 await anyio.sleep(wait)
