@@ -232,7 +232,8 @@ class Authority:
 
     def notes(self) -> list[str]:
         """Return what whoever starts the services should know."""
-        is_made = self.mode == "development" and self._verifier is not None and not self.is_configured
+        settings = self._settings
+        is_made = self.mode == "development" and self.is_open and not (settings.keys or settings.jwks_url)
         how = "evox token --role admin --sub ada"
         return [f"tokens are signed with a key made for development, {KEY_FILE}; get one: {how}"] if is_made else []
 
@@ -296,7 +297,7 @@ class Authority:
         """Take keys from files that have changed, at once for tokens to come; what is wrong leaves all as it was."""
         while True:
             await anyio.sleep(POLL)
-            if await anyio.to_thread.run_sync(self._has_changed):
+            if await anyio.to_thread.run_sync(self._has_changed) and self._has_changed():  # no other service was first
                 self._reread()
 
     def _has_changed(self) -> bool:
@@ -304,15 +305,15 @@ class Authority:
 
     def _reread(self) -> None:
         settings = self._settings
-        try:
-            if isinstance(self._keys, KeySet) and settings.keys:
-                self._keys.replace(self._read(settings.keys))
-            if self._internal_keys is not None:
-                self._internal_keys.replace(self._read(settings.internal_keys))
-        except UnusableKey as error:
-            _log.error("keys have changed and cannot be used; the old ones stay\n%s", error)
-        else:
-            _log.info("keys were read anew: %r", self._keys)
+        for keys, sources in ((self._keys, settings.keys), (self._internal_keys, settings.internal_keys)):
+            if not (isinstance(keys, KeySet) and sources):
+                continue
+            try:
+                keys.replace(self._read(sources))
+            except UnusableKey as error:
+                _log.error("keys have changed and cannot be used; the old ones stay\n%s", error)
+            else:
+                _log.info("keys were read anew: %r", keys)
 
 
 def _stamp(file: Path) -> Stamp:
