@@ -214,10 +214,12 @@ def _declare(requirement: Requirement, on: str) -> Callable[[T], T]:
     _declared = _declared or not requirement.public
 
     def declare(target: T) -> T:
-        if not (callable(target) or isinstance(target, classmethod)):
+        marked: Any = target
+        if not (callable(marked) or isinstance(marked, classmethod)):
             why = "it stands on an endpoint, a controller, a data type or an app"
             raise InvalidDeclaration("target", target, on=on, why=why, place=place)
-        marked = getattr(target, "__func__", target) if isinstance(target, staticmethod | classmethod) else target
+        if isinstance(marked, staticmethod | classmethod):
+            marked = marked.__func__
         mark(marked, MARK, requirement, merge=lambda nearer, farther: _both(nearer, farther, on, target, place))
         if inspect.isclass(target):
             _types.add(target)
