@@ -68,18 +68,20 @@ def credentials(env: Env, operation: str, call: Internal, audience: str = "users
 async def test_A6_another_service_is_let_in_on_behalf_of_its_user(tmp_path: Path) -> None:
     async with running(users(), **internal(tmp_path)) as env:
         client = env.client("users")
-        reply = await client.get("/private", headers=credentials(env, "private", Internal("orders", ADA)))
+        reply = await client.get("/private", headers=credentials(env, "GET /private", Internal("orders", ADA)))
         assert reply.json() == {"kind": "user", "subject": "ada", "roles": ["user"], "chain": ["orders"]}
-        reply = await client.get("/private", headers=credentials(env, "private", Internal("orders")))
+        reply = await client.get("/private", headers=credentials(env, "GET /private", Internal("orders")))
         assert reply.json() == {"kind": "service", "subject": "orders", "roles": [], "chain": ["orders"]}
-        assert (await client.get("/known", headers=credentials(env, "known", Internal("orders")))).json() == "service"
+        assert (
+            await client.get("/known", headers=credentials(env, "GET /known", Internal("orders")))
+        ).json() == "service"
 
 
 async def test_A6_a_service_adds_no_role_to_its_user(tmp_path: Path) -> None:
     async with running(users(), **internal(tmp_path)) as env:
         client = env.client("users")
-        assert (await client.get("/role", headers=credentials(env, "role", Internal("o", ADA)))).status_code == 200
-        assert (await client.get("/role", headers=credentials(env, "role", Internal("o")))).status_code == 403
+        assert (await client.get("/role", headers=credentials(env, "GET /role", Internal("o", ADA)))).status_code == 200
+        assert (await client.get("/role", headers=credentials(env, "GET /role", Internal("o")))).status_code == 403
 
 
 async def test_A6_a_token_for_another_operation_or_service_is_refused_and_not_downgraded(tmp_path: Path) -> None:
@@ -87,8 +89,8 @@ async def test_A6_a_token_for_another_operation_or_service_is_refused_and_not_do
     async with running(users(), **internal(tmp_path)) as env:
         client = env.client("users")
         bad = [
-            credentials(env, "role", call),
-            credentials(env, "private", call, audience="items"),
+            credentials(env, "GET /role", call),
+            credentials(env, "GET /private", call, audience="items"),
             {"authorization": "Evox-Internal nonsense"},
             {"authorization": f"Evox-Internal {env.token('ada', roles=['user'])}"},
             {"authorization": "Evox-Internal"},
@@ -96,6 +98,26 @@ async def test_A6_a_token_for_another_operation_or_service_is_refused_and_not_do
         for path in ("/private", "/open", "/known"):
             replies = [await client.get(path, headers=one) for one in bad]
             assert [one.status_code for one in replies] == [401] * len(bad), path
+
+
+async def test_A6_operations_of_one_name_are_two(tmp_path: Path) -> None:
+    svc = users()
+
+    @svc.delete("/private", private=True, name="private")
+    def remove() -> str:
+        return "removed"
+
+    call = Internal("orders", ADA)
+    async with running(svc, **internal(tmp_path)) as env:
+        client = env.client("users")
+        for method, operation, status in (
+            ("GET", "GET /private", 200),
+            ("DELETE", "GET /private", 401),
+            ("DELETE", "private", 401),
+            ("DELETE", "DELETE /private", 200),
+        ):
+            reply = await client.request(method, "/private", headers=credentials(env, operation, call))
+            assert reply.status_code == status, (method, operation)
 
 
 async def test_A6_where_no_keys_are_shared_no_call_is_internal() -> None:

@@ -35,7 +35,10 @@ def development_key(root: Path) -> Key:
         raise UnusableKey(KEY_FILE, f"it can be neither read nor made: {error.strerror}") from None
     except ValueError:
         raise UnusableKey(KEY_FILE, "it is no JSON", fix=f"remove {file}; a new one is made") from None
-    return Key.from_jwk(found, source=KEY_FILE)
+    key = Key.from_jwk(found, source=KEY_FILE)
+    if not key.is_for_development:
+        raise UnusableKey(KEY_FILE, "it was not made for development", fix=f"remove {file}; a new one is made")
+    return key
 
 
 def is_loopback(host: str) -> bool:

@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 from evox.auth.claims import text, times
@@ -72,7 +73,7 @@ class InternalTokens:
         Args:
             call: Who calls, and for whom.
             audience: The service that is called.
-            operation: Its endpoint.
+            operation: Its endpoint: method and path, e.g. ``"GET /users/{user_id}"``.
 
         Raises:
             CannotIssue: if no key can sign.
@@ -140,4 +141,6 @@ def _user(claims: Mapping[str, Any]) -> Principal | None:
     issuer = said.get("iss")
     if issuer is not None and not isinstance(issuer, str):
         raise UnacceptableClaims("its user is not written as one")
-    return Principal("user", text(claims, "sub"), frozenset(roles), issuer, (), expires, said["claims"])
+    return Principal(
+        "user", text(claims, "sub"), frozenset(roles), issuer, (), expires, MappingProxyType(said["claims"])
+    )

@@ -11,6 +11,7 @@ import json
 import logging
 import math
 import ssl
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, Protocol
 
@@ -78,14 +79,15 @@ class FetchedKeys(Keys):
         Args:
             spawn: Starts the fetch.
         """
-        if self._fetching is None:
-            if self._clock() < self._not_before:
-                return
-            self._not_before = self._clock() + PAUSE
-            self._fetching = anyio.Event()
-            spawn(self._run, self._fetching, name="auth:jwks")
-        with anyio.move_on_after(LIMIT + 1):
-            await self._fetching.wait()
+        for _ in range(2):  # the service that fetches may end meanwhile: whoever waits takes over
+            if self._fetching is None:
+                if self._clock() < self._not_before:
+                    return
+                fetching = anyio.Event()
+                spawn(self._run, fetching, name="auth:jwks")
+                self._fetching, self._not_before = fetching, self._clock() + PAUSE
+            with anyio.move_on_after(LIMIT + 1):
+                await self._fetching.wait()
 
     async def tend(self, spawn: Spawn) -> None:
         """Keep them fresh, for as long as the service runs."""
@@ -108,6 +110,9 @@ class FetchedKeys(Keys):
             until = self._fetched_at + self._max_stale - self._clock()
             kept = f"those that are there are believed for {until:.0f} s more" if until > 0 else "there are none"
             _log.warning("keys of %s cannot be fetched, and %s: %s", self._url, kept, _reason(error))
+        except BaseException:  # cancelled: it does not count
+            self._not_before = -math.inf
+            raise
         finally:
             self._fetching = None
             fetching.set()
@@ -166,6 +171,10 @@ def _usable(data: bytes, url: str) -> list[Key]:
             passed.append("it is published, and should be secret")
         else:
             found.append(key)
+    names = Counter(key.kid for key in found)
+    odd = [key for key in found if key.kid is None and len(found) > 1]
+    odd += [key for key in found if names[key.kid] > 1 and key is not next(one for one in found if one.kid == key.kid)]
+    found = [key for key in found if key not in odd]  # tokens choose by name: of two of one name, the first
     if not found:
         raise ValueError(f"no key in it can verify signatures: {'; '.join(passed[:3]) or 'it is empty'}")
     return found

@@ -1,6 +1,7 @@
 """Key files: reads keys from where the configuration says that they are: files of the project, or the environment."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +13,8 @@ __all__ = ["files_of", "read_keys"]
 
 LARGEST: Final = 262_144  # bytes
 ENVIRONMENT: Final = "env:"
+LONGEST: Final = 200  # characters of a name that is shown
+_SECRET: Final = re.compile(r"[A-Za-z0-9+/=_-]{24,}")  # no dot, no blank: more likely a key than the name of a file
 
 
 def read_keys(
@@ -56,13 +59,14 @@ def _text(place: str, root: Path, environ: Mapping[str, str]) -> tuple[str, str]
         if not found:
             raise UnusableKey(shown, "the variable is not set, or empty", fix=f"set {name}, or name another source")
         return found, shown
-    shown = place
+    shown = place if _is_name(place) else "a source in [tool.evox.auth]"
     try:
         with (root / place).open("rb") as file:
             data = file.read(LARGEST + 1)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        raise UnusableKey(shown, f"the file cannot be read: {why}", fix=f"put a key into {root / place}") from None
+        why = error.strerror if isinstance(error, OSError) else "it is no name of a file"
+        fix = f"put a key into {shown}; sources are files and env:NAME, and never keys themselves"
+        raise UnusableKey(shown, f"the file cannot be read: {why}", fix=fix) from None
     if len(data) > LARGEST:
         raise UnusableKey(shown, f"the file is larger than {LARGEST} bytes")
     try:
@@ -70,8 +74,13 @@ def _text(place: str, root: Path, environ: Mapping[str, str]) -> tuple[str, str]
     except UnicodeDecodeError:
         raise UnusableKey(shown, "the file is no text; keys are JWK, PEM, or a secret as text") from None
     if not found:
-        raise UnusableKey(shown, "the file is empty", fix=f"put a key into {root / place}")
+        raise UnusableKey(shown, "the file is empty", fix=f"put a key into {shown}")
     return found, shown
+
+
+def _is_name(place: str) -> bool:
+    """Whether a source may be shown: what looks like a key itself is not."""
+    return len(place) <= LONGEST and place.isprintable() and "-----" not in place and _SECRET.fullmatch(place) is None
 
 
 def _is_json(text: str) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 
 import jwt
 
-from evox.auth.strength import known_secret, public_in
+from evox.auth.strength import DEVELOPMENT, known_secret, public_in
 from evox.errors import UnusableKey
 
 __all__ = ["ALGORITHMS", "Key"]
@@ -204,6 +204,11 @@ class Key:
             raise ValueError(f"{self!r} is a public key")
         named = {} if self.kid is None else {"kid": self.kid}
         return {**self._members(self._signing), **named, "alg": self.algorithm}
+
+    @property
+    def is_for_development(self) -> bool:
+        """Whether it was made by ``evox run --dev``."""
+        return isinstance(self._public, bytes) and self._public.startswith(DEVELOPMENT.encode())
 
     def check_known(self, source: str) -> None:
         """Refuse a secret that is on everybody's list.

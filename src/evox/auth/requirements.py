@@ -4,12 +4,14 @@ Decorators leave a mark and may stand in any order with others. Two on one targe
 stands in place of what its controller says, key by key: one that names no roles keeps the controller's.
 """
 
+import dataclasses
 import inspect
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, TypeVar, get_args
-from weakref import WeakSet
+from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints, is_typeddict
+
+from pydantic import BaseModel
 
 from evox.auth.principal import Principal
 from evox.errors import InvalidDeclaration, NotAllowed, NotAuthenticated, Place, place_of
@@ -21,6 +23,7 @@ __all__ = [
     "Requirement",
     "anything_declared",
     "declared_on_types",
+    "protected_types",
     "public",
     "require_intent",
     "require_roles",
@@ -30,7 +33,7 @@ __all__ = [
 
 T = TypeVar("T")
 MARK: Final = "auth"
-_types: WeakSet[type] = WeakSet()
+_types: dict[type, None] = {}  # in order, and for ever: a class that a decorator has replaced still tells that one asks
 _declared = False  # whether anything at all asks who calls; where nothing does, nobody pays for it
 
 
@@ -151,8 +154,10 @@ def public(target: T) -> T:
 
 
 def requirement_of(target: Any) -> Requirement | None:
-    """Return what is declared on a function, an app, or a class or the nearest of its bases that says something."""
-    for one in target.__mro__ if inspect.isclass(target) else _carriers(target):
+    """Return what is declared on a function, an app or a class; one that says nothing asks what all its bases do."""
+    if inspect.isclass(target):
+        return _of_class(target)
+    for one in _carriers(target):
         found: Requirement | None = marks(one).get(MARK)
         if found is not None:
             return found
@@ -161,7 +166,7 @@ def requirement_of(target: Any) -> Requirement | None:
 
 def requirements_within(annotation: Any) -> tuple[Requirement, ...]:
     """Return what the types in an annotation ask: ``list[UserProfile]`` asks what ``UserProfile`` does."""
-    return tuple(dict.fromkeys(_within(annotation)))
+    return tuple(dict.fromkeys(_within(annotation, set())))
 
 
 def anything_declared() -> bool:
@@ -171,7 +176,12 @@ def anything_declared() -> bool:
 
 def declared_on_types() -> bool:
     """Whether any class of the process that is no controller asks something of who uses its values."""
-    return any("Controller" not in marks(kind) for kind in _types)
+    return any(True for _ in protected_types())
+
+
+def protected_types() -> Iterator[type]:
+    """Yield the classes that ask something of who uses their values."""
+    return (kind for kind in list(_types) if "Controller" not in marks(kind))
 
 
 def _carriers(target: Any) -> Iterator[Any]:
@@ -184,13 +194,50 @@ def _carriers(target: Any) -> Iterator[Any]:
     yield from type(target).__mro__
 
 
-def _within(annotation: Any) -> Iterator[Requirement]:
-    kind = getattr(annotation, "__supertype__", annotation)
-    found = requirement_of(kind) if inspect.isclass(kind) else None
-    if found is not None and not found.public:
-        yield found
-    for one in get_args(kind):
-        yield from _within(one)
+def _of_class(kind: type) -> Requirement | None:
+    own: Requirement | None = marks(kind).get(MARK)
+    if own is not None:
+        return own
+    bases = [found for base in kind.__bases__ if (found := _of_class(base)) is not None]
+    if not bases:
+        return None
+    clauses = tuple(dict.fromkeys(clause for one in bases for clause in one.clauses))
+    return Requirement(clauses, public=not clauses)
+
+
+def _within(annotation: Any, seen: set[int]) -> Iterator[Requirement]:
+    """Yield what is asked by what an annotation is made of; a class that asks speaks for all that is in it."""
+    while True:
+        if hasattr(annotation, "__supertype__"):  # a NewType
+            annotation = annotation.__supertype__
+        elif type(annotation).__name__ == "TypeAliasType":  # of typing, or of typing_extensions before Python 3.12
+            annotation = annotation.__value__
+        else:
+            break
+    if id(annotation) in seen:
+        return
+    seen.add(id(annotation))
+    found = requirement_of(annotation) if inspect.isclass(annotation) else None
+    if found is not None:
+        yield from () if found.public else (found,)
+        return
+    generic = getattr(annotation, "__pydantic_generic_metadata__", None) or {}
+    for one in (get_origin(annotation), *get_args(annotation), *generic.get("args", ()), *_fields(annotation)):
+        yield from _within(one, seen)
+
+
+def _fields(kind: Any) -> Iterable[Any]:
+    """Return the annotations of what a class of values consists of."""
+    if not inspect.isclass(kind):
+        return ()
+    if issubclass(kind, BaseModel):
+        return [field.annotation for field in kind.model_fields.values()]
+    if not (dataclasses.is_dataclass(kind) or hasattr(kind, "_fields") or is_typeddict(kind)):
+        return ()
+    try:
+        return get_type_hints(kind).values()
+    except (NameError, TypeError, AttributeError):  # of names that are not there at run time nothing can be asked
+        return getattr(kind, "__annotations__", {}).values()
 
 
 def _roles(roles: Any, option: str, on: str) -> tuple[str, ...]:
@@ -222,7 +269,7 @@ def _declare(requirement: Requirement, on: str) -> Callable[[T], T]:
             marked = marked.__func__
         mark(marked, MARK, requirement, merge=lambda nearer, farther: _both(nearer, farther, on, target, place))
         if inspect.isclass(target):
-            _types.add(target)
+            _types[target] = None
         return target
 
     return declare

@@ -59,6 +59,7 @@ _TELLING: Final = re.compile(
     r"|sign(?:ature|ing)?|some|staple|string|strong|super|temp(?:orary)?|test(?:ing)?|that|this|token|value|very"
     r"|whatever|with|world|your|zxcvbnm"
 )
+_DOCUMENT: Final = re.compile(rb"(?i)https?://|<(?:!doctype|html|\?xml|rsakeyvalue)")
 _RSA: Final = re.compile(rb"0\x82..\x02\x82..\x00", re.DOTALL)  # PKCS#1
 _URL: Final = bytes.maketrans(b"-_", b"+/")
 _SPOKEN: Final = str.maketrans("013457@$", "oieastas")  # s3cr3t
@@ -69,7 +70,7 @@ def known_secret(secret: bytes) -> str | None:
     """Return why a secret is none, or None if nothing speaks against it."""
     text = secret.decode("utf-8", "replace").strip()
     plain = text.lower()
-    if text.startswith((DEVELOPMENT, _ENCODED)):
+    if text.startswith((DEVELOPMENT, _ENCODED)) or plain.startswith(DEVELOPMENT.encode().hex()):
         return "it was made for development, where everybody on the machine may read it"
     if plain in _PUBLISHED or _base64url(secret) in _PUBLISHED or plain.startswith("django-insecure-"):
         return "it stands in a tutorial, so everybody knows it"
@@ -92,14 +93,23 @@ def public_in(secret: bytes) -> str | None:
         return "a public key of SSH"
     if re.match(rb"[\[{].*[\"']kty[\"']", text, re.DOTALL):
         return "a JWK"
-    try:
-        bare = base64.b64decode(b"".join(text.translate(_URL).split()) + b"==")
-    except ValueError:
-        bare = b""
+    bare = _decoded(text)
+    if b"-----BEGIN" in bare:
+        return "PEM, encoded"
     is_key = any(
         one.startswith(b"0") and (_RSA.match(one) or any(map(one.__contains__, _PUBLIC))) for one in (secret, bare)
     )
-    return "a key or a certificate without the lines around it" if is_key else None
+    if is_key:
+        return "a key or a certificate without the lines around it"
+    return "a document or an address" if _DOCUMENT.match(text) else None
+
+
+def _decoded(text: bytes) -> bytes:
+    """Return what a text is in base64, or nothing."""
+    try:
+        return base64.b64decode(b"".join(text.translate(_URL).split()) + b"==")
+    except ValueError:
+        return b""
 
 
 def _base64url(secret: bytes) -> str:

@@ -7,7 +7,7 @@ configuration on top, leads to a policy, a codec, a store and a part of the key 
 import difflib
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, get_origin
 
@@ -79,6 +79,7 @@ class Homes:
         service: The service's name.
         configured: Named intents of the configuration.
         asks: Returns what the types in an annotation ask of whoever uses their values.
+        protected: Returns the classes that ask something; what is stored under the name of one is its values.
     """
 
     def __init__(
@@ -86,9 +87,10 @@ class Homes:
         service: str,
         configured: Mapping[str, IntentSettings],
         asks: Callable[[Any], tuple[Any, ...]] = lambda _: (),
+        protected: Callable[[], Iterable[type]] = tuple,
     ) -> None:
         self._service = service
-        self._asks = asks
+        self._asks, self._protected = asks, protected
         self._configured = configured
         self._homes: dict[Any, Home] = {}
         self._names: dict[str, Any] = {}
@@ -173,7 +175,15 @@ class Homes:
             intent = intent.merged(Intent(**said.said()))
         policy = policy_of(intent, where=lambda option: _where(option, intent, said, f"intent {name!r}"))
         prefix, guard = keys.place(self._service, kind), keys.kind_guard(self._service, kind)
-        return Home(of, prefix, guard, intent, policy, codec_of(codec_for), intent.backend, said, self._asks(codec_for))
+        asked = self._asks(codec_for)
+        if isinstance(of, str):
+            asked = tuple(dict.fromkeys((*asked, *self._asked_under(name))))
+        return Home(of, prefix, guard, intent, policy, codec_of(codec_for), intent.backend, said, asked)
+
+    def _asked_under(self, name: str) -> Iterator[Any]:
+        for kind in self._protected():
+            if _name_of(kind, _of_class(kind)) == name:
+                yield from self._asks(kind)
 
     def _unknown(self, name: str) -> InvalidDeclaration:
         known = sorted({*self._configured, *(made.name for made, _ in defined_intents())})

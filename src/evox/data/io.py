@@ -23,15 +23,15 @@ from evox.data.codecs import JSON
 from evox.data.entries import DATA, FORM, FRESH_UNTIL, NOTHING, Entry
 from evox.data.flights import Flights, FlightsStatistics
 from evox.data.homes import Home, Homes
-from evox.data.loaders import call_loader
+from evox.data.loaders import call_loader, is_of_source
 from evox.data.near import NearStatistics
 from evox.data.policy import DEFAULT_TTL, Policy
-from evox.data.readthrough import Loaded, ReadThrough, ReadThroughStatistics
+from evox.data.readthrough import Loaded, Outcome, ReadThrough, ReadThroughStatistics
 from evox.data.signals import DataEvent, Signals, registered
 from evox.data.store import Store
 from evox.data.stores import Stores
 from evox.durations import Duration, seconds
-from evox.errors import CorruptValue, DataError, InvalidDeclaration, ValueTooLarge
+from evox.errors import AuthError, CorruptValue, DataError, InvalidDeclaration, ValueTooLarge
 
 __all__ = ["DataIO", "DataStatistics"]
 
@@ -61,6 +61,7 @@ class DataIO:
         start_soon: Starts a job of the service, on behalf of whoever has caused it.
         start_handler: Starts a handler of a signal, on behalf of the service itself.
         asks: Returns what the types in an annotation ask of whoever uses their values.
+        protected: Returns the classes that ask something.
         guard: Called with that, and what is used, before anything is; raises if the current caller may not.
         workers: How many processes run the service.
     """
@@ -76,6 +77,7 @@ class DataIO:
         start_soon: Job,
         start_handler: Job | None = None,
         asks: Callable[[Any], tuple[Any, ...]] = lambda _: (),
+        protected: Callable[[], Iterable[type]] = tuple,
         guard: Callable[[tuple[Any, ...], str], None] = lambda *_: None,
         workers: int = 1,
     ) -> None:
@@ -84,7 +86,7 @@ class DataIO:
         self._start_soon = start_soon
         self._start_handler = start_handler or start_soon
         self._guard = guard
-        self.homes = Homes(service, settings.intents, asks)
+        self.homes = Homes(service, settings.intents, asks, protected)
         self.flights = Flights(group, service)
         self.stores = Stores(service, settings, root, memory, group, self.flights, workers)
         self.through = ReadThrough(self.flights, settings.throttle)
@@ -287,7 +289,11 @@ class DataIO:
         policy = _loading(home.policy, _ttl(ttl, "read"))
         stored_tags = self.tags_of(home.intent.tags, tags)
 
+        own = False
+
         async def load() -> Loaded:
+            nonlocal own
+            own = True
             value = await call_loader(loader, key)
             if value is None:
                 return Loaded(Entry(NOTHING) if policy.negative_ttl is not None else None, negative=True)
@@ -296,7 +302,16 @@ class DataIO:
             return Loaded(Entry(data, form, tags=stored_tags))
 
         guards = (*stored_tags, home.guard)
-        outcome = await self.through.fetch(store, home.prefix + key, policy, load, guards=guards)
+        try:
+            outcome = await self.through.fetch(
+                store, home.prefix + key, policy, load, guards=guards, is_failure=is_of_source
+            )
+        except AuthError:
+            if own:
+                raise
+            # Whoever began the flight may not have what the loader reads. That says nothing of this caller.
+            loaded = await load()
+            outcome = Outcome("miss", loaded.entry, loaded.value)
         if outcome.entry is None or (outcome.entry.form == JSON and outcome.entry.data == NOTHING):
             return None
         try:

@@ -7,7 +7,9 @@ from typing import Any
 
 import anyio.to_thread
 
-__all__ = ["call_loader"]
+from evox.errors import AuthError
+
+__all__ = ["call_loader", "is_of_source"]
 
 
 async def call_loader(loader: Callable[..., Any], key: str) -> Any:
@@ -30,3 +32,8 @@ def _takes_key(loader: Callable[..., Any]) -> bool:
         or (one.default is one.empty and one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD))
         for one in parameters
     )
+
+
+def is_of_source(error: Exception) -> bool:
+    """Whether a loader's error is one of its source, for which an old copy is better than none: no refusal is."""
+    return not isinstance(error, AuthError)

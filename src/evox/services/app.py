@@ -39,7 +39,7 @@ class EvoxApp(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document, with everything declared so far."""
         self.evox_service.compile()
-        return secured(super().openapi(), self.evox_service.endpoints)
+        return secured(super().openapi(), self)
 
     def build_middleware_stack(self) -> ASGIApp:
         """Build FastAPI's stack, with the service's layer outermost."""
@@ -113,6 +113,8 @@ def adopt(app: FastAPI, service: Declaration) -> None:
     app.exception_handlers.setdefault(EvoxError, evox_error_handler)  # only what is added to it raises those
     app.router.lifespan_context = lifespan_of(service, app.router.lifespan_context)
     app.router.middleware_stack = RouterGuard(app.router.middleware_stack, service)
+    describe = app.openapi
+    app.openapi = lambda: secured(describe(), app)  # type: ignore[method-assign]
     app.build_middleware_stack = build_with_layer  # type: ignore[method-assign]
     if app.middleware_stack is not None:
         app.middleware_stack = _Layer(app.middleware_stack, service)

@@ -147,7 +147,11 @@ class AnswerCache:
         answer: Answer = revive(entry.data) if outcome.verdict != "miss" and entry is not None else outcome.value
         age = now - entry.stored_at if entry is not None and outcome.verdict != "miss" else None
         status = self._status(outcome, now)
-        return respond(answer, call.request, Replay(status, age, self._private, self._vary, call.own_headers))
+        known = call.principal.is_authenticated  # it may be made for whoever that is, even where nothing is asked
+        private, vary = self._private or known, self._vary
+        if known and "authorization" not in vary:
+            vary = (*vary, "authorization")
+        return respond(answer, call.request, Replay(status, age, private, vary, call.own_headers))
 
     async def _fetch(self, call: Call, data: DataIO, store: Store, full: str, then: Outer) -> Any:
         guards = self.guards(data, call)

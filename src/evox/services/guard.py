@@ -12,7 +12,7 @@ taken for less than they claim: good, or refused.
 
 from typing import Any, Final
 
-from evox import context, events
+from evox import context
 from evox.auth import ANONYMOUS, Principal, Requirement, enter_principal, leave_principal
 from evox.errors import AuthError, NotAllowed, NotAuthenticated, OutsideRuntime
 from evox.services.call import Call
@@ -20,7 +20,7 @@ from evox.services.endpoint import Endpoint
 from evox.services.pipeline import Outer, Position
 from evox.services.running import Running
 
-__all__ = ["GuardStep", "pass_through", "refused"]
+__all__ = ["GuardStep", "pass_through"]
 
 
 class GuardStep:
@@ -63,7 +63,8 @@ async def _let_through(call: Call, requirement: Requirement | None, name: str, r
     optional = not private and ((requirement is None and not running.asks) or _is_public(requirement))
     try:
         if call.internal is None and call.request is not None:
-            caller = await running.identify(call.request.scope["headers"], operation=name, optional=optional)
+            operation = f"{call.method} {call.endpoint.path}"
+            caller = await running.identify(call.request.scope["headers"], operation=operation, optional=optional)
             call.internal = caller.internal
             principal = caller.principal
         else:
@@ -72,7 +73,7 @@ async def _let_through(call: Call, requirement: Requirement | None, name: str, r
             raise NotAllowed(target, "it is for other services alone")
         pass_through(principal, requirement, target, asks=requirement is None and not private and running.asks)
     except AuthError as error:
-        refused(error, running, target)
+        running.refused(error, target)
         raise
     call.principal = principal
 
@@ -94,12 +95,6 @@ def pass_through(principal: Principal, requirement: Requirement | None, target: 
     elif asks:
         why = "it does not say whom it is for, and the service asks who calls: put @auth.public or roles on it"
         raise NotAllowed(target, why) if principal.is_authenticated else NotAuthenticated(target, why)
-
-
-def refused(error: AuthError, running: Running, target: str) -> None:
-    """Tell those who watch that a caller was refused, and why."""
-    found = running.authority.refusals.add(error, service=running.name, target=target)
-    events.notify(events.CallRefused(running.name, target, found.status, found.reason))
 
 
 def _is_public(requirement: Requirement | None) -> bool:

@@ -37,7 +37,6 @@ from evox.services.call import OPENED, Call, current_call
 from evox.services.endpoint import Endpoint
 from evox.services.injection import marker_of
 from evox.services.inputs import has_endings
-from evox.services.openapi import security_of
 from evox.services.pipeline import Inner, Pipeline, compile_pipeline
 from evox.services.steps import STEPS
 from evox.services.writes import write_of
@@ -158,7 +157,6 @@ def add_routes(app: FastAPI, row: Endpoint) -> None:
         InvalidDeclaration: if FastAPI refuses an option or the return type.
     """
     options = dict(row.options)
-    options |= security_of(row)
     options["include_in_schema"] = options.get("include_in_schema", True) and not row.private
     endpoint = _endpoint(row)
     for method in row.methods:

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
-from fastapi.routing import iter_route_contexts
+from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.routing import Host, Mount
 
 from evox.auth import requirement_of
@@ -16,6 +16,8 @@ from evox.errors import InvalidDeclaration, place_of
 __all__ = ["refuse_misplaced"]
 
 _METHOD: Final = "put it on the class, which is guarded as a whole"
+_APP: Final = "put it on the endpoints or their controllers; with one of them, what declares nothing is for nobody"
+_DEPENDENCY: Final = "put it on the endpoints that depend on it; a dependency itself raises what refuses a caller"
 _ROUTER: Final = "put it on the routes of the router"
 _WITHIN: Final = 'put it on the app, which is guarded as a whole: mount(path, auth.require_roles("admin")(app))'
 
@@ -26,16 +28,16 @@ class _Found(NamedTuple):
     fix: str
 
 
-def refuse_misplaced(routes: Iterable[Any]) -> None:
+def refuse_misplaced(app: Any) -> None:
     """Refuse what is declared where no guard looks.
 
     Args:
-        routes: Of the app of a service.
+        app: Of a service.
 
     Raises:
         InvalidDeclaration: naming the first.
     """
-    for one in _unguarded(routes):
+    for one in (_Found(app, "the app of a service", _APP), *_unguarded(app.router.routes)):
         found = requirement_of(one.target)
         if found is not None:
             why = "no guard looks there, and it would be lost without a word"
@@ -50,6 +52,8 @@ def _unguarded(routes: Iterable[Any]) -> Iterator[_Found]:
             yield from _unguarded(router.routes)
         elif isinstance(route, Mount | Host):
             yield from _mounted(getattr(route, "_base_app", route.app))
+        elif isinstance(route, APIRoute):
+            yield from _dependencies(route.dependant)
         elif inspect.isclass(endpoint):
             yield from (_Found(one, f"method {one.__qualname__}", _METHOD) for one in _methods(endpoint))
 
@@ -70,3 +74,9 @@ def _mounted(app: Any) -> Iterator[_Found]:
 def _methods(kind: type) -> Iterator[Any]:
     for base in kind.__mro__:
         yield from (one for one in vars(base).values() if inspect.isfunction(one))
+
+
+def _dependencies(dependant: Any) -> Iterator[_Found]:
+    for one in dependant.dependencies:
+        yield _Found(one.call, f"dependency {getattr(one.call, '__name__', one.call)!r}", _DEPENDENCY)
+        yield from _dependencies(one)

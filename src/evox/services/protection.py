@@ -63,7 +63,7 @@ class Protection:
         if self._survey is None or not self._survey.is_of(routes):
             included = (one.original_router for one in routes if hasattr(one, "original_router"))
             routers = tuple((one, _version(one)) for one in included)
-            refuse_misplaced(routes)
+            refuse_misplaced(app)
             self._survey = _Survey(tuple(routes), routers, tuple(_asking(app)))
         return self._survey.asking
 

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from evox import context
 from evox.auth import enter_principal
 from evox.errors import AuthError, OutsideRuntime
-from evox.services.guard import pass_through, refused
+from evox.services.guard import pass_through
 from evox.services.http import EvoxRoute
 from evox.services.http_errors import problem_of
 from evox.services.protection import is_documentation, requirement_of_route
@@ -75,7 +75,7 @@ class RouterGuard:
             caller = await running.identify(scope["headers"], operation=None, optional=optional)
             pass_through(caller.principal, requirement, target, asks=running.asks)
         except AuthError as error:
-            refused(error, running, target)
+            running.refused(error, target)
             return error
         enter_principal(caller.principal)  # the app's layer leaves it
         return None

@@ -16,6 +16,7 @@ from anyio.abc import TaskGroup
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from evox import events
 from evox.auth import (
     Authority,
     Caller,
@@ -26,12 +27,13 @@ from evox.auth import (
     declared_on_types,
     enter_principal,
     leave_principal,
+    protected_types,
     requirements_within,
     system,
 )
 from evox.config import Loaded, PrioritySettings, Settings, find_root, load, section
 from evox.data import Database, DataIO, MemoryBackend, make_database
-from evox.errors import OutsideRuntime, Place
+from evox.errors import AuthError, OutsideRuntime, Place
 from evox.runtime import (
     BackgroundStatistics,
     BackgroundTask,
@@ -305,10 +307,28 @@ class Running:
         """Return who a request comes from; see ``Authority.identify``."""
         authority = self.authority
         if not authority.is_open:  # under another server, without its lifespan
-            authority.open(self.service.asking)
+            authority.open(() if optional else self.service.asking)
         return await authority.identify(
             headers, service=self.name, operation=operation, optional=optional, spawn=self._spawn
         )
+
+    def refused(self, error: AuthError, target: str) -> None:
+        """Tell those who watch that a caller was refused, and why."""
+        found = self.authority.refusals.add(error, service=self.name, target=target)
+        events.notify(events.CallRefused(self.name, target, found.status, found.reason))
+
+    def _guard_data(self, requirements: tuple[Requirement, ...], label: str) -> None:
+        """Let the current caller use values of a type.
+
+        Raises:
+            NotAuthenticated, NotAllowed: if it may not.
+        """
+        try:
+            for requirement in requirements:
+                requirement.check(current(), label)
+        except AuthError as error:
+            self.refused(error, label)
+            raise
 
     def as_service(self, function: Callable[..., Any], *args: Any, name: str | None = None) -> None:
         """Start a job on behalf of the service itself, whoever has caused it."""
@@ -331,7 +351,8 @@ class Running:
             start_soon=self.start_soon,
             start_handler=self.as_service,
             asks=requirements_within,
-            guard=_guard_data,
+            protected=protected_types,
+            guard=self._guard_data,
             workers=loaded.settings.workers,
         )
         await self._data.open()
@@ -369,13 +390,3 @@ class Running:
         background = tuple(runner.statistics() for runner in self.runners)
         seats = self.scheduler.statistics()
         return ServiceStatistics(self.name, self.lifecycle.statistics(), background, jobs, seats)
-
-
-def _guard_data(requirements: tuple[Requirement, ...], label: str) -> None:
-    """Let the current caller use values of a type.
-
-    Raises:
-        NotAuthenticated, NotAllowed: if it may not.
-    """
-    for requirement in requirements:
-        requirement.check(current(), label)

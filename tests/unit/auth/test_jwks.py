@@ -242,7 +242,6 @@ SECRET = Key.generate("HS256", kid="hidden").secret_jwk()
         (mixed(*[{}] * MOST), f"it is no JWKS of at most {MOST} keys"),
         (b'{"keys": []}', "no key in it can verify signatures: it is empty"),
         (json.dumps({"keys": [SECRET]}).encode(), "it is published, and should be secret"),
-        (mixed(OLD.public_jwk()), "two keys have the kid 'old'"),
     ],
 )
 def test_A5_what_is_no_jwks_changes_nothing_and_is_logged(

@@ -160,3 +160,22 @@ def test_a_variable_that_is_no_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnusableKey, match="it has bytes that are no UTF-8") as caught:
         read_keys(["env:AUTH_SECRET"], tmp_path, {"AUTH_SECRET": value})
     assert SECRET not in f"{caught.value!r} {caught.value.__cause__!r}"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "Zx8k2LqPw5vN9rT3yB7mJ4hG6fD1sA0c",
+        "Zx8k2LqPw5vN9rT3yB7mJ4hG6fD1sA0c#2026",
+        "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2Vw\n-----END PRIVATE KEY-----",
+        "a secret of several words with a\nnewline in it",
+    ],
+)
+def test_A4_a_key_that_is_given_in_the_place_of_its_file_is_not_shown(source: str, tmp_path: Path) -> None:
+    with pytest.raises(UnusableKey) as caught:
+        read_keys([source], tmp_path, {})
+    text = str(caught.value)
+    assert source.partition("#")[0] not in text
+    assert "MC4CAQAwBQYDK2Vw" not in text
+    assert "newline" not in text
+    assert "never keys themselves" in text

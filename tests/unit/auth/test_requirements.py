@@ -1,8 +1,12 @@
 """Requirements: what is declared is merged as it is read, in any order, and nothing that means nothing is accepted."""
 
-from typing import Annotated, Any, NewType
+import gc
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, NamedTuple, NewType, TypedDict, TypeVar
 
 import pytest
+from pydantic import BaseModel, RootModel
+from typing_extensions import TypeAliasType
 
 from evox import GET, Controller, Intent, ServiceBuilder
 from evox.auth import (
@@ -10,6 +14,7 @@ from evox.auth import (
     Clause,
     Principal,
     Requirement,
+    protected_types,
     public,
     require_intent,
     require_roles,
@@ -180,7 +185,7 @@ def test_one_that_comes_too_late_is_refused() -> None:
 
 
 @require_roles("admin")
-class Secret: ...
+class Secret(BaseModel): ...
 
 
 class Below(Secret): ...
@@ -197,6 +202,92 @@ Same = Secret
 )
 def test_A7_what_an_annotation_is_made_of_is_asked(annotation: Any) -> None:
     assert requirements_within(annotation) == (Requirement((Clause(None, ("admin",)),)),)
+
+
+T = TypeVar("T")
+Twice = NewType("Twice", Renamed)
+Alias = TypeAliasType("Alias", list[Secret])
+
+
+class Box(BaseModel, Generic[T]):
+    content: T
+
+
+class Rows(RootModel[list[Secret]]):
+    pass
+
+
+class Model(BaseModel):
+    inner: dict[str, Secret]
+
+
+@dataclass
+class Record:
+    inner: "Secret | None"
+
+
+class Pair(NamedTuple):
+    inner: Secret
+
+
+class Fields(TypedDict):
+    inner: Secret
+
+
+class Nested(BaseModel):
+    record: Record
+    again: "Nested | None" = None
+
+
+@require_roles("admin")
+class Shown(BaseModel):
+    name: str
+
+
+@require_roles("user")
+class Own(BaseModel):
+    shown: Shown
+
+
+CONTAINERS = [Twice, Alias, list[Alias], Box[Shown], Rows, Model, Record, Pair, Fields, Nested, list[Nested]]
+
+
+@pytest.mark.parametrize("annotation", CONTAINERS, ids=str)
+def test_A7_what_says_nothing_itself_asks_what_it_consists_of(annotation: Any) -> None:
+    assert requirements_within(annotation) == (Requirement((Clause(None, ("admin",)),)),)
+
+
+def test_A7_what_says_something_itself_speaks_for_all_that_is_in_it() -> None:
+    assert requirements_within(Own) == (Requirement((Clause(None, ("user",)),)),)
+
+
+def test_A7_of_several_bases_all_are_asked() -> None:
+    @require_roles("user")
+    class Other: ...
+
+    @public
+    class Open: ...
+
+    class Both(Other, Secret): ...
+
+    class Opened(Open, Secret): ...
+
+    class Free(Open): ...
+
+    assert requirement_of(Both) == Requirement((Clause(None, ("user",)), Clause(None, ("admin",))))
+    assert requirement_of(Opened) == Requirement((Clause(None, ("admin",)),))
+    assert requirement_of(Free) == Requirement(public=True)
+
+
+def test_A7_a_class_that_a_decorator_replaces_still_tells_that_types_ask() -> None:
+    @dataclass(slots=True)
+    @require_roles("admin")
+    class Slotted:
+        name: str
+
+    gc.collect()
+    assert Slotted.__qualname__ in {kind.__qualname__ for kind in protected_types()}
+    assert requirements_within(Slotted) == (Requirement((Clause(None, ("admin",)),)),)
 
 
 @pytest.mark.parametrize("annotation", [int, None, list[int], "Secret", dict[str, Any]], ids=str)
