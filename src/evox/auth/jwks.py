@@ -141,10 +141,13 @@ def fetcher(url: str, cafile: str | None) -> Callable[[], Awaitable[bytes]]:
         async with client, client.stream("GET", url, headers={"accept": "application/jwk-set+json"}) as response:
             if response.status_code != 200:
                 raise ValueError(f"it answers {response.status_code}")
-            async for part in response.aiter_bytes():
-                found += part
-                if len(found) > LARGEST:
-                    raise ValueError(f"it is larger than {LARGEST} bytes")
+            with anyio.CancelScope() as reading:
+                async for part in response.aiter_bytes():
+                    found += part
+                    if len(found) > LARGEST:
+                        reading.cancel()  # and go on: so all generators below are left in order
+        if len(found) > LARGEST:
+            raise ValueError(f"it is larger than {LARGEST} bytes")
         return bytes(found)
 
     return fetch
