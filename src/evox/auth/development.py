@@ -57,7 +57,7 @@ def _make(file: Path) -> None:
     ignore = file.with_name(".gitignore")
     if not ignore.exists():
         ignore.write_text("*\n", "utf-8")
-    beside = file.with_name(f"{file.name}.{os.getpid()}")
+    beside = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as out:
         json.dump(jwk, out)
@@ -65,5 +65,7 @@ def _make(file: Path) -> None:
         os.link(beside, file)  # whoever is first makes the key; the other takes it
     except FileExistsError:
         pass
+    except OSError:  # a file system without links
+        beside.replace(file)
     finally:
-        beside.unlink()
+        beside.unlink(missing_ok=True)

@@ -74,7 +74,7 @@ class Issuer:
         _check(subject, named, claims or {})
         if not 1 <= length <= self._max_lifetime:
             raise CannotIssue(
-                f"ttl is {length:g} s, and 1 to {self._max_lifetime:g} are accepted", "choose another ttl"
+                f"ttl is {length:.15g} s, and 1 to {self._max_lifetime:.15g} are accepted", "choose another ttl"
             )
         now = int(self._clock())
         body: dict[str, Any] = {"iss": self._issuer, "aud": self._audience, "sub": subject}
