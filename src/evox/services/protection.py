@@ -27,11 +27,13 @@ class _Survey:
 
     routes: tuple[BaseRoute, ...]
     routers: tuple[tuple[Any, int], ...]
+    default: Any
     asking: tuple[str, ...]
 
-    def is_of(self, routes: list[BaseRoute]) -> bool:
-        """Whether these are the very same routes."""
-        same = len(routes) == len(self.routes) and all(map(is_, routes, self.routes))
+    def is_of(self, router: Any) -> bool:
+        """Whether a router has the very same routes."""
+        routes = router.routes
+        same = len(routes) == len(self.routes) and all(map(is_, routes, self.routes)) and router.default is self.default
         return same and all(_version(router) == version for router, version in self.routers)
 
 
@@ -59,12 +61,12 @@ class Protection:
         if not anything_declared():
             return ()
         app = self._app()
-        routes = app.router.routes
-        if self._survey is None or not self._survey.is_of(routes):
+        if self._survey is None or not self._survey.is_of(app.router):
+            routes, default = app.router.routes, app.router.default
             included = (one.original_router for one in routes if hasattr(one, "original_router"))
             routers = tuple((one, _version(one)) for one in included)
             refuse_misplaced(app)
-            self._survey = _Survey(tuple(routes), routers, tuple(_asking(app)))
+            self._survey = _Survey(tuple(routes), routers, default, tuple(_asking(app)))
         return self._survey.asking
 
 
@@ -91,6 +93,9 @@ def _asking(app: FastAPI) -> Iterator[str]:
         if requirement is not None and not requirement.public:
             row = getattr(getattr(route, "endpoint", None), "__evox_row__", None)
             yield f"endpoint {row.name!r}" if row is not None else f"route {getattr(leaf, 'path', '?')}"
+    requirement = requirement_of(app.router.default)
+    if requirement is not None and not requirement.public:
+        yield "the router's default"
 
 
 def _version(router: Any) -> int:
