@@ -161,3 +161,9 @@ async def test_A1_a_mounted_service_has_a_guard_of_its_own_and_is_left_to_it() -
 def test_what_nothing_could_be_asked_of_takes_no_decorator(target: Any) -> None:
     with pytest.raises(InvalidDeclaration, match="it stands on"):
         admin(target)
+
+
+@pytest.mark.parametrize("target", [Methods.mro, "text".upper, len], ids=repr)
+def test_what_can_hold_no_mark_is_told_so(target: Any) -> None:
+    with pytest.raises(InvalidDeclaration, match="decorate the function where it is defined"):
+        admin(target)

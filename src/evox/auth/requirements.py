@@ -262,14 +262,18 @@ def _declare(requirement: Requirement, on: str) -> Callable[[T], T]:
 
     def declare(target: T) -> T:
         marked: Any = target
-        if not (callable(marked) or isinstance(marked, classmethod)):
+        if isinstance(target, staticmethod | classmethod):
+            marked = target.__func__
+        if not callable(marked):
             why = "it stands on an endpoint, a controller, a data type or an app"
             raise InvalidDeclaration("target", target, on=on, why=why, place=place)
-        if isinstance(marked, staticmethod | classmethod):
-            marked = marked.__func__
-        mark(marked, MARK, requirement, merge=lambda nearer, farther: _both(nearer, farther, on, target, place))
-        if inspect.isclass(target):
-            _types[target] = None
+        try:
+            mark(marked, MARK, requirement, merge=lambda nearer, farther: _both(nearer, farther, on, target, place))
+        except AttributeError:
+            why = "it takes no marks, as a bound method does not: decorate the function where it is defined"
+            raise InvalidDeclaration("target", target, on=on, why=why, place=place) from None
+        if inspect.isclass(marked):
+            _types[marked] = None
         return target
 
     return declare
