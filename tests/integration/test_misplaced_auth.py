@@ -163,7 +163,7 @@ def test_what_nothing_could_be_asked_of_takes_no_decorator(target: Any) -> None:
         admin(target)
 
 
-@pytest.mark.parametrize("target", [Methods.mro, "text".upper, len], ids=repr)
+@pytest.mark.parametrize("target", [Methods.mro, "text".upper, len], ids=["mro", "upper", "len"])
 def test_what_can_hold_no_mark_is_told_so(target: Any) -> None:
     with pytest.raises(InvalidDeclaration, match="decorate the function where it is defined"):
         admin(target)
