@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from starlette.applications import Starlette
 from starlette.endpoints import HTTPEndpoint
 from starlette.requests import Request
@@ -167,3 +167,20 @@ def test_what_nothing_could_be_asked_of_takes_no_decorator(target: Any) -> None:
 def test_what_can_hold_no_mark_is_told_so(target: Any) -> None:
     with pytest.raises(InvalidDeclaration, match="decorate the function where it is defined"):
         admin(target)
+
+
+async def test_A1_a_dependency_that_is_decorated_ends_the_start() -> None:
+    @admin
+    def who() -> str:
+        return "who"
+
+    svc = ServiceBuilder("a")
+
+    @svc.get("/x")
+    @auth.public
+    def x(given: str = Depends(who)) -> str:
+        return given
+
+    with pytest.raises(InvalidDeclaration, match="dependency 'who'"):
+        async with running(svc):
+            pass

@@ -16,7 +16,6 @@ from evox.errors import InvalidDeclaration, place_of
 __all__ = ["refuse_misplaced"]
 
 _METHOD: Final = "put it on the class, which is guarded as a whole"
-_APP: Final = "put it on the endpoints or their controllers; with one of them, what declares nothing is for nobody"
 _DEPENDENCY: Final = "put it on the endpoints that depend on it; a dependency itself raises what refuses a caller"
 _ROUTER: Final = "put it on the routes of the router"
 _WITHIN: Final = 'put it on the app, which is guarded as a whole: mount(path, auth.require_roles("admin")(app))'
@@ -37,7 +36,7 @@ def refuse_misplaced(app: Any) -> None:
     Raises:
         InvalidDeclaration: naming the first.
     """
-    for one in (_Found(app, "the app of a service", _APP), *_unguarded(app.router.routes)):
+    for one in _unguarded(app.router.routes):
         found = requirement_of(one.target)
         if found is not None:
             why = "no guard looks there, and it would be lost without a word"
@@ -78,5 +77,6 @@ def _methods(kind: type) -> Iterator[Any]:
 
 def _dependencies(dependant: Any) -> Iterator[_Found]:
     for one in dependant.dependencies:
-        yield _Found(one.call, f"dependency {getattr(one.call, '__name__', one.call)!r}", _DEPENDENCY)
+        if not inspect.isclass(one.call):  # what a class asks, it asks of who uses its values
+            yield _Found(one.call, f"dependency {getattr(one.call, '__name__', one.call)!r}", _DEPENDENCY)
         yield from _dependencies(one)
