@@ -218,6 +218,7 @@ class Running:
     def __init__(self, service: Declaration, scope: Scope, lifecycle: Lifecycle | None = None) -> None:
         self.service = service
         self.runtime = scope
+        self._system = system(service.name)
         self.lifecycle = lifecycle or Lifecycle(service.name)
         self.threads = anyio.CapacityLimiter(scope.loaded.settings.runtime.threads)
         self.nursery: Nursery | None = None
@@ -332,7 +333,7 @@ class Running:
 
     def as_service(self, function: Callable[..., Any], *args: Any, name: str | None = None) -> None:
         """Start a job on behalf of the service itself, whoever has caused it."""
-        token = enter_principal(system(self.name))
+        token = enter_principal(self._system)
         try:
             self.start_soon(function, *args, name=name)
         finally:
@@ -371,8 +372,12 @@ class Running:
         return self._database
 
     def resolve(self, thing: Any) -> Any:
-        """Return what injection gives for a type or named value."""
-        return self._container.resolve(thing)
+        """Return what injection gives for a type or named value; it is made on the service's behalf, being for all."""
+        token = enter_principal(self._system)
+        try:
+            return self._container.resolve(thing)
+        finally:
+            leave_principal(token)
 
     def start_soon(self, job: Callable[..., Any], *args: Any, name: str | None = None) -> None:
         """Start a job in the service's nursery; see ``Nursery.start_soon``.
