@@ -33,6 +33,7 @@ __all__ = [
 
 T = TypeVar("T")
 MARK: Final = "auth"
+_ALIASES: Final = ("NewType", "TypeAliasType")  # of typing, or of typing_extensions before Python 3.12
 _types: dict[type, None] = {}  # in order, and for ever: a class that a decorator has replaced still tells that one asks
 _declared = False  # whether anything at all asks who calls; where nothing does, nobody pays for it
 
@@ -207,16 +208,12 @@ def _of_class(kind: type) -> Requirement | None:
 
 def _within(annotation: Any, seen: set[int]) -> Iterator[Requirement]:
     """Yield what is asked by what an annotation is made of; a class that asks speaks for all that is in it."""
-    while True:
-        if hasattr(annotation, "__supertype__"):  # a NewType
-            annotation = annotation.__supertype__
-        elif type(annotation).__name__ == "TypeAliasType":  # of typing, or of typing_extensions before Python 3.12
-            annotation = annotation.__value__
-        else:
-            break
     if id(annotation) in seen:
         return
     seen.add(id(annotation))
+    if type(annotation).__name__ in _ALIASES:
+        yield from _within(getattr(annotation, "__supertype__", None) or annotation.__value__, seen)
+        return
     found = requirement_of(annotation) if inspect.isclass(annotation) else None
     if found is not None:
         yield from () if found.public else (found,)
