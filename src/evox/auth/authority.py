@@ -112,12 +112,6 @@ class Authority:
         """Whether it has keys."""
         return self._verifier is not None
 
-    @property
-    def is_configured(self) -> bool:
-        """Whether the configuration names keys."""
-        settings = self._settings
-        return bool(settings.keys or settings.jwks_url or settings.internal_keys)
-
     def open(self, needed_by: Iterable[str] = ()) -> None:
         """Read the keys, unless that was done.
 
