@@ -120,7 +120,7 @@ def json_object(data: bytes, part: str, *, deepest: int = NESTING) -> dict[str, 
     """
     try:
         text = data.decode("utf-8")
-        found = json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float)
+        found = _strict.decode(text)
         if "\\u" in text:
             json.dumps(found, ensure_ascii=False).encode("utf-8")  # half of a surrogate pair is no text
     except (ValueError, RecursionError) as error:
@@ -181,3 +181,6 @@ def _float(text: str) -> float:
     if math.isinf(found):
         raise ValueError(text)  # some read it as infinite, and others not at all
     return found
+
+
+_strict: Final = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=_float)
