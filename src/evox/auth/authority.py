@@ -9,6 +9,7 @@ Services of one runtime share one. It is opened when the first of them starts th
 
 import logging
 import os
+import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from evox.auth.keysets import Keys, KeySet
 from evox.auth.principal import ANONYMOUS, Principal
 from evox.auth.refusals import Refusal, Refusals
 from evox.auth.verifier import TokenVerifier
-from evox.config import AuthSettings
+from evox.config import AuthSettings, find_root
 from evox.durations import Duration
 from evox.errors import (
     CannotIssue,
@@ -228,7 +229,7 @@ class Authority:
         """Return what whoever starts the services should know."""
         settings = self._settings
         is_made = self.mode == "development" and self.is_open and not (settings.keys or settings.jwks_url)
-        how = "evox token --role admin --sub ada"
+        how = f"evox token --role admin --sub ada{_named(self._root)}"
         return [f"tokens are signed with a key made for development, {KEY_FILE}; get one: {how}"] if is_made else []
 
     @property
@@ -308,6 +309,14 @@ class Authority:
                 _log.error("keys have changed and cannot be used; the old ones stay\n%s", error)
             else:
                 _log.info("keys were read anew: %r", keys)
+
+
+def _named(root: Path) -> str:
+    """Return how a command names a project; nothing if it is the one of the folder that it is given in."""
+    here, root = Path.cwd(), root.resolve()
+    if find_root(here) == root:
+        return ""
+    return f" {shlex.quote(str(root.relative_to(here) if root.is_relative_to(here) else root))}"
 
 
 def _stamp(file: Path) -> Stamp:

@@ -3,7 +3,6 @@
 import json
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import asyncclick as click
 
@@ -11,13 +10,16 @@ __all__ = ["command"]
 
 
 @click.command(name="token")
+@click.argument("target", required=False, type=click.Path(exists=True))
 @click.option("--sub", "subject", default="developer", metavar="NAME", help="Whom it is for.  [default: developer]")
 @click.option("--role", "roles", multiple=True, metavar="ROLE", help="What its bearer may do; may be repeated.")
 @click.option("--ttl", default="8h", metavar="DURATION", help="How long it is good for.  [default: 8h]")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the token alone.")
 @click.option("--trace", is_flag=True, help="Show whole tracebacks.")
-def command(subject: str, roles: tuple[str, ...], ttl: str, as_json: bool, trace: bool) -> Callable[[], int]:
-    """Issue a token, signed with the key that `evox run --dev` verifies with.
+def command(
+    target: str | None, subject: str, roles: tuple[str, ...], ttl: str, as_json: bool, trace: bool
+) -> Callable[[], int]:
+    """Issue a token, signed with the key that `evox run --dev` verifies with; TARGET is what it runs.
 
     That is the key of [tool.evox.auth] if it can sign; without one it is made for development, and production
     refuses it.
@@ -25,14 +27,13 @@ def command(subject: str, roles: tuple[str, ...], ttl: str, as_json: bool, trace
 
     def issue() -> int:
         from evox.auth import Authority
-        from evox.config import find_root, load
         from evox.errors import EvoxError
-        from evox.orchestrator import Console
+        from evox.orchestrator import Console, RunOptions, configuration
 
         try:
-            root = find_root(Path())
-            settings = load(root).settings
-            token = Authority(settings.auth, root, mode="development").issue(subject, roles=roles, ttl=ttl)
+            loaded = configuration(RunOptions(targets=(target,) if target else ()))
+            authority = Authority(loaded.settings.auth, loaded.root, mode="development")
+            token = authority.issue(subject, roles=roles, ttl=ttl)
         except EvoxError as error:
             Console(as_json=as_json, trace=trace).error(error)
             return error.exit_code if error.exit_code != 70 else 1
