@@ -5,6 +5,8 @@ server ended with 0.
 """
 
 import json
+import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -61,7 +63,10 @@ def server(backend: str) -> Iterator[Server]:
     """Start a server; whatever happens, it does not outlive the block."""
     options = ["--json", "--gateway", "--port", "0", "--backend", backend]
     command = [sys.executable, "-m", "evox", "run", str(EXAMPLES), *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=EXAMPLES) as process:  # noqa: S603  our own
+    key = {"EVOX_AUTH__KEYS": "env:DEMO_SECRET", "DEMO_SECRET": secrets.token_urlsafe(32)}
+    with subprocess.Popen(  # noqa: S603  our own
+        command, stdout=subprocess.PIPE, text=True, cwd=EXAMPLES, env={**os.environ, **key}
+    ) as process:
         watchdog = Timer(PATIENCE, process.kill)
         watchdog.start()
         try:
@@ -92,6 +97,7 @@ class Caller:
         like: Any = None,
         send: Any = None,
         says: Mapping[str, str] | None = None,
+        token: str | None = None,
     ) -> Any:
         """Make one request.
 
@@ -102,11 +108,13 @@ class Caller:
             like: What the reply's JSON must be; of an object, only the fields named here are compared.
             send: The JSON to send.
             says: What headers of the reply must have in them; they are printed.
+            token: Says who calls.
 
         Returns:
             The reply's JSON; its text, where it is expected to be an error of the server.
         """
-        reply = self._client.request(method, self._url + path, json=send)
+        headers = None if token is None else {"authorization": f"Bearer {token}"}
+        reply = self._client.request(method, self._url + path, json=send, headers=headers)
         asked = f"{method} {path}" + (f" {json.dumps(send)}" if send is not None else "")
         print(f"    {asked}\n        {reply.status_code} {_shortened(reply.text)}")
         if reply.status_code != expect:
@@ -205,12 +213,39 @@ def storage(call: Caller) -> None:
     call("GET", "/orders/o1", 404)
 
 
+def orders(call: Caller) -> None:
+    """Log in as a customer and as a clerk, do what each may, and be refused what not."""
+    wish = {"product": "lamp", "quantity": 2}
+    order = {"id": "ada/1", **wish, "sent": False}
+    call("GET", "/health", 200, {"status": "pass"})
+    call("GET", "/products", 200, [{"name": "lamp"}, {"name": "sofa"}])
+    call("POST", "/login", 401, {"detail": "name or password is wrong"}, send={"name": "ada", "password": "guessed"})
+    call("GET", "/orders/1", 401, says={"www-authenticate": "Bearer"})
+    login = call("POST", "/login", 200, send={"name": "ada", "password": "difference engine"})
+    ada: str = login["access_token"]
+    login = call("POST", "/login", 200, send={"name": "grace", "password": "nanosecond"})
+    grace: str = login["access_token"]
+    call("GET", "/me", 200, {"name": "ada", "roles": ["customer"]}, token=ada)
+    call("PUT", "/orders/1", 200, order, send=wish, token=ada)
+    call("PUT", "/orders/1", 403, send=wish, token=grace)
+    call("GET", "/report", 403, token=ada)
+    call("GET", "/stock/lamp", 403, token=grace)
+    call("POST", "/orders/ada/1/send", 200, {**order, "sent": True}, token=grace)
+    call("DELETE", "/orders/1", 409, token=ada)
+    call("GET", "/openapi.json", 401)
+
+
 def _must_have(paths: Mapping[str, Any], *wanted: str) -> None:
     if missing := [path for path in wanted if path not in paths]:
         raise Unexpected(f"the OpenAPI document lacks {', '.join(missing)}")
 
 
-VISITS = {"basic-user-service": users, "advanced-items-service": items, "storage-demo-service": storage}
+VISITS = {
+    "basic-user-service": users,
+    "advanced-items-service": items,
+    "storage-demo-service": storage,
+    "secured-orders-service": orders,
+}
 
 
 def show(backend: str) -> None:

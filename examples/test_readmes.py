@@ -1,11 +1,13 @@
 """The examples' READMEs tell the truth: each curl line, in order, is answered with what stands below it."""
 
 import argparse
+import re
 import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
+from string import Template
 from urllib.parse import urlsplit
 
 import anyio
@@ -13,21 +15,36 @@ import httpx2
 import pytest
 
 from evox import Service
-from evox.testing import run_virtual, running
+from evox.testing import Env, run_virtual, running
 
 from .advanced_items_svc.service import svc as items
 from .basic_user_svc.service import svc as users
+from .secured_orders_svc.service import svc as orders
 from .storage_demo_svc.service import svc as shop
 
 HERE = Path(__file__).parent
-SERVICES = [("basic_user_svc", users), ("advanced_items_svc", items), ("storage_demo_svc", shop)]
+SERVICES = [
+    ("basic_user_svc", users),
+    ("advanced_items_svc", items),
+    ("storage_demo_svc", shop),
+    ("secured_orders_svc", orders),
+]
 
 curl = argparse.ArgumentParser("curl")
 curl.add_argument("url")
 curl.add_argument("-s", action="store_true")
 curl.add_argument("-i", action="store_true")
 curl.add_argument("-X", dest="method")
+curl.add_argument("-H", dest="headers", action="append", default=[])
 curl.add_argument("--json")
+
+evox_token = argparse.ArgumentParser("evox token")
+evox_token.add_argument("target")
+evox_token.add_argument("--sub")
+evox_token.add_argument("--role", dest="roles", action="append", default=[])
+
+KEPT = re.compile(r"(\w+)=\$\((.*)\)")
+"""``NAME=$(command)``: what a command prints is kept, and put in the place of ``$NAME`` from then on."""
 
 
 @dataclass(frozen=True)
@@ -39,35 +56,58 @@ class Step:
 
 
 def steps(folder: str) -> Iterator[Step]:
-    """Yield the commands that a README has its reader give: ``curl``, and ``sleep`` between them."""
+    """Yield the commands that a README has its reader give: ``curl``, ``sleep``, and those whose output is kept."""
     lines = (HERE / folder / "README.md").read_text(encoding="utf-8").splitlines()
     for at, line in enumerate(lines):
-        if line.startswith(("$ curl ", "$ sleep ")):
+        if line.startswith(("$ curl ", "$ sleep ")) or KEPT.fullmatch(line.removeprefix("$ ")):
             below = "\n".join(takewhile(lambda one: not one.startswith(("$", "```")), lines[at + 1 :]))
             yield Step(line.removeprefix("$ "), below.rstrip().split("\n"))
 
 
 async def follow(service: Service, todo: Iterable[Step]) -> None:
     """Do what a README says, and compare each reply with what it shows."""
-    done = 0
+    done, kept = 0, dict[str, str]()
     async with running(service) as env:
         client = env.client(service, headers={"accept": "*/*"})
         for step in todo:
-            program, *arguments = shlex.split(step.command)
+            keeping = KEPT.fullmatch(step.command)
+            command = Template(keeping[2] if keeping else step.command).safe_substitute(kept)
+            program, *arguments = shlex.split(command)
             if program == "sleep":
                 await anyio.sleep(float(arguments[0]))
-                continue
-            given = curl.parse_args(arguments)
-            url = urlsplit(given.url)
-            reply = await client.request(
-                given.method or ("POST" if given.json else "GET"),
-                f"{url.path}?{url.query}",
-                content=given.json,
-                headers={"content-type": "application/json"} if given.json else None,
-            )
-            assert (step.command, replied(reply, head=given.i)) == (step.command, [*map(undated, step.shown)])
-            done += 1
+            elif keeping:
+                kept[keeping[1]] = await printed(env, client, program, arguments)
+            else:
+                given = curl.parse_args(arguments)
+                reply = await sent(client, given)
+                assert (step.command, replied(reply, head=given.i)) == (step.command, [*map(undated, step.shown)])
+                done += 1
     assert done
+
+
+async def sent(client: httpx2.AsyncClient, given: argparse.Namespace) -> httpx2.Response:
+    """Send what a curl line says."""
+    url = urlsplit(given.url)
+    headers = {"content-type": "application/json"} if given.json else {}
+    headers |= {name: value for name, _, value in (one.partition(": ") for one in given.headers)}
+    return await client.request(
+        given.method or ("POST" if given.json else "GET"),
+        f"{url.path}?{url.query}",
+        content=given.json,
+        headers=headers,
+    )
+
+
+async def printed(env: Env, client: httpx2.AsyncClient, program: str, arguments: list[str]) -> str:
+    """Return what a command prints: ``evox token``, or a reply of which ``cut -d '"' -f N`` takes a piece."""
+    if program == "evox":
+        token = evox_token.parse_args(arguments[1:])
+        assert (HERE.parent / token.target).is_dir()
+        return env.token(token.sub, roles=token.roles)
+    asked, pipe = arguments[: arguments.index("|")], arguments[arguments.index("|") + 1 :]
+    assert (program, pipe[:4]) == ("curl", ["cut", "-d", '"', "-f"])
+    reply = await sent(client, curl.parse_args(asked))
+    return reply.text.split('"')[int(pipe[4]) - 1]
 
 
 def replied(reply: httpx2.Response, *, head: bool) -> list[str]:
