@@ -44,10 +44,8 @@ class GuardStep:
                 return await then(call)
             await _let_through(call, requirement, name, running, private=private)
             token = enter_principal(call.principal)
-            if call.request is not None:
-                return await then(
-                    call
-                )  # its caller stays for the answer too, and what comes after: the layer leaves it
+            if call.request is not None:  # its caller stays until the app's layer leaves it
+                return await then(call)
             try:
                 return await then(call)
             finally:
