@@ -23,7 +23,9 @@ from fastapi.params import Form
 from fastapi.routing import APIRoute
 from pydantic.errors import PydanticUserError
 from starlette.concurrency import iterate_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.responses import StreamingResponse
+from starlette.routing import Match
 from starlette.types import Message, Receive, Scope, Send
 
 from evox import context, events
@@ -92,7 +94,11 @@ class EvoxRoute(APIRoute):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, and report the call with the status that its client got."""
         if scope["method"] not in (self.methods or ()):
-            await super().handle(scope, receive, send)
+            try:
+                await super().handle(scope, receive, send)
+            except HTTPException as error:
+                error.headers = {"Allow": ", ".join(_methods_at(self, scope))}
+                raise
             return
         status, began, ended = 500, anyio.current_time(), None
         opened = scope.get("extensions", {}).get(OPENED)
@@ -118,6 +124,12 @@ class EvoxRoute(APIRoute):
             if ended is None and opened is not None and opened.left:
                 status = _LEFT
             events.notify(events.CallFinished(name, self.name, "http", status, took))
+
+
+def _methods_at(route: APIRoute, scope: Scope) -> list[str]:
+    """Return the methods that the path of a route answers: each has a route of its own (RFC 9110, section 15.5.6)."""
+    beside = (one for one in scope["app"].router.routes if one.matches(scope)[0] is Match.PARTIAL)
+    return sorted({method for one in (route, *beside) for method in getattr(one, "methods", None) or ()})
 
 
 _generators: ContextVar[list[Any]] = ContextVar("evox_generators")
