@@ -136,7 +136,7 @@ class Warehouse:
 svc = ServiceBuilder("secured-orders-service").port(8004)
 
 
-@svc.post("/login", responses=also({401: "name or password is wrong"}))
+@svc.post("/login", responses=also({400: "the body is no text", 401: "name or password is wrong"}))
 @auth.public
 def login(given: Login = Body()) -> Token:
     """Exchange a name and a password for a token.
@@ -173,7 +173,7 @@ class OrdersController:
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
 
-    @PUT("/{number}", responses=also({409: "it is on its way"}))
+    @PUT("/{number}", responses=also({400: "the body is no text", 409: "it is on its way"}))
     async def place_order(self, number: Number = Param(), wish: Wish = Body()) -> Order:
         order = Order(id=f"{auth.current().subject}/{number}", **wish.model_dump())
         waits(await data_io.read(Order, order.id))

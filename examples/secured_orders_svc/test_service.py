@@ -148,4 +148,4 @@ async def test_openapi_says_who_may_and_what_else_may_be_answered() -> None:
         assert paths["/orders/{customer}/{number}/send"]["post"]["security"] == [{"bearerAuth": ["clerk"]}]
         assert paths["/products"]["get"]["security"] == []
         assert set(paths["/orders/{number}"]["delete"]["responses"]) == {"200", "401", "403", "404", "409", "422"}
-        assert set(paths["/login"]["post"]["responses"]) == {"200", "401", "422"}
+        assert set(paths["/login"]["post"]["responses"]) == {"200", "400", "401", "422"}
