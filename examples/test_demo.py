@@ -10,9 +10,12 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
+
 DEMO = [sys.executable, "-u", str(Path(__file__).with_name("demo.py"))]
 
 
+@pytest.mark.timeout(60)  # it waits for four services on each loop, and for copies to become old
 def test_the_demo_works_from_any_folder(tmp_path: Path) -> None:
     demo = subprocess.run(DEMO, cwd=tmp_path, capture_output=True, text=True, check=False)
     logged = [json.loads(line) for line in demo.stderr.splitlines()]
