@@ -37,6 +37,12 @@ class Record(BaseModel):  # what is kept for good
 
 
 admin(Record)
+
+
+class Holder(BaseModel):  # says nothing itself, and holds what does
+    inside: list[Secret]
+
+
 named = data_intent.define("secrets-by-name", ttl="1h", key="id", type=Secret)
 OPTIONAL: Any = Secret | None
 Use = Callable[[], Awaitable[Any]]
@@ -68,6 +74,8 @@ USES: dict[str, Use] = {
     "read a dict": lambda: data_io.read(dict[str, list[Below]], "1"),
     "read a subclass": lambda: data_io.read(Below, "1"),
     "write a subclass": lambda: data_io.write(Below, Below(id="1")),
+    "read what holds some": lambda: data_io.read(Holder, "1"),
+    "write what holds some": lambda: data_io.write(Holder, "1", Holder(inside=[])),
     "read what asks by intent": lambda: data_io.read(Letter, "1"),
     "delete a list of those": lambda: data_io.delete(list[Letter], "1"),
     "read a record": lambda: data_io.read(Record, "1"),
