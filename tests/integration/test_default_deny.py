@@ -21,6 +21,8 @@ Expected = dict[str, int]
 NOBODY: Expected = {"no token": 401, "admin": 403, "user": 403, "bad token": 401}
 ADMIN: Expected = {"no token": 401, "admin": 200, "user": 403, "bad token": 401}
 PUBLIC: Expected = {"no token": 200, "admin": 200, "user": 200, "bad token": 200}
+CHALLENGES = {"no token": "", "bad token": ', error="invalid_token"'}
+CHALLENGES |= dict.fromkeys(("admin", "user"), ', error="insufficient_scope"')
 admin = auth.require_roles("admin")
 
 
@@ -36,7 +38,7 @@ async def answers(env: Env, service: str | Service, path: str, method: str = "GE
         if reply.status_code in (401, 403):
             title = {401: "Unauthorized", 403: "Forbidden"}[reply.status_code]
             assert reply.json() == {"type": "about:blank", "title": title, "status": reply.status_code}
-            assert reply.headers["www-authenticate"].startswith("Bearer realm=")
+            assert reply.headers["www-authenticate"] == f'Bearer realm="everything"{CHALLENGES[caller]}'
     return found
 
 

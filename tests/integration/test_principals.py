@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from evox import Depends, ServiceBuilder, WebSocket
 from evox.core import auth
-from evox.testing import Env, WebSocketClosed, running
+from evox.testing import Env, WebSocketClosed, acting_as, running
 
 
 class Places:
@@ -231,3 +231,41 @@ async def test_requests_at_the_same_time_never_see_each_others_callers() -> None
             group.start_soon(ask, f"user {number}")
     assert found == {name: [name] * 3 for name in found}
     assert len(found) == 40
+
+
+@pytest.mark.parametrize("asks", [False, True])
+async def test_before_a_guard_has_said_who_calls_it_is_nobody_who_does(asks: bool) -> None:
+    svc, seen = ServiceBuilder("early"), list[str]()
+    svc.get("/x")(auth.require_intent("look")(lambda: "x") if asks else lambda: "x")
+
+    @svc.middleware("http")
+    async def looking(request: Request, call_next: Any) -> Any:
+        seen.append(str(auth.current()))
+        return await call_next(request)
+
+    async with running(svc) as env:  # which is the system itself, and so would be whom it starts
+        for token in (None, env.token("ada")):
+            await env.client(svc, token=token).get("/x")
+            await env.client(svc, token=token).get("/nowhere")
+    assert seen == ["anonymous"] * 4
+
+
+async def test_whoever_calls_the_app_is_who_it_was_when_the_call_is_over() -> None:
+    places = Places()
+    scope: dict[str, Any] = {"type": "http", "method": "GET", "path": "/raw", "raw_path": b"/raw", "query_string": b""}
+    scope |= {"root_path": "", "http_version": "1.1", "scheme": "http", "client": None, "server": ("places", 80)}
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async with running(places.svc) as env:
+        headers = [(b"host", b"places"), (b"authorization", f"Bearer {env.token('ada')}".encode())]
+        with acting_as("bob") as bob:
+            for path in ("/raw", "/handler", "/lookup", "/nowhere"):
+                await places.svc.app(dict(scope, path=path, headers=headers, extensions={}), receive, send)
+                assert auth.current() == bob
+    assert sent[1]["body"] == b"user 'ada'"
