@@ -325,4 +325,4 @@ def _stamp(file: Path) -> Stamp:
         found = file.stat()
     except OSError:
         return (0, 0, 0)
-    return found.st_mtime_ns, found.st_ino, found.st_size
+    return max(found.st_mtime_ns, found.st_ctime_ns), found.st_ino, found.st_size

@@ -26,6 +26,9 @@ class Credentials(NamedTuple):
     scheme: Literal["bearer", "internal"]
     token: str
 
+    def __repr__(self) -> str:
+        return f"<Credentials {self.scheme}>"
+
 
 def credentials_of(headers: Headers) -> Credentials | None:
     """Return the credentials of a request; None if it has none, or of a scheme that is not ours.

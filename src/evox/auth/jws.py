@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from evox.auth.keys import Key
@@ -34,9 +34,9 @@ class Jws:
     """A token in its parts. Nothing of it has been verified."""
 
     header: Mapping[str, Any]
-    payload: bytes
-    signed: bytes
-    signature: bytes
+    payload: bytes = field(repr=False)
+    signed: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
 
     @property
     def kid(self) -> str | None:

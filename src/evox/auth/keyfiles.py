@@ -14,6 +14,7 @@ __all__ = ["files_of", "read_keys"]
 LARGEST: Final = 262_144  # bytes
 ENVIRONMENT: Final = "env:"
 LONGEST: Final = 200  # characters of a name that is shown
+_VARIABLE: Final = re.compile(r"[A-Z][A-Z0-9_]{0,99}")
 _SECRET: Final = re.compile(r"[A-Za-z0-9+/=_-]{24,}")  # no dot, no blank: more likely a key than the name of a file
 
 
@@ -54,10 +55,15 @@ def _read(source: str, root: Path, environ: Mapping[str, str], algorithms: Seque
 def _text(place: str, root: Path, environ: Mapping[str, str]) -> tuple[str, str]:
     if place.startswith(ENVIRONMENT):
         name = place.removeprefix(ENVIRONMENT)
-        shown = f"{name} in the environment"
+        may_show = _VARIABLE.fullmatch(name) or _is_name(name)
+        shown = f"{name} in the environment" if may_show else "a variable"
         found = environ.get(name, "").strip()
         if not found:
-            raise UnusableKey(shown, "the variable is not set, or empty", fix=f"set {name}, or name another source")
+            raise UnusableKey(
+                shown,
+                "the variable is not set, or empty",
+                fix=f"set {name if may_show else shown}, or name another source",
+            )
         return found, shown
     shown = place if _is_name(place) else "a source in [tool.evox.auth]"
     try:

@@ -99,7 +99,7 @@ class Key:
             _base64url(jwk.get(member), member, source)
         try:
             material = jwt.get_algorithm_by_name(algorithm).from_jwk(dict(jwk))
-        except (ValueError, TypeError, KeyError, jwt.InvalidKeyError) as error:
+        except Exception as error:  # noqa: BLE001  as for PEM
             raise UnusableKey(source, f"it does not parse: {type(error).__name__}") from None
         return cls(jwk.get("kid", kid) if jwk.get("kid") is not None else kid, algorithm, material, source=source)
 
@@ -118,8 +118,7 @@ class Key:
         Raises:
             UnusableKey: as for ``from_jwk``.
         """
-        from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415  only who has PEM pays for it
-        from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
+        from cryptography.hazmat.primitives import serialization  # noqa: PLC0415  only who has PEM pays for it
         from cryptography.x509 import load_pem_x509_certificate  # noqa: PLC0415
 
         material: Any
@@ -131,7 +130,7 @@ class Key:
                 material = load_pem_x509_certificate(data).public_key()
             else:
                 material = serialization.load_pem_public_key(data)
-        except (ValueError, TypeError, UnsupportedAlgorithm):
+        except Exception:  # noqa: BLE001  parsers raise whatever they like, and what they say may hold what they read
             raise UnusableKey(source, "it does not parse, or is locked with a password") from None
         return cls(kid, algorithm or _algorithm_of_material(material, source), material, source=source)
 

@@ -13,6 +13,7 @@ __all__ = ["Refusal", "Refusals"]
 
 RECENT: Final = 50  # refusals that are remembered
 LINES: Final = 20  # refusals that are logged one by one
+LONGEST: Final = 500  # characters of a reason: what callers are called may be part of it
 EVERY: Final = 10.0  # in so many seconds
 _log = logging.getLogger("evox.auth")
 
@@ -58,7 +59,7 @@ class Refusals:
             target: What was called.
         """
         self.count += 1
-        found = Refusal(self._clock(), service, target, error.status, f"{type(error).__name__}: {error.why}")
+        found = Refusal(self._clock(), service, target, error.status, f"{type(error).__name__}: {error.why}"[:LONGEST])
         self._recent.append(found)
         if isinstance(error, NotAuthenticated):
             self._say(logging.INFO, found)

@@ -8,7 +8,6 @@ import dataclasses
 import inspect
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints, is_typeddict
 
 from pydantic import BaseModel
@@ -32,6 +31,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+LAYERS: Final = 20  # decorators around one function
+_INNER: Final = ("func", "__func__", "__wrapped__")  # of partials, of static and bound methods, of what wraps names
 MARK: Final = "auth"
 _ALIASES: Final = ("NewType", "TypeAliasType")  # of typing, or of typing_extensions before Python 3.12
 _types: dict[type, None] = {}  # in order, and for ever: a class that a decorator has replaced still tells that one asks
@@ -154,15 +155,13 @@ def public(target: T) -> T:
     return _declare(Requirement(public=True), "@auth.public")(target)
 
 
-def requirement_of(target: Any) -> Requirement | None:
-    """Return what is declared on a function, an app or a class; one that says nothing asks what all its bases do."""
-    if inspect.isclass(target):
-        return _of_class(target)
-    for one in _carriers(target):
-        found: Requirement | None = marks(one).get(MARK)
-        if found is not None:
-            return found
-    return None
+def requirement_of(*targets: Any) -> Requirement | None:
+    """Return what is declared on functions, apps or classes: on each, on what it wraps, and on the class that it is of.
+
+    All that is found must be met; only what is public throughout is public. What a class says stands in place of what
+    its bases say, but for their roles if it names none; one that says nothing asks what all its bases do.
+    """
+    return _together(found for one in targets for found in _declared_on(one))
 
 
 def requirements_within(annotation: Any) -> tuple[Requirement, ...]:
@@ -185,24 +184,34 @@ def protected_types() -> Iterator[type]:
     return (kind for kind in list(_types) if "Controller" not in marks(kind))
 
 
-def _carriers(target: Any) -> Iterator[Any]:
-    """Yield where the mark of what is called may be: on itself, on what it calls, or on the class that it is of."""
-    while isinstance(target, partial):
-        yield target
-        target = target.func
-    yield target
-    yield getattr(type(target), "__call__", None)  # noqa: B004  a class's, not whether it is there
-    yield from type(target).__mro__
+def _declared_on(target: Any) -> Iterator[Requirement | None]:
+    if inspect.isclass(target):
+        yield _of_class(target)
+        return
+    for _ in range(LAYERS):
+        yield marks(target).get(MARK)
+        kind = type(getattr(target, "__self__", target))  # of a bound method: what it is bound to
+        yield _of_class(kind)
+        yield from (marks(vars(base).get("__call__")).get(MARK) for base in kind.__mro__)
+        inner = next((one for name in _INNER if (one := getattr(target, name, None)) is not None), None)
+        if inner is None or inspect.isclass(inner):
+            return
+        target = inner
 
 
 def _of_class(kind: type) -> Requirement | None:
     own: Requirement | None = marks(kind).get(MARK)
-    if own is not None:
-        return own
-    bases = [found for base in kind.__bases__ if (found := _of_class(base)) is not None]
-    if not bases:
+    outer = _together(
+        _of_class(base) for base in getattr(kind, "__orig_bases__", kind.__bases__) if inspect.isclass(base)
+    )
+    return outer if own is None else own.over(outer)
+
+
+def _together(found: Iterable[Requirement | None]) -> Requirement | None:
+    several = [one for one in found if one is not None]
+    if not several:
         return None
-    clauses = tuple(dict.fromkeys(clause for one in bases for clause in one.clauses))
+    clauses = tuple(dict.fromkeys(clause for one in several for clause in one.clauses))
     return Requirement(clauses, public=not clauses)
 
 
@@ -257,7 +266,7 @@ def _declare(requirement: Requirement, on: str) -> Callable[[T], T]:
     place = user_line(__name__)
     _declared = _declared or not requirement.public
 
-    def declare(target: T) -> T:
+    def declare(target: T) -> T:  # its name is looked for where it was meant to be called and was not
         marked: Any = target
         if isinstance(target, staticmethod | classmethod):
             marked = target.__func__

@@ -70,7 +70,7 @@ def known_secret(secret: bytes) -> str | None:
     """Return why a secret is none, or None if nothing speaks against it."""
     text = secret.decode("utf-8", "replace").strip()
     plain = text.lower()
-    if text.startswith((DEVELOPMENT, _ENCODED)) or plain.startswith(DEVELOPMENT.encode().hex()):
+    if DEVELOPMENT in text or _ENCODED in text or DEVELOPMENT.encode().hex() in plain:
         return "it was made for development, where everybody on the machine may read it"
     if plain in _PUBLISHED or _base64url(secret) in _PUBLISHED or plain.startswith("django-insecure-"):
         return "it stands in a tutorial, so everybody knows it"

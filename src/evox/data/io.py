@@ -17,6 +17,7 @@ from anyio.abc import TaskGroup
 
 from evox.config import DataSettings
 from evox.data import keys
+from evox.data.asking import is_asked
 from evox.data.backends.base import BackendStatistics
 from evox.data.backends.memory import MemoryBackend
 from evox.data.codecs import JSON
@@ -348,7 +349,7 @@ class DataIO:
 
     def _of(self, target: Any) -> Home:
         home = self.homes.of(target)
-        if home.requirements:
+        if home.requirements and is_asked():
             self._guard(home.requirements, home.label)
         return home
 

@@ -53,6 +53,7 @@ def compile_rows(declared: Declared, tags: tuple[str, ...]) -> Iterator[Endpoint
             both=both,
             bound=bound,
         )
+    seal(declared.target)
     if not found:
         why = "none of its methods has a route; put @GET(...) or the like on them"
         raise InvalidDeclaration(

@@ -13,7 +13,7 @@ taken for less than they claim: good, or refused.
 from typing import Any, Final
 
 from evox import context
-from evox.auth import ANONYMOUS, Principal, Requirement, enter_principal, leave_principal
+from evox.auth import ANONYMOUS, Principal, Requirement, anything_declared, enter_principal, leave_principal
 from evox.errors import AuthError, NotAllowed, NotAuthenticated, OutsideRuntime
 from evox.services.call import Call
 from evox.services.endpoint import Endpoint
@@ -39,8 +39,9 @@ class GuardStep:
         declares = requirement is not None or private
 
         async def run(call: Call) -> Any:
-            running = context.maybe_service()
-            if not declares and not (isinstance(running, Running) and running.looks_at_callers):
+            running: Any = context.maybe_service()
+            known = isinstance(running, Running)
+            if not declares and not (running.looks_at_callers if known else anything_declared()):
                 return await then(call)
             await _let_through(call, requirement, name, running, private=private)
             token = enter_principal(call.principal)

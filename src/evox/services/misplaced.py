@@ -8,15 +8,18 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 from fastapi.routing import APIRoute, iter_route_contexts
-from starlette.routing import Host, Mount
+from starlette.applications import Starlette
+from starlette.routing import Host, Mount, Router
 
 from evox.auth import requirement_of
 from evox.errors import InvalidDeclaration, place_of
 
-__all__ = ["refuse_misplaced"]
+__all__ = ["layers_of", "refuse_misplaced"]
 
 _METHOD: Final = "put it on the class, which is guarded as a whole"
 _DEPENDENCY: Final = "put it on the endpoints that depend on it; a dependency itself raises what refuses a caller"
+_DECORATOR: Final = "put it on the endpoint: @auth.require_roles(...) below or above the decorator of the route"
+_UNUSED: Final = "_declare.<locals>.declare"  # Depends(auth.require_roles("admin"))
 _ROUTER: Final = "put it on the routes of the router"
 _WITHIN: Final = 'put it on the app, which is guarded as a whole: mount(path, auth.require_roles("admin")(app))'
 
@@ -43,6 +46,15 @@ def refuse_misplaced(app: Any) -> None:
             raise InvalidDeclaration("auth", str(found), on=one.on, why=why, fix=one.fix, place=place_of(one.target))
 
 
+def layers_of(app: Any) -> Iterator[Any]:
+    """Yield an app, and what it hands requests on to if it is middleware."""
+    seen: list[Any] = []
+    while app is not None and not any(app is one for one in seen):
+        seen.append(app)
+        yield app
+        app = None if isinstance(app, Router | Starlette) else getattr(app, "app", None)
+
+
 def _unguarded(routes: Iterable[Any]) -> Iterator[_Found]:
     for route in routes:
         router, endpoint = getattr(route, "original_router", None), getattr(route, "endpoint", None)
@@ -50,7 +62,8 @@ def _unguarded(routes: Iterable[Any]) -> Iterator[_Found]:
             yield _Found(router, f"router {router.prefix or '/'!r}", _ROUTER)
             yield from _unguarded(router.routes)
         elif isinstance(route, Mount | Host):
-            yield from _mounted(getattr(route, "_base_app", route.app))
+            for app in layers_of(getattr(route, "_base_app", route.app)):
+                yield from _mounted(app)
         elif isinstance(route, APIRoute):
             yield from _dependencies(route.dependant)
         elif inspect.isclass(endpoint):
@@ -77,6 +90,9 @@ def _methods(kind: type) -> Iterator[Any]:
 
 def _dependencies(dependant: Any) -> Iterator[_Found]:
     for one in dependant.dependencies:
+        if getattr(one.call, "__qualname__", "") == _UNUSED:
+            name = getattr(one.call, "__qualname__", one.call)
+            raise InvalidDeclaration("dependency", name, on="an endpoint", why="a decorator is none", fix=_DECORATOR)
         if not inspect.isclass(one.call):  # what a class asks, it asks of who uses its values
             yield _Found(one.call, f"dependency {getattr(one.call, '__name__', one.call)!r}", _DEPENDENCY)
         yield from _dependencies(one)

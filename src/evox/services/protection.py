@@ -11,10 +11,11 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Host, Mount
 
 from evox.auth import Requirement, anything_declared, requirement_of
-from evox.services.misplaced import refuse_misplaced
+from evox.marks import seal
+from evox.services.misplaced import layers_of, refuse_misplaced
 
 __all__ = ["Protection", "is_documentation", "requirement_of_route"]
 
@@ -75,8 +76,12 @@ def requirement_of_route(route: Any) -> Requirement | None:
     row = getattr(getattr(route, "endpoint", None), "__evox_row__", None)
     if row is not None:
         return row.requirement  # type: ignore[no-any-return]
-    targets = (route, getattr(route, "endpoint", None), getattr(route, "_base_app", None), getattr(route, "app", None))
-    return next((found for one in targets if (found := requirement_of(one)) is not None), None)
+    return requirement_of(route, getattr(route, "endpoint", None), *layers_of(_app_of(route)))
+
+
+def _app_of(route: Any) -> Any:
+    """Return what a mount or a host hands requests to, below its own middleware."""
+    return getattr(route, "_base_app", getattr(route, "app", None)) if isinstance(route, Mount | Host) else None
 
 
 def is_documentation(route: Any, app: Any) -> bool:
@@ -90,6 +95,7 @@ def _asking(app: FastAPI) -> Iterator[str]:
     for leaf in iter_route_contexts(app.routes):
         route: BaseRoute = leaf.original_route
         requirement = requirement_of_route(route)
+        seal(getattr(route, "endpoint", None))  # what is declared on it later would be lost
         if requirement is not None and not requirement.public:
             row = getattr(getattr(route, "endpoint", None), "__evox_row__", None)
             yield f"endpoint {row.name!r}" if row is not None else f"route {getattr(leaf, 'path', '?')}"

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from evox import context
 from evox.auth import enter_principal
-from evox.errors import AuthError, OutsideRuntime
+from evox.errors import AuthError, NotAllowed, OutsideRuntime
 from evox.services.guard import pass_through
 from evox.services.http import EvoxRoute
 from evox.services.http_errors import problem_of
@@ -73,6 +73,8 @@ class RouterGuard:
         optional = (requirement is None and not running.asks) or (requirement is not None and requirement.public)
         try:
             caller = await running.identify(scope["headers"], operation=None, optional=optional)
+            if getattr(getattr(getattr(route, "endpoint", None), "__evox_row__", None), "private", False):
+                raise NotAllowed(target, "it is an endpoint for other services, under another route")
             pass_through(caller.principal, requirement, target, asks=running.asks)
         except AuthError as error:
             running.refused(error, target)

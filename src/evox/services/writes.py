@@ -23,6 +23,7 @@ __all__ = ["HARMLESS", "SAFE", "Write", "WriteWatch", "write_of"]
 SAFE: Final = frozenset({"GET", "HEAD"})
 HARMLESS: Final = SAFE | {"OPTIONS", "TRACE"}
 LONGEST: Final = 5.0  # seconds for which a request waits until answers are taken away
+_ELSEWHERE: Final = (307, 308)  # nothing was done: the same request is to be sent somewhere else
 _WRITE: Final = "evox.write"  # where a request's is kept, in its ASGI scope
 _log = logging.getLogger("evox.data")
 
@@ -45,7 +46,8 @@ class Write:
 
     def answered(self, status: int) -> None:
         """Note with which status it is answered."""
-        self.changed = self.changed or status < 400 or (status >= 500 and self.may_have_begun)
+        is_done = status < 400 and status not in _ELSEWHERE
+        self.changed = self.changed or is_done or (status >= 500 and self.may_have_begun)
 
     @property
     def may_have_begun(self) -> bool:

@@ -17,6 +17,7 @@ from sqlalchemy.util import await_only
 from sqlalchemy.util.concurrency import in_greenlet
 
 from evox.context import ServiceScope, maybe_service
+from evox.data.asking import unasked
 from evox.data.declaring import NamedIntent
 from evox.data.sqlalchemy.changes import Changes
 from evox.errors import EvoxError, InvalidKey
@@ -77,13 +78,14 @@ async def _take_all(data: Any, found: Changes, targets: Targets) -> None:
 
 
 async def _take_copies(data: Any, target: Target, keys: list[str] | None) -> None:
-    """Take copies with some keys away, or all of them."""
+    """Take copies with some keys away, or all of them. The commit is done, so its caller is asked nothing."""
     try:
-        if keys is None:
-            await data.invalidate(target, prefix="")
-        for key in keys or ():
-            with suppress(InvalidKey):  # then there is no copy under it
-                await data.invalidate(target, key)
+        with unasked():
+            if keys is None:
+                await data.invalidate(target, prefix="")
+            for key in keys or ():
+                with suppress(InvalidKey):  # then there is no copy under it
+                    await data.invalidate(target, key)
     except EvoxError as error:
         _warn(f"{'all' if keys is None else keys} of {getattr(target, '__name__', target)}", error)
 
