@@ -9,7 +9,7 @@ import binascii
 import re
 import secrets
 from collections.abc import Mapping
-from typing import Any, Final, Self
+from typing import Any, Final, NoReturn, Self
 
 import jwt
 
@@ -70,6 +70,15 @@ class Key:
 
     def __repr__(self) -> str:
         return f"<Key {self.kid!r} {self.algorithm}{' signs' if self.can_sign else ''}>"
+
+    def __copy__(self) -> Self:
+        return self  # it never changes
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{self!r} is not pickled: what it is made of would be in there")
 
     @classmethod
     def from_jwk(cls, jwk: Mapping[str, Any], *, source: str = "a JWK", kid: str | None = None) -> Self:

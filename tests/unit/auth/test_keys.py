@@ -1,8 +1,11 @@
 """A2, A4: keys from JWK, PEM and secrets: one algorithm each, and refused with a reason when not fit for it."""
 
 import base64
+import copy
 import json
+import pickle
 import secrets
+import traceback
 from functools import partial
 from typing import Any
 
@@ -10,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa, x448, x25519
 
-from evox.auth import ALGORITHMS, Key
+from evox.auth import ALGORITHMS, Key, KeySet
 from evox.errors import UnusableKey
 
 SOURCE = "keys/shop.json"
@@ -256,6 +259,39 @@ def test_A4_no_key_and_no_error_shows_what_a_key_is_made_of() -> None:
             error = refused({**key.secret_jwk(), **spoilt})
             shown += f"{error} {error!r} {error.__cause__!r} {error.args}"
         assert not any(value in shown for value in material)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_A4_a_key_is_not_pickled_and_has_nothing_to_list(algorithm: str) -> None:
+    key = MADE[algorithm]
+    for one in (key, KeySet([key]), [key]):
+        for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+            with pytest.raises(TypeError, match=f"<Key 'the-{algorithm}' {algorithm} signs> is not pickled"):
+                pickle.dumps(one, protocol)
+    for show in (vars, json.dumps):
+        with pytest.raises(TypeError):
+            show(key)
+    assert copy.copy(key) is key
+    assert copy.deepcopy({"key": key})["key"] is key
+
+
+def test_A4_no_traceback_and_no_pickle_of_an_error_holds_what_a_key_is_made_of() -> None:
+    hidden = secrets.token_hex(15)
+    encoded = base64.urlsafe_b64encode(hidden.encode()).rstrip(b"=").decode()
+    block = f"-----BEGIN PRIVATE KEY-----\n{encoded}\n-----END PRIVATE KEY-----\n"
+    for make in (
+        partial(Key.from_secret, hidden),
+        partial(Key.from_jwk, {"kty": "oct", "k": encoded}),
+        partial(Key.from_jwk, {**OKP_JWK, "d": encoded}),
+        partial(Key.from_jwk, {**EC_JWK, "d": f"{encoded}="}),
+        partial(Key.from_pem, block),
+    ):
+        with pytest.raises(UnusableKey) as caught:
+            make(source=SOURCE)
+        error = caught.value
+        shown = "".join(traceback.format_exception(error)) + repr(error.__context__) + repr(pickle.dumps(error))
+        assert hidden not in shown
+        assert encoded not in shown
 
 
 ODD: list[Any] = [
