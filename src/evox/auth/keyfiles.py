@@ -14,8 +14,8 @@ __all__ = ["files_of", "read_keys"]
 LARGEST: Final = 262_144  # bytes
 ENVIRONMENT: Final = "env:"
 LONGEST: Final = 200  # characters of a name that is shown
-_VARIABLE: Final = re.compile(r"[A-Z][A-Z0-9_]{0,99}")
-_SECRET: Final = re.compile(r"[A-Za-z0-9+/=_-]{24,}")  # no dot, no blank: more likely a key than the name of a file
+_SECRET: Final = re.compile(r"(?!.*\.\w{1,8}$).{24,}")  # long, and without a suffix: more likely a key than a name
+_VARIABLE: Final = re.compile(r"\w{1,23}|(?=.*_)[A-Z][A-Z0-9_]{0,99}")  # others may be what was to be in a variable
 
 
 def read_keys(
@@ -55,17 +55,13 @@ def _read(source: str, root: Path, environ: Mapping[str, str], algorithms: Seque
 def _text(place: str, root: Path, environ: Mapping[str, str]) -> tuple[str, str]:
     if place.startswith(ENVIRONMENT):
         name = place.removeprefix(ENVIRONMENT)
-        may_show = _VARIABLE.fullmatch(name) or _is_name(name)
-        shown = f"{name} in the environment" if may_show else "a variable"
+        named = name if _VARIABLE.fullmatch(name) else "a variable"
+        shown = f"{named} in the environment"
         found = environ.get(name, "").strip()
         if not found:
-            raise UnusableKey(
-                shown,
-                "the variable is not set, or empty",
-                fix=f"set {name if may_show else shown}, or name another source",
-            )
+            raise UnusableKey(shown, "the variable is not set, or empty", fix=f"set {named}, or name another source")
         return found, shown
-    shown = place if _is_name(place) else "a source in [tool.evox.auth]"
+    shown = place if _is_name(place, root) else "a source in [tool.evox.auth]"
     try:
         with (root / place).open("rb") as file:
             data = file.read(LARGEST + 1)
@@ -84,9 +80,17 @@ def _text(place: str, root: Path, environ: Mapping[str, str]) -> tuple[str, str]
     return found, shown
 
 
-def _is_name(place: str) -> bool:
-    """Whether a source may be shown: what looks like a key itself is not."""
-    return len(place) <= LONGEST and place.isprintable() and "-----" not in place and _SECRET.fullmatch(place) is None
+def _is_name(place: str, root: Path) -> bool:
+    """Whether a source may be shown: what looks like a key itself is not, unless it is a file or in a folder."""
+    if len(place) > LONGEST or not place.isprintable() or "-----" in place:
+        return False
+    if _SECRET.fullmatch(place) is None:
+        return True
+    file = root / place
+    try:
+        return file.exists() or (file.parent not in (root, Path(file.anchor)) and file.parent.is_dir())
+    except OSError:
+        return False
 
 
 def _is_json(text: str) -> bool:

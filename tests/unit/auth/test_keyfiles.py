@@ -167,6 +167,11 @@ def test_a_variable_that_is_no_text_is_refused(tmp_path: Path) -> None:
     [
         "Zx8k2LqPw5vN9rT3yB7mJ4hG6fD1sA0c",
         "Zx8k2LqPw5vN9rT3yB7mJ4hG6fD1sA0c#2026",
+        "Zx8k2LqPw5vN9.T3yB7mJ4hG6fD1sA0c",
+        "/Zx8k2LqPw5v/N9rT3yB7mJ4hG6fD1sA0c=",
+        "/Zx8k2LqPw5vN9rT3yB7mJ4hG6fD1sA0c=",
+        "j8op9)1q8$1&0^s&p*_0%d%pr@w9qj@1o=3)@d=a(^",
+        "tell nobody that the cat sleeps on Tuesdays",
         "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2Vw\n-----END PRIVATE KEY-----",
         "a secret of several words with a\nnewline in it",
     ],
@@ -179,3 +184,30 @@ def test_A4_a_key_that_is_given_in_the_place_of_its_file_is_not_shown(source: st
     assert "MC4CAQAwBQYDK2Vw" not in text
     assert "newline" not in text
     assert "never keys themselves" in text
+
+
+@pytest.mark.parametrize(
+    "name", ["Zx8k2LqPw5vN9rT3yB7mJ4hG6fD1sA0c", "a1b2c3d4e5f60718293a4b5c6d7e8f90", "JBSWY3DPEHPK3PXPJBSWY3DP"]
+)
+def test_A4_a_secret_in_the_place_of_the_name_of_its_variable_is_not_shown(name: str, tmp_path: Path) -> None:
+    """``env:${AUTH_SECRET}`` in a file of docker compose."""
+    with pytest.raises(UnusableKey, match="a variable in the environment cannot be used") as caught:
+        read_keys([f"env:{name}"], tmp_path, {})
+    assert name not in str(caught.value)
+
+
+def test_the_names_of_files_and_variables_are_shown_however_long_they_are(tmp_path: Path) -> None:
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "signing-key-of-the-shop-in-production").write_text("short")
+    for place in (
+        "env:SHOP_AUTH_SIGNING_SECRET_OF_PRODUCTION",
+        "env:authSecret",
+        "secrets/signing-key-of-the-shop-in-production",
+        f"{tmp_path}/secrets/signing-key-of-the-shop",
+        "signing-key-of-the-shop-in-production",
+        "gone/signing-key-of-the-shop-in-production.json",
+        "keys of the shop (3).jwks",
+    ):
+        with pytest.raises(UnusableKey) as caught:
+            read_keys([place], tmp_path, {})
+        assert place.removeprefix("env:") in caught.value.what
