@@ -19,6 +19,10 @@ _PARAMETER: Final = re.compile(rf"""(?i)([?&][^=&?\s'"]{{0,30}}(?:{_NAMES}|key)[
 _ASSIGNED: Final = re.compile(
     rf"""(?i)((?:^|[\s,{{(.])["']?[\w-]{{0,30}}{_NAMES}["']?\s{{0,9}}=(?!=)\s{{0,9}})("[^"]*"|'[^']*'|[^\s,}})]+)"""
 )
+_KEYS: Final = re.compile(  # options named like keys hold names of files; whoever errs there may have put a key itself
+    r"""(?i)^(\s*(?:[\w."'-]{1,60}\s*=\s*\{.{0,200}?\b)?[\w."'-]{0,60}?keys?["']?\s*=\s*)"""
+    r"""(?:["'\[{].*|(?=\S*\d)[\w+/=-]{16,}\s*$)"""
+)
 _ODD_PORT: Final = re.compile(r"""(://[^/@\s'"\[]{0,300}:)(?!\*\*\*)(?!\d*(?:[/,?#'"\s]|$))[^/\s'"]+""")
 _ANY_PARAMETER: Final = re.compile(r"""([?&][\w.-]{1,60}=)[^&\s'"]+""")
 
@@ -48,7 +52,7 @@ def masked_line(text: str) -> str:
     begin, end = text.find("://"), text.rfind("@")
     if 0 <= begin < end:
         text = f"{text[:begin]}://***{text[end:]}"
-    return _ASSIGNED.sub(r"\1***", masked_value(text))
+    return _KEYS.sub(r"\1***", _ASSIGNED.sub(r"\1***", masked_value(text)))
 
 
 def _without_userinfo(found: re.Match[str]) -> str:
