@@ -99,6 +99,9 @@ CASES = [
         {"evox.toml": FROM_ENV + 'jwks_url = "https://login.example/jwks"\nissuer = "a"\naudience = "b"\n'},
         SECRET,
     ),
+    Case("key for file", ("a source in [tool.evox.auth]",), {"evox.toml": f'[auth]\nkeys = ["{SECRET}"]\n'}),
+    Case("key for name", ("a variable in the env",), {"evox.toml": f'[auth]\nkeys = ["env:{SECRET}"]\n'}),
+    Case("key for key", ("'auth.key'", "write 'keys'", "key = ***"), {"evox.toml": f'[auth]\nkey = "{SECRET}"\n'}),
     Case(
         "unknown option",
         ("unknown option 'auth.jwks_uri'", "write 'jwks_url' instead", "pyproject.toml:5"),
@@ -168,6 +171,19 @@ def test_dev_makes_a_key_and_evox_token_issues_what_its_server_accepts(evox_run:
         assert secret not in shown
 
 
+def test_A4_a_token_of_development_is_nothing_in_production(evox_run: Run) -> None:
+    env = {"AUTH_SECRET": SECRET}
+    process = evox_run({"shop.py": SHOP, "evox.toml": FROM_ENV}, "--json", env=env)
+    elsewhere = process.folder / "elsewhere"
+    write_files(elsewhere, {"evox.toml": ""})
+    made, own = (token(folder, "--role", "admin", env=env).stdout.strip() for folder in (elsewhere, process.folder))
+    assert (elsewhere / ".evox" / "dev-key.json").exists()
+    assert [ask(process.url(), "/me", one).status_code for one in (made, own)] == [401, 200]
+    process.end()
+    shown = process.out + process.err
+    assert not any(one in shown for one in (SECRET, made, own, made.split(".")[2], own.split(".")[2]))
+
+
 def test_dev_tells_of_the_key_that_it_made_and_how_to_get_a_token(evox_run: Run) -> None:
     process = evox_run({"shop.py": SHOP}, "--dev")
     line = process.wait_line("evox token --role admin --sub ada")
@@ -210,7 +226,7 @@ def test_evox_token_says_that_public_keys_issue_nothing(tmp_path: Path) -> None:
     ("arguments", "code", "says"),
     [
         (("--ttl", "soon"), 1, "ttl='soon'"),
-        (("--ttl", "30d"), 1, "ttl is 2.592e+06 s"),
+        (("--ttl", "30d"), 1, "ttl is 2592000 s"),
         (("--sub", ""), 1, "subject '' is no text"),
         (("--role", ""), 1, "role '' is no text"),
         (("--rol", "admin"), 2, "--role"),
