@@ -22,7 +22,7 @@ def calling(
     header: Mapping[str, Any] | None = None,
     *,
     key: Signer = INTERNAL,
-    operation: str = "inner",
+    operation: str = "GET /inner",
 ) -> str:
     """Return what one service sends to another, made by hand."""
     own: dict[str, Any] = {"iss": "shop", "aud": "evox-service:vault", "op": operation, "sub": "shop"}
@@ -114,7 +114,7 @@ SCHEMES = (
         "internal-with-a-users-token-for-an-admin",
         TYP,
         lambda: bearer(token(), "Evox-Internal"),
-        lambda: bearer(calling({"user": USER, "sub": "ada"}, operation="gold"), "Evox-Internal"),
+        lambda: bearer(calling({"user": USER, "sub": "ada"}, operation="GET /gold"), "Evox-Internal"),
     ),
     refused("internal-token-as-a-users", "UnacceptableHeader: its typ is not JWT", lambda: inner(calling(), "Bearer")),
     refused(
@@ -125,15 +125,15 @@ SCHEMES = (
     refused(
         "internal-token-without-a-user-for-an-admin",
         "NotAllowed: it wants admin",
-        lambda: bearer(calling(operation="gold"), "Evox-Internal"),
-        lambda: bearer(calling({"user": USER, "sub": "ada"}, operation="gold"), "Evox-Internal"),
+        lambda: bearer(calling(operation="GET /gold"), "Evox-Internal"),
+        lambda: bearer(calling({"user": USER, "sub": "ada"}, operation="GET /gold"), "Evox-Internal"),
         status=403,
     ),
     refused(
         "internal-token-with-roles-of-its-own-for-an-admin",
         "NotAllowed: it wants admin",
-        lambda: bearer(calling({"roles": ["admin"]}, operation="gold"), "Evox-Internal"),
-        lambda: bearer(calling({"user": USER, "sub": "ada"}, operation="gold"), "Evox-Internal"),
+        lambda: bearer(calling({"roles": ["admin"]}, operation="GET /gold"), "Evox-Internal"),
+        lambda: bearer(calling({"user": USER, "sub": "ada"}, operation="GET /gold"), "Evox-Internal"),
         status=403,
     ),
 )
@@ -152,9 +152,11 @@ TOKENS = (
     claimed("for-another-service", "UnacceptableClaims: it is for another service", {"aud": "evox-service:shop"}),
     claimed("for-an-audience-of-users", "UnacceptableClaims: it is for another service", {"aud": "vault"}),
     claimed("for-several-services", "UnacceptableClaims: its aud is", {"aud": ["evox-service:vault"]}),
-    claimed("for-another-operation", "UnacceptableClaims: it is for another operation", {"op": "gold"}),
-    claimed("for-an-operation-in-other-case", "UnacceptableClaims: it is for another operation", {"op": "Inner"}),
+    claimed("for-another-operation", "UnacceptableClaims: it is for another operation", {"op": "GET /gold"}),
+    claimed("for-an-operation-in-other-case", "UnacceptableClaims: it is for another operation", {"op": "GET /Inner"}),
     claimed("for-every-operation", "UnacceptableClaims: it is for another operation", {"op": "*"}),
+    claimed("for-the-name-of-the-operation", "UnacceptableClaims: it is for another operation", {"op": "inner"}),
+    claimed("for-another-method", "UnacceptableClaims: it is for another operation", {"op": "POST /inner"}),
     claimed("for-no-operation", "UnacceptableClaims: its op is missing", {"op": GONE}),
     claimed("of-61-seconds", "UnacceptableClaims: it is good for longer than 60 s", {"exp": lambda now: now + 61}),
     claimed("past", "TokenExpired: ", {"iat": lambda now: now - 60, "exp": lambda now: now}),

@@ -36,7 +36,7 @@ async def test_A3_a_header_that_HTTP_does_not_allow_is_no_way_in(form: tuple[str
 CREDENTIALS: dict[str, Callable[[], str]] = {
     "garbage": lambda: "shop",
     "a-users-token": token,
-    "for-another-operation": lambda: calling(operation="gold"),
+    "for-another-operation": lambda: calling(operation="GET /gold"),
     "for-another-service": lambda: calling({"aud": "evox-service:shop"}),
     "nothing": lambda: "",
 }
