@@ -201,9 +201,9 @@ def _declared_on(target: Any) -> Iterator[Requirement | None]:
 
 def _of_class(kind: type) -> Requirement | None:
     own: Requirement | None = marks(kind).get(MARK)
-    outer = _together(
-        _of_class(base) for base in getattr(kind, "__orig_bases__", kind.__bases__) if inspect.isclass(base)
-    )
+    written = (get_origin(base) or base for base in vars(kind).get("__orig_bases__", ()))  # of a TypedDict: only there
+    bases = dict.fromkeys((*kind.__bases__, *written))
+    outer = _together(_of_class(base) for base in bases if inspect.isclass(base))
     return outer if own is None else own.over(outer)
 
 

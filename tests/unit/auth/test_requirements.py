@@ -2,11 +2,11 @@
 
 import gc
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, NamedTuple, NewType, TypedDict, TypeVar
+from typing import Annotated, Any, Generic, NamedTuple, NewType, TypeVar
 
 import pytest
 from pydantic import BaseModel, RootModel
-from typing_extensions import TypeAliasType
+from typing_extensions import TypeAliasType, TypedDict
 
 from evox import GET, Controller, Intent, ServiceBuilder
 from evox.auth import (
@@ -277,6 +277,30 @@ def test_A7_of_several_bases_all_are_asked() -> None:
     assert requirement_of(Both) == Requirement((Clause(None, ("user",)), Clause(None, ("admin",))))
     assert requirement_of(Opened) == Requirement((Clause(None, ("admin",)),))
     assert requirement_of(Free) == Requirement(public=True)
+
+
+@require_roles("admin")
+class Asking(Generic[T]): ...
+
+
+class Plain(Asking[T]): ...
+
+
+@require_roles("admin")
+class AskingFields(TypedDict):
+    name: str
+
+
+class MoreFields(AskingFields):
+    more: str
+
+
+BELOW = [type("A", (Asking,), {}), Plain, type("B", (Plain,), {}), Asking[int], Plain[int], MoreFields]
+
+
+@pytest.mark.parametrize("kind", BELOW, ids=["asking", "plain", "below", "asking-of", "plain-of", "fields"])
+def test_A7_a_generic_base_and_one_that_is_no_base_at_run_time_are_asked(kind: Any) -> None:
+    assert requirements_within(kind) == (Requirement((Clause(None, ("admin",)),)),)
 
 
 def test_A7_a_class_that_a_decorator_replaces_still_tells_that_types_ask() -> None:
