@@ -8,7 +8,7 @@ import dataclasses
 import inspect
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel
 
@@ -238,7 +238,8 @@ def _fields(kind: Any) -> Iterable[Any]:
         return ()
     if issubclass(kind, BaseModel):
         return [field.annotation for field in kind.model_fields.values()]
-    if not (dataclasses.is_dataclass(kind) or hasattr(kind, "_fields") or is_typeddict(kind)):
+    # __total__ is of TypedDict, be it that of typing or of typing_extensions
+    if not (dataclasses.is_dataclass(kind) or hasattr(kind, "_fields") or hasattr(kind, "__total__")):
         return ()
     try:
         return get_type_hints(kind).values()
