@@ -2,6 +2,7 @@
 
 from evox import auth
 from evox.data import data_intent, data_io
+from evox.service_proxy import proxy
 from evox.services import delete, get, head, inject, options, patch, post, put, service
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "options",
     "patch",
     "post",
+    "proxy",
     "put",
     "service",
 ]

@@ -64,6 +64,19 @@ SAMPLES: list[EvoxError] = [
     errors.NotAllowed("endpoint 'me'", "it wants admin"),
     errors.KeysUnavailable("https://issuer.example/jwks.json", "they could not be fetched"),
     errors.CannotIssue("the keys here are public keys", "have the issuer issue it"),
+    errors.UnknownService("user_svc", ["users", "items"]),
+    errors.UnknownOperation("users", "get_usr", ["get_user", "list_users"], HERE),
+    errors.AmbiguousOperation("users.user", ["GET /a", "GET /b"], fix="give one of them a name"),
+    errors.InvalidCall("users.get_user", "user_id is missing"),
+    errors.CallInvalid("users", "get_user", code=422, detail=[{"loc": ["path", "user_id"], "msg": "not a number"}]),
+    errors.CallDenied("users", "get_user", code=403),
+    errors.CallNotFound("users", "get_user", code=404, detail="no such user"),
+    errors.CallRefused("users", "get_user", code=409, detail="taken"),
+    errors.CallFailed("users", "get_user", code=500),
+    errors.UnusableAnswer("users", "get_user", code=200, why="it is no JSON"),
+    errors.CallUnavailable("users", "get_user", code=503, attempts=3),
+    errors.CircuitOpen("users", "get_user", why="5 of the last 10 calls failed"),
+    errors.CallTimeout("users", "get_user", why="10 s were over"),
 ]
 every_sample = pytest.mark.parametrize("error", SAMPLES, ids=lambda error: type(error).__name__)
 
@@ -147,7 +160,8 @@ def test_exit_codes_are_those_that_are_published(kind: type[EvoxError]) -> None:
 
 def test_every_error_that_can_be_raised_has_a_sample_here() -> None:
     leaves = {kind for kind in classes().values() if not kind.__subclasses__()}
-    assert {type(sample) for sample in SAMPLES} == leaves
+    raised_too = {errors.CallFailed, errors.CallUnavailable}  # they have subclasses, and stand for the rest
+    assert {type(sample) for sample in SAMPLES} == leaves | raised_too
 
 
 @every_sample
@@ -185,6 +199,15 @@ def test_only_what_may_succeed_later_invites_a_retry() -> None:
         "TokenExpired": 401,
         "NotAllowed": 403,
         "KeysUnavailable": 503,
+        "CallInvalid": 502,
+        "CallDenied": 502,
+        "CallNotFound": 502,
+        "CallRefused": 502,
+        "CallFailed": 502,
+        "UnusableAnswer": 502,
+        "CallUnavailable": 503,
+        "CircuitOpen": 503,
+        "CallTimeout": 504,
     }
 
 

@@ -9,6 +9,7 @@ auth.TokenVerifier(keys, issuer=..., audience=...).verify(token)      the verifi
 """
 
 from evox.auth.authority import Authority, AuthorityStatistics, Caller, Mode
+from evox.auth.credentials import INTERNAL_SCHEME
 from evox.auth.facade import issue, public_jwks
 from evox.auth.internal import Internal, InternalTokens
 from evox.auth.jws import verify_jws
@@ -33,6 +34,7 @@ from evox.auth.verifier import TokenVerifier
 __all__ = [
     "ALGORITHMS",
     "ANONYMOUS",
+    "INTERNAL_SCHEME",
     "Authority",
     "AuthorityStatistics",
     "Caller",

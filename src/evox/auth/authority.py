@@ -20,7 +20,7 @@ import anyio
 import anyio.to_thread
 
 from evox.auth.credentials import Headers, claims_internal, credentials_of
-from evox.auth.development import KEY_FILE, development_key, is_loopback
+from evox.auth.development import INTERNAL_FILE, KEY_FILE, development_key, is_loopback
 from evox.auth.internal import Internal, InternalTokens
 from evox.auth.issuing import Issuer
 from evox.auth.jwks import FetchedKeys, Spawn, fetcher
@@ -185,9 +185,10 @@ class Authority:
         if given is None:
             return NOBODY
         if given.scheme == "internal":
-            if self._internal is None:
+            tokens = self.internal_tokens()
+            if tokens is None:
                 raise UnknownKey(None)
-            internal = self._internal.verify(given.token, audience=service, operation=operation)
+            internal = tokens.verify(given.token, audience=service, operation=operation)
             caller = Caller(internal.principal, internal)
         else:
             caller = Caller(await self._verified(given.token, spawn))
@@ -235,6 +236,20 @@ class Authority:
     @property
     def internal(self) -> InternalTokens | None:
         """What signs calls to services of other processes; None without ``internal_keys``."""
+        return self._internal
+
+    def internal_tokens(self) -> InternalTokens | None:
+        """Return the same, with a key made for it where keys may be: for the time of a test, or on this machine.
+
+        Raises:
+            UnusableKey: if the one for development cannot be used.
+        """
+        if self._internal is None and not self._settings.internal_keys:
+            if self.mode == "test":
+                self._internal = InternalTokens(KeySet([Key.generate(kid="test-internal")]), self._clock)
+            elif self.mode == "development" and is_loopback(self._host):
+                key = development_key(self._root, INTERNAL_FILE)
+                self._internal = InternalTokens(KeySet([key]), self._clock)
         return self._internal
 
     def statistics(self) -> AuthorityStatistics:

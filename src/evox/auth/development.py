@@ -12,32 +12,34 @@ from evox.auth.keys import Key
 from evox.auth.strength import DEVELOPMENT
 from evox.errors import UnusableKey
 
-__all__ = ["KEY_FILE", "development_key", "is_loopback"]
+__all__ = ["INTERNAL_FILE", "KEY_FILE", "development_key", "is_loopback"]
 
 KEY_FILE: Final = ".evox/dev-key.json"
+INTERNAL_FILE: Final = ".evox/dev-internal-key.json"
 
 
-def development_key(root: Path) -> Key:
+def development_key(root: Path, name: str = KEY_FILE) -> Key:
     """Return the project's key for development; it is made the first time, readable by its owner alone.
 
     Args:
         root: The project's folder.
+        name: Its file: that for tokens of users, or that for calls between services.
 
     Raises:
         UnusableKey: if it can be neither read nor made.
     """
-    file = root / KEY_FILE
+    file = root / name
     try:
         if not file.exists():
             _make(file)
         found = json.loads(file.read_text("utf-8"))
     except OSError as error:
-        raise UnusableKey(KEY_FILE, f"it can be neither read nor made: {error.strerror}") from None
+        raise UnusableKey(name, f"it can be neither read nor made: {error.strerror}") from None
     except ValueError:
-        raise UnusableKey(KEY_FILE, "it is no JSON", fix=f"remove {file}; a new one is made") from None
-    key = Key.from_jwk(found, source=KEY_FILE)
+        raise UnusableKey(name, "it is no JSON", fix=f"remove {file}; a new one is made") from None
+    key = Key.from_jwk(found, source=name)
     if not key.is_for_development:
-        raise UnusableKey(KEY_FILE, "it was not made for development", fix=f"remove {file}; a new one is made")
+        raise UnusableKey(name, "it was not made for development", fix=f"remove {file}; a new one is made")
     return key
 
 

@@ -9,6 +9,7 @@ from evox.config.data import DataSettings, IntentSettings
 from evox.config.layers import Origin
 from evox.config.loading import Loaded, find_root, load, section, settings_of, unknown_variables
 from evox.config.priority import PerLevel, PrioritySettings
+from evox.config.proxy import PeerSettings, ProxySettings, is_loopback_url
 from evox.config.tables import RuntimeSettings, ServingSettings, Settings
 from evox.config.urls import hidden, scheme_of, without_secrets
 
@@ -18,13 +19,16 @@ __all__ = [
     "IntentSettings",
     "Loaded",
     "Origin",
+    "PeerSettings",
     "PerLevel",
     "PrioritySettings",
+    "ProxySettings",
     "RuntimeSettings",
     "ServingSettings",
     "Settings",
     "find_root",
     "hidden",
+    "is_loopback_url",
     "load",
     "scheme_of",
     "section",

@@ -9,6 +9,7 @@ from evox.config.auth import AuthSettings
 from evox.config.data import DataSettings
 from evox.config.fields import Bytes, Count, Limit, Network, Number, Port, Seconds, Table, split
 from evox.config.priority import PrioritySettings
+from evox.config.proxy import Peers, ProxySettings
 
 __all__ = ["RuntimeSettings", "ServingSettings", "Settings"]
 
@@ -85,6 +86,10 @@ class Settings(BaseSettings):
     runtime: RuntimeSettings = RuntimeSettings()
     data: DataSettings = DataSettings()
     auth: AuthSettings = AuthSettings()
+    proxy: ProxySettings = ProxySettings()
+    peers: Peers = Field(
+        default={}, description="services that run elsewhere: `[tool.evox.peers] NAME = { url = ... }`"
+    )
     config: dict[str, dict[str, Any]] = Field(
         default={}, description="your own sections, read with inject.config(name)"
     )

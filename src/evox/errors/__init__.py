@@ -48,6 +48,21 @@ EvoxError                      id, what, why, fix, place; status (HTTP), exit_co
 |  |- NotAllowed               EVX-809   403: known, and may not do this
 |  |- KeysUnavailable          EVX-810   503, retryable: keys that could not be fetched
 |  `- CannotIssue              EVX-811   no key here can sign
+|- ProxyError
+|  |- UnknownService           EVX-901   nobody knows a service of this name
+|  |- UnknownOperation         EVX-902   a service has no such operation
+|  |- AmbiguousOperation       EVX-903   a name that stands for several
+|  |- InvalidCall              EVX-904   arguments that cannot be sent; a call made twice
+|  `- CallError                502; service, operation, code, detail, attempts
+|     |- CallInvalid           EVX-905   it answered 400 or 422
+|     |- CallDenied            EVX-906   it answered 401 or 403
+|     |- CallNotFound          EVX-907   it answered 404 or 410
+|     |- CallRefused           EVX-908   it answered another 4xx
+|     `- CallFailed            EVX-909   it answered 5xx, or nothing
+|        |- UnusableAnswer     EVX-910   an answer that means nothing
+|        `- CallUnavailable    EVX-911   503, retryable: it cannot be reached, or has no time
+|           |- CircuitOpen     EVX-912   503, retryable: left alone for a while; nothing was sent
+|           `- CallTimeout     EVX-913   504, retryable: no answer in time
 `- DataError
    |- BackendUnavailable       EVX-701   503, retryable: it cannot be reached, or did not answer in time
    |- WriteOutcomeUnknown      EVX-702   503: sent, and no answer came
@@ -121,6 +136,23 @@ from evox.errors.declaration import (
     NotInjectable,
     UnbindableParameter,
 )
+from evox.errors.proxy import (
+    AmbiguousOperation,
+    CallDenied,
+    CallError,
+    CallFailed,
+    CallInvalid,
+    CallNotFound,
+    CallRefused,
+    CallTimeout,
+    CallUnavailable,
+    CircuitOpen,
+    InvalidCall,
+    ProxyError,
+    UnknownOperation,
+    UnknownService,
+    UnusableAnswer,
+)
 from evox.errors.running import (
     AsyncioOnly,
     CannotBind,
@@ -138,13 +170,23 @@ from evox.errors.running import (
 
 __all__ = [
     "AmbiguousEndpoint",
+    "AmbiguousOperation",
     "AsyncioOnly",
     "AuthError",
     "BackendRefused",
     "BackendUnavailable",
+    "CallDenied",
+    "CallError",
+    "CallFailed",
+    "CallInvalid",
+    "CallNotFound",
+    "CallRefused",
+    "CallTimeout",
+    "CallUnavailable",
     "CannotBind",
     "CannotIssue",
     "CapacityExceeded",
+    "CircuitOpen",
     "ConfigurationError",
     "CorruptValue",
     "DataError",
@@ -156,6 +198,7 @@ __all__ = [
     "EvoxError",
     "ImportFailed",
     "InsideTransaction",
+    "InvalidCall",
     "InvalidDeclaration",
     "InvalidKey",
     "InvalidOption",
@@ -172,6 +215,7 @@ __all__ = [
     "Overloaded",
     "Place",
     "PortInUse",
+    "ProxyError",
     "RecursiveLoader",
     "Rejected",
     "ServiceGivenUp",
@@ -191,10 +235,13 @@ __all__ = [
     "UnacceptableHeader",
     "UnbindableParameter",
     "UnknownKey",
+    "UnknownOperation",
     "UnknownOption",
+    "UnknownService",
     "UnreadableConfiguration",
     "UnserializableValue",
     "UnsupportedSchema",
+    "UnusableAnswer",
     "UnusableKey",
     "ValueTooLarge",
     "WriteOutcomeUnknown",

@@ -22,6 +22,7 @@ __all__ = ["DrainReport", "Fleet"]
 
 MARGIN = 1.0
 CUT = 0.5
+CLOSE = 2.0
 _log = logging.getLogger("evox.lifecycle")
 
 
@@ -85,10 +86,16 @@ class Fleet:
         """
         self._widen_threads()
         async with anyio.create_task_group() as nursery, AsyncExitStack() as stack:
+            stack.push_async_callback(self._close)
             for host in self.hosts:
                 await nursery.start(host.run, name=f"svc:{host.service.name}")
                 stack.push_async_callback(self._stop, host)
             yield nursery
+
+    async def _close(self) -> None:
+        """Close what rooms keep for the services, now that none runs."""
+        with anyio.move_on_after(CLOSE, shield=True):
+            await self.scope.close()
 
     async def drain(
         self,

@@ -17,7 +17,7 @@ from evox import context, events
 from evox.errors import EvoxError, ServiceGivenUp
 from evox.failures import describe, root_cause
 from evox.runtime import Lifecycle, RestartPolicy, State, supervise
-from evox.services import Running, Scope, Service, adopted_health, health_paths
+from evox.services import Running, Scope, Service, adopted_routes, health_paths
 from evox.serving import Inflight, Lifespan
 
 __all__ = ["Host"]
@@ -47,9 +47,9 @@ class Host:
         self.service = service
         self.lifecycle = Lifecycle(service.name)
         paths = [path for path, _ in health_paths(service.settings.health_path)]
-        self._health = adopted_health(service) if service.adopted else {}
+        self._built_in = adopted_routes(service) if service.adopted else {}
         self._app = service.app
-        served = self._answer if self._health else self._app
+        served = self._answer if self._built_in else self._app
         limits = scope.loaded.settings.serving
         self.inflight = Inflight(served, service=service.name, limits=limits, exempt=paths, on_error=on_request_error)
         self._scope = scope
@@ -81,10 +81,10 @@ class Host:
             context.leave_service(token)
 
     async def _answer(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
-        """Answer health for an app that has no routes of ours; everything else is the app's."""
+        """Answer the built-in paths for an app that has no routes of ours; everything else is the app's."""
         path = scope["path"].removeprefix(scope.get("root_path", ""))
-        health = self._health.get(path) if scope.get("method") in ("GET", "HEAD") else None
-        await (health or self._app)(scope, receive, send)
+        built_in = self._built_in.get(path) if scope.get("method") in ("GET", "HEAD") else None
+        await (built_in or self._app)(scope, receive, send)
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Run lives of the service until ``stop``; reports that it started when the first one is ready.

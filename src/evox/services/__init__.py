@@ -1,6 +1,6 @@
 """What a service is."""
 
-from evox.services.app import adopted_health, health_paths
+from evox.services.app import adopted_routes, health_paths
 from evox.services.builder import ServiceBuilder, service
 from evox.services.call import OPENED, Call, current_call
 from evox.services.controllers import DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT, Controller
@@ -10,7 +10,8 @@ from evox.services.functions import delete, get, head, options, patch, pending, 
 from evox.services.http_errors import problem, problem_of
 from evox.services.injection import ConfigSection, Inject, Injected, inject
 from evox.services.params import Body, Cookie, Depends, File, Form, Header, Method, Param, Query
-from evox.services.running import Running, Scope, ServiceStatistics
+from evox.services.running import Running, ServiceStatistics
+from evox.services.sharing import Scope
 
 __all__ = [
     "DELETE",
@@ -42,7 +43,7 @@ __all__ = [
     "Service",
     "ServiceBuilder",
     "ServiceStatistics",
-    "adopted_health",
+    "adopted_routes",
     "current_call",
     "delete",
     "get",

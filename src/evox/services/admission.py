@@ -22,10 +22,22 @@ from evox.services.endpoint import Endpoint
 from evox.services.pipeline import Inner, Outer, Position
 from evox.services.running import Running
 
-__all__ = ["AdmitStep", "DeadlineStep", "deadline_of", "is_hurried"]
+__all__ = ["AdmitStep", "DeadlineStep", "deadline_of", "is_hurried", "level_of"]
 
 DEADLINE: Final = b"x-evox-deadline"
+PRIORITY: Final = b"x-evox-priority"
 LONGEST: Final = 86_400.0  # seconds; who asks for more means no deadline
+
+
+def level_of(scope: Mapping[str, Any]) -> Priority | None:
+    """Return the level that a request asks for; it is believed of other services only."""
+    for name, value in scope["headers"]:
+        if name == PRIORITY:
+            try:
+                return Priority.parse(value.decode("ascii"))
+            except ValueError:
+                return None
+    return None
 
 
 def deadline_of(timeout: float | None, scope: Mapping[str, Any]) -> float:
@@ -79,6 +91,8 @@ class AdmitStep:
             scheduler = running.scheduler
             asked = context.maybe_level() if call.origin == "internal" else None
             level = own if asked is None else Priority(asked)
+            if call.level is not None and call.internal is not None:
+                level = call.level
             client = _client(call) if scheduler.limits_clients else None
             if call.whole_body:
                 scheduler.turn_away(level, client)
@@ -153,7 +167,7 @@ class DeadlineStep:
         name = f"{endpoint.name!r}"
 
         async def run(call: Call | None, arguments: dict[str, Any]) -> Any:
-            if call is None or call.deadline == math.inf:
+            if call is None or call.bounded or call.deadline == math.inf:
                 return await then(call, arguments)
             if anyio.current_time() >= call.deadline:
                 raise DeadlineExceeded(name, began=False)

@@ -19,16 +19,18 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from evox import context
 from evox.auth import ANONYMOUS, enter_principal, leave_principal, public
 from evox.errors import EvoxError
+from evox.services.declaration import Declaration
+from evox.services.describing import PATH as DESCRIPTION
+from evox.services.describing import describes
 from evox.services.endpoint import Endpoint
 from evox.services.health import Probe, health_response
 from evox.services.http_errors import evox_error_handler
 from evox.services.life import lifespan_of
 from evox.services.openapi import secured
 from evox.services.router_guard import RouterGuard
-from evox.services.running import Declaration
 from evox.services.writes import WriteWatch
 
-__all__ = ["EvoxApp", "adopt", "adopted_health", "create_app", "health_paths"]
+__all__ = ["EvoxApp", "adopt", "adopted_routes", "create_app", "health_paths"]
 
 
 class EvoxApp(FastAPI):
@@ -97,7 +99,9 @@ def create_app(service: Declaration) -> FastAPI:
     for path, probe in health_paths(service.settings.health_path):
         answer = public(_health(service, probe))
         app.router.add_route(path, answer, methods=["GET"], include_in_schema=False)
-        service.reserve(_builtin(path, answer))
+        service.reserve(_builtin("the built-in health", path, answer))
+    app.router.add_route(DESCRIPTION, public(describes(service)), methods=["GET"], include_in_schema=False)
+    service.reserve(_builtin("the built-in description", DESCRIPTION, describes(service)))
     app.router.routes = _Routes(app.router.routes, service)
     app.router.middleware_stack = RouterGuard(app.router.middleware_stack, service)
     return app
@@ -120,11 +124,12 @@ def adopt(app: FastAPI, service: Declaration) -> None:
         app.middleware_stack = _Layer(app.middleware_stack, service)
 
 
-def adopted_health(service: Declaration) -> dict[str, ASGIApp]:
-    """Return what answers the health paths of an existing app. It gets no routes of ours, and its own win."""
+def adopted_routes(service: Declaration) -> dict[str, ASGIApp]:
+    """Return what answers the built-in paths of an existing app. It gets no routes of ours, and its own win."""
     own = set(_literal_paths(service.app))
-    paths = health_paths(service.settings.health_path)
-    return {path: request_response(_health(service, probe)) for path, probe in paths if path not in own}
+    built_in = {path: _health(service, probe) for path, probe in health_paths(service.settings.health_path)}
+    built_in[DESCRIPTION] = describes(service)
+    return {path: request_response(answer) for path, answer in built_in.items() if path not in own}
 
 
 def _literal_paths(app: Starlette, prefix: str = "") -> Iterator[str]:
@@ -155,5 +160,5 @@ def _health(service: Declaration, probe: Probe) -> Callable[[Request], Awaitable
     return health
 
 
-def _builtin(path: str, handler: Callable[..., Any]) -> Endpoint:
-    return Endpoint("the built-in health", path, ("GET",), handler=handler, signature=Signature())
+def _builtin(name: str, path: str, handler: Callable[..., Any]) -> Endpoint:
+    return Endpoint(name, path, ("GET",), handler=handler, signature=Signature())

@@ -4,16 +4,19 @@ The pipeline's steps all take the call; nothing about HTTP is in it but what cam
 """
 
 import math
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from evox.auth import ANONYMOUS, Internal, Principal
+from evox.scheduling import Priority
 from evox.services.endpoint import Endpoint
 
-__all__ = ["OPENED", "Call", "OpenRequest", "Origin", "current_call"]
+__all__ = ["INBOUND", "OPENED", "Call", "Inbound", "OpenRequest", "Origin", "current_call", "inbound_of"]
 
 OPENED: Final = "evox.opened"  # where the server keeps the open request, among the extensions of an ASGI scope
+INBOUND: Final = "evox.inbound"  # where a call from within the process is found, among the same
 
 Origin: TypeAlias = Literal["http", "internal"]
 
@@ -51,6 +54,10 @@ class Call:
         kept: Whether its answer may be kept, where that is seen before its dependencies run.
         since: What had changed when it came; see ``Flights.moved``.
         pending: What is to be done with its answer, where that is known only after its dependencies have run.
+        wire: What it brings, for calls that come from within the process and need no request.
+        bounded: Whether its caller ends it when its time is over.
+        level: The level that another service asks for it.
+        trace: Trace, flags and state that what it calls belongs to, once that is known.
     """
 
     endpoint: Endpoint
@@ -70,6 +77,29 @@ class Call:
     kept: bool = False
     since: int = 0
     pending: Any = None
+    wire: Any = None
+    bounded: bool = False
+    level: Priority | None = None
+    trace: tuple[str, str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """That a request was made by a service of this process. No client can bring one along.
+
+    Attributes:
+        internal: Who makes it.
+        parent: The call that makes it, or None.
+    """
+
+    internal: Internal
+    parent: Call | None
+
+
+def inbound_of(scope: Mapping[str, Any]) -> Inbound | None:
+    """Return that a request comes from within this process; None if it came in from outside."""
+    found: Inbound | None = scope.get("extensions", {}).get(INBOUND)
+    return found
 
 
 _call: ContextVar[Call | None] = ContextVar("evox_call", default=None)

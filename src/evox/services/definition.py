@@ -19,13 +19,15 @@ from evox.services.app import adopt, create_app
 from evox.services.caching import caching_of
 from evox.services.compiling import compile_rows, refuse_duplicates
 from evox.services.controllers import controller_of
+from evox.services.declaration import ServiceSettings
 from evox.services.endpoint import Endpoint
 from evox.services.functions import Declared, Endpoints, caller, pending
 from evox.services.hooks import Hooks
 from evox.services.http import add_routes
 from evox.services.injection import Key
 from evox.services.protection import Protection
-from evox.services.running import Running, Scope, ServiceSettings
+from evox.services.running import Running
+from evox.services.sharing import Scope
 
 __all__ = ["Service"]
 
@@ -267,7 +269,7 @@ class Service(Hooks, Endpoints):
         if isinstance(scope, Running):
             if scope.service is self:
                 return scope
-            found = scope.runtime.find(self)
+            found: Running | None = scope.runtime.find(self)
             if found is not None:
                 return found
         if not self._foreign:

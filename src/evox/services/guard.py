@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from evox import context
 from evox.auth import ANONYMOUS, Principal, Requirement, anything_declared, enter_principal, leave_principal
+from evox.auth.credentials import claims_internal
 from evox.errors import AuthError, NotAllowed, NotAuthenticated, OutsideRuntime
 from evox.services.call import Call
 from evox.services.endpoint import Endpoint
@@ -42,6 +43,8 @@ class GuardStep:
             running: Any = context.maybe_service()
             known = isinstance(running, Running)
             if not declares and not (running.looks_at_callers if known else anything_declared()):
+                if call.level is not None and call.internal is None and known:
+                    await _believe(call, name, running)
                 return await then(call)
             await _let_through(call, requirement, name, running, private=private)
             token = enter_principal(call.principal)
@@ -75,6 +78,25 @@ async def _let_through(call: Call, requirement: Requirement | None, name: str, r
         running.refused(error, target)
         raise
     call.principal = principal
+
+
+async def _believe(call: Call, name: str, running: Running) -> None:
+    """Find out whether another service asks for a level, where nobody else wants to know who calls.
+
+    Raises:
+        TokenRefused: if it says so, and it is not true.
+    """
+    headers = call.request.scope["headers"]
+    if running.authority.internal_tokens() is None or not claims_internal(headers):
+        return
+    target = f"endpoint {name!r}"
+    try:
+        operation = f"{call.method} {call.endpoint.path}"
+        caller = await running.identify(headers, operation=operation, optional=True)
+    except AuthError as error:
+        running.refused(error, target)
+        raise
+    call.internal = caller.internal
 
 
 def pass_through(principal: Principal, requirement: Requirement | None, target: str, *, asks: bool) -> None:

@@ -32,10 +32,10 @@ from evox import context, events
 from evox.errors import AsyncioOnly, InvalidDeclaration, UnbindableParameter, place_of
 from evox.runtime import is_async, is_asyncio_only_error
 from evox.services import results
-from evox.services.admission import deadline_of
+from evox.services.admission import deadline_of, level_of
 from evox.services.cache_steps import cache_of
 from evox.services.caching import caching_of
-from evox.services.call import OPENED, Call, current_call
+from evox.services.call import OPENED, Call, current_call, inbound_of
 from evox.services.endpoint import Endpoint
 from evox.services.injection import marker_of
 from evox.services.inputs import has_endings
@@ -77,9 +77,14 @@ class EvoxRoute(APIRoute):
             name = scope.name if scope is not None else ""
             generators: list[Any] = []
             _generators.set(generators)
-            call = Call(row, "http", name, request.method, request, current_call())
+            inbound = inbound_of(request.scope)
+            if inbound is None:
+                call = Call(row, "http", name, request.method, request, current_call())
+            else:
+                call = Call(row, "internal", name, request.method, request, inbound.parent, inbound.internal)
             call.opened = request.scope.get("extensions", {}).get(OPENED)
             call.deadline, call.whole_body, call.cache = deadline_of(row.timeout, request.scope), whole_body, cache
+            call.level = level_of(request.scope)
             write = write_of(request.scope)
             if write is not None:
                 write.row, write.goes_on = row, ends_late
@@ -123,7 +128,8 @@ class EvoxRoute(APIRoute):
             name = service.name if service is not None else ""
             if ended is None and opened is not None and opened.left:
                 status = _LEFT
-            events.notify(events.CallFinished(name, self.name, "http", status, took))
+            origin = "http" if inbound_of(scope) is None else "internal"
+            events.notify(events.CallFinished(name, self.name, origin, status, took))
 
 
 def _methods_at(route: APIRoute, scope: Scope) -> list[str]:

@@ -13,12 +13,24 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from evox import context
-from evox.errors import AsyncioOnly, AuthError, DeadlineExceeded, EvoxError, NotAllowed, Rejected, TokenRefused
+from evox.errors import (
+    AsyncioOnly,
+    AuthError,
+    CallError,
+    DeadlineExceeded,
+    EvoxError,
+    NotAllowed,
+    ProxyError,
+    Rejected,
+    TokenRefused,
+)
 from evox.failures import describe
 
-__all__ = ["evox_error_handler", "problem", "problem_of"]
+__all__ = ["ATTEMPTS", "evox_error_handler", "problem", "problem_of"]
 
 _REFUSALS: Final = {401: "Unauthorized", 403: "Forbidden", 503: "Service Unavailable"}
+_GATEWAY: Final = {502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout"}
+ATTEMPTS: Final = "x-evox-attempts"  # of the callee behind an answer: its caller need not try again
 _log = logging.getLogger("evox.requests")
 
 
@@ -55,17 +67,29 @@ def problem_of(error: EvoxError, *, retry_after: float | None = None) -> Respons
     kind = f"urn:evox:error:{error.id}"
     if isinstance(error, AsyncioOnly):
         return problem(error.status, "Wrong event loop", detail=error.fix, type_=kind)
+    if isinstance(error, ProxyError):
+        return _of_callee(error)
     if error.status >= 500 and not error.retryable:
         title = "Internal Server Error" if error.status == 500 else type(error).__name__
         return problem(error.status, title, type_=kind)
-    if isinstance(error, DeadlineExceeded):
-        return problem(error.status, type(error).__name__, detail=error.what, type_=kind)
     if isinstance(error, Rejected):
         facts = {"level": error.level, "reason": error.reason}
         title = type(error).__name__
         return problem(error.status, title, detail=error.what, type_=kind, retry_after=error.retry_after, **facts)
-    wait = 1.0 if retry_after is None and error.retryable else retry_after
+    wait = retry_after
+    if wait is None and error.retryable and not isinstance(error, DeadlineExceeded):
+        wait = 1.0
     return problem(error.status, type(error).__name__, detail=error.what, type_=kind, retry_after=wait)
+
+
+def _of_callee(error: ProxyError) -> Response:
+    """Make the answer to a client whose request needed another service. Which one is no concern of its own."""
+    wait = getattr(error, "retry_after", None) or (1.0 if error.retryable else None)
+    title = _GATEWAY.get(error.status, "Internal Server Error")
+    response = problem(error.status, title, type_=f"urn:evox:error:{error.id}", retry_after=wait)
+    if isinstance(error, CallError):
+        response.headers[ATTEMPTS] = str(error.attempts)
+    return response
 
 
 def _refusal(error: AuthError) -> Response:

@@ -14,7 +14,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from inspect import isasyncgenfunction, isgeneratorfunction, signature
-from typing import Any
+from typing import Any, Final
 
 import anyio
 from anyio.abc import TaskGroup
@@ -26,11 +26,15 @@ from evox.errors import AsyncioOnly, EvoxError, Place, StartupFailed, StartupTim
 from evox.failures import causes, root_cause
 from evox.runtime import Nursery, Runner, State, call, is_asyncio_only_error
 from evox.services.cache_steps import check_answers
+from evox.services.declaration import Declaration
 from evox.services.hooks import Hook
 from evox.services.mounted import Lifespan, Mounted
-from evox.services.running import Declaration, Running, Scope
+from evox.services.running import Running
+from evox.services.sharing import Scope
 
 __all__ = ["lifespan_of"]
+
+CLOSE: Final = 2.0  # seconds
 
 _log = logging.getLogger("evox.lifecycle")
 
@@ -80,6 +84,9 @@ async def _unhosted(running: Running, app: Any, original: Lifespan | None) -> As
         raise _own_error(running, error) from None
     finally:
         running.lifecycle.move(State.STOPPED)
+        if all(one.lifecycle.state is State.STOPPED for one in running.runtime.lives):
+            with anyio.move_on_after(CLOSE, shield=True):
+                await running.runtime.close()
 
 
 def _own_error(running: Running, error: Exception) -> BaseException:
@@ -127,6 +134,7 @@ class _Life:
                                 await self._start(stack, group)
                                 yield
                             except BaseException:
+                                running.cut()
                                 if running.on_down is not None:
                                     running.on_down()
                                 raise

@@ -17,13 +17,15 @@ from starlette.routing import BaseRoute, Match, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from evox import context
-from evox.auth import enter_principal
+from evox.auth import Caller, enter_principal
 from evox.errors import AuthError, NotAllowed, OutsideRuntime
+from evox.services.call import inbound_of
+from evox.services.declaration import Declaration
 from evox.services.guard import pass_through
 from evox.services.http import EvoxRoute
 from evox.services.http_errors import problem_of
 from evox.services.protection import is_documentation, requirement_of_route
-from evox.services.running import Declaration, Running
+from evox.services.running import Running
 
 __all__ = ["RouterGuard"]
 
@@ -72,7 +74,11 @@ class RouterGuard:
         target = f"route {getattr(route, 'path', None) or route!r}"
         optional = (requirement is None and not running.asks) or (requirement is not None and requirement.public)
         try:
-            caller = await running.identify(scope["headers"], operation=None, optional=optional)
+            inbound = inbound_of(scope)
+            if inbound is None:
+                caller = await running.identify(scope["headers"], operation=None, optional=optional)
+            else:
+                caller = Caller(inbound.internal.principal, inbound.internal)
             if getattr(getattr(getattr(route, "endpoint", None), "__evox_row__", None), "private", False):
                 raise NotAllowed(target, "it is an endpoint for other services, under another route")
             pass_through(caller.principal, requirement, target, asks=running.asks)

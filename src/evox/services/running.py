@@ -1,26 +1,22 @@
-"""Running: one life of one service, and the registry of those that share a runtime.
+"""Running: one life of one service.
 
 A ``Service`` only declares; everything that exists while it runs (instances, background tasks, jobs, lifespan
 state) is here, so that the same service can run several times in one process without the lives seeing each other.
 """
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
-from fastapi import FastAPI
-from pydantic import BaseModel
 
 from evox import events
 from evox.auth import (
     Authority,
     Caller,
-    Mode,
     Requirement,
     anything_declared,
     current,
@@ -31,89 +27,24 @@ from evox.auth import (
     requirements_within,
     system,
 )
-from evox.config import Loaded, PrioritySettings, Settings, find_root, load, section
-from evox.data import Database, DataIO, MemoryBackend, make_database
-from evox.errors import AuthError, OutsideRuntime, Place
+from evox.config import section
+from evox.data import Database, DataIO, make_database
+from evox.errors import AuthError, OutsideRuntime
 from evox.runtime import (
     BackgroundStatistics,
-    BackgroundTask,
     JobStatistics,
     Lifecycle,
     LifecycleStatistics,
     Nursery,
-    RestartPolicy,
     Runner,
 )
-from evox.scheduling import Scheduler, SchedulerStatistics
-from evox.services.endpoint import Endpoint
-from evox.services.health import Check, Checks
-from evox.services.hooks import Hook
-from evox.services.injection import Container, Key, Overrides
+from evox.scheduling import SchedulerStatistics
+from evox.services.declaration import Declaration
+from evox.services.health import Checks
+from evox.services.injection import Container
+from evox.services.sharing import Scope
 
-__all__ = ["Declaration", "Running", "Scope", "ServiceSettings", "ServiceStatistics"]
-
-
-@dataclass(slots=True)
-class ServiceSettings:
-    """What the builder's steps set. Durations in seconds; None means the project's setting."""
-
-    port: int | None = None
-    health_path: str = "/health"
-    start_timeout: float | None = None
-    restart: RestartPolicy | None = None
-    depends_on: tuple[str, ...] = ()
-    concurrency: PrioritySettings | None = None
-    tags: tuple[str, ...] = ()
-    fastapi: dict[str, Any] = field(default_factory=dict)
-
-
-class Declaration(Protocol):
-    """What the rooms below ``definition`` need of a ``Service``."""
-
-    name: str
-    version: str
-    place: Place | None
-    adopted: bool
-    settings: ServiceSettings
-    config_models: dict[str, type[BaseModel]]
-    hooks: list[Hook]
-    background: list[BackgroundTask]
-    checks: list[Check]
-    providers: dict[type, Any]
-
-    @property
-    def endpoints(self) -> tuple[Endpoint, ...]:
-        """The compiled rows."""
-
-    @property
-    def asking(self) -> tuple[str, ...]:
-        """What of it asks who calls, by name."""
-
-    @property
-    def caches_answers(self) -> bool:
-        """Whether answers of any endpoint are kept."""
-
-    @property
-    def app(self) -> FastAPI:
-        """The compiled app."""
-
-    def compile(self) -> None:
-        """Compile what was declared since the last time."""
-
-    def reserve(self, row: Endpoint) -> None:
-        """Note a built-in route."""
-
-    def config_key(self, name: str) -> Key:
-        """Return the injection key of a declared configuration section."""
-
-    def ambient(self) -> "Running":
-        """Return the life that a call belongs to."""
-
-    def started_by(self, running: "Running", *, hosted: bool) -> None:
-        """Note that a life began."""
-
-    def stopped(self, running: "Running") -> None:
-        """Note that a life ended."""
+__all__ = ["Running", "ServiceStatistics"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,85 +56,6 @@ class ServiceStatistics:
     background: tuple[BackgroundStatistics, ...]
     jobs: JobStatistics
     seats: SchedulerStatistics
-
-
-class Scope:
-    """What the services of one runtime share: settings, overrides, and who runs.
-
-    Args:
-        loaded: The project's configuration; the defaults when None.
-        mode: Where keys for tokens may come from; see ``Authority``.
-        on_job_error: Called with the error of any job or background task that failed; what it raises ends the service.
-    """
-
-    def __init__(
-        self,
-        loaded: Loaded | None = None,
-        *,
-        mode: Mode = "production",
-        on_job_error: Callable[[Exception], None] | None = None,
-    ) -> None:
-        self.loaded = loaded if loaded is not None else Loaded(Settings(), Path.cwd())
-        self.on_job_error = on_job_error
-        self.overrides = Overrides()
-        settings = self.loaded.settings
-        self.authority = Authority(settings.auth, self.loaded.root, mode=mode, host=settings.host)
-        self.scheduler = Scheduler(settings.priority)
-        self._schedulers: dict[int, Scheduler] = {}
-        self._memories: dict[int, MemoryBackend] = {}
-        self._running: dict[int, Running] = {}
-
-    @classmethod
-    def of_project(cls, service: Declaration, within: "Running | None" = None) -> "Scope":
-        """Make the scope of a service that runs under another server: with the configuration of its own project.
-
-        Args:
-            service: What was declared.
-            within: The service that it is mounted in, if it is: who calls that is known by the same keys.
-        """
-        if within is not None:
-            made = cls(within.runtime.loaded)
-            made.authority = within.authority
-            return made
-        return cls(load(find_root(Path(service.place.file)))) if service.place is not None else cls()
-
-    def __repr__(self) -> str:
-        return f"<Scope of {', '.join(one.name for one in self._running.values()) or 'no services'}>"
-
-    def scheduler_of(self, service: Declaration) -> Scheduler:
-        """Return what admits a service's calls: its own seats, if it declared any, else those all others share."""
-        own = service.settings.concurrency
-        if own is None:
-            return self.scheduler
-        return self._schedulers.setdefault(id(service), Scheduler(own, name=f"service {service.name!r}"))
-
-    def enter(self, running: "Running") -> None:
-        """Register a life of a service; it takes the place of an earlier one."""
-        self._running[id(running.service)] = running
-
-    def memory_of(self, service: Declaration) -> MemoryBackend:
-        """Return what a service keeps in memory. It outlasts a life of the service, as other backends do."""
-        data = self.loaded.settings.data
-        return self._memories.setdefault(id(service), MemoryBackend(data.entries, data.memory_bytes))
-
-    def find(self, service: object) -> "Running | None":
-        """Return the running instance of a declared service, or None."""
-        return self._running.get(id(service))
-
-    def running(self, service: object) -> "Running":
-        """Return the running instance of a declared service.
-
-        Raises:
-            OutsideRuntime: if it does not run here.
-        """
-        found = self.find(service)
-        if found is None:
-            raise OutsideRuntime(repr(service))
-        return found
-
-    def override(self, thing: object, fake: object) -> AbstractContextManager[None]:
-        """Replace what injection gives for ``thing``, in this runtime only."""
-        return self.overrides.put(thing, fake)
 
 
 class Running:
@@ -230,6 +82,7 @@ class Running:
         )
         self.draining = anyio.Event()
         self.settled = anyio.Event()  # hooks and lifespans have ended; only threads may still run
+        self.calls: set[anyio.CancelScope] = set()  # those that other services of the process make here
         self.on_ready: Callable[[], None] | None = None
         self.on_down: Callable[[], None] | None = None
         self.state: dict[str, Any] = {}
@@ -388,6 +241,21 @@ class Running:
         if self.nursery is None:
             raise OutsideRuntime(f"start_soon of service {self.name!r}")
         self.nursery.start_soon(job, *args, name=name)
+
+    def spawn(self, function: Callable[..., Any], *args: Any, name: str) -> None:
+        """Start a task beside the service's own, on behalf of who asks; it ends with the service.
+
+        Raises:
+            OutsideRuntime: if the service is not started.
+        """
+        if self.nursery is None or self._spawn is None:
+            raise OutsideRuntime(f"a task of service {self.name!r}")
+        self._spawn(function, *args, name=f"svc:{self.name}/{name}")
+
+    def cut(self) -> None:
+        """End the calls that other services of the process make here: the service is down."""
+        for scope in self.calls:
+            scope.cancel()
 
     def statistics(self) -> ServiceStatistics:
         """Return state, background tasks and jobs."""

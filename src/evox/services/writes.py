@@ -14,9 +14,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from evox import context
 from evox.errors import DataError, InsideTransaction
+from evox.services.declaration import Declaration
 from evox.services.endpoint import Endpoint
 from evox.services.keying import groups_of, path_of
-from evox.services.running import Declaration, Running
+from evox.services.running import Running
 
 __all__ = ["HARMLESS", "SAFE", "Write", "WriteWatch", "write_of"]
 

@@ -1,0 +1,160 @@
+"""Calling: makes a call, again if that is of use, within its time, its target's budget and what the breaker allows.
+
+Repeated is what does no harm: an idempotent operation, a call with an idempotency key, or one of which nothing was
+sent. Nothing is held while it waits for the next attempt: no seat of the callee, no connection.
+"""
+
+import random
+from dataclasses import dataclass
+from typing import Final
+
+import anyio
+import anyio.lowlevel
+
+from evox.errors import CallFailed, CallTimeout, CallUnavailable, CircuitOpen, UnusableAnswer
+from evox.service_proxy.breaker import Breaker, BreakerStatistics, Verdict
+from evox.service_proxy.budget import Budget
+from evox.service_proxy.replies import ATTEMPTS, UNAVAILABLE, NoAnswer, Reply
+from evox.service_proxy.sending import Sending, Target
+from evox.services.encoding import Wire
+from evox.services.operations import Operation
+
+__all__ = ["Line", "LineStatistics", "make_call"]
+
+FIRST: Final = 0.1  # seconds; the longest first wait
+LONGEST: Final = 2.0
+PATIENCE: Final = 30.0  # seconds of Retry-After that are waited for
+
+
+@dataclass(frozen=True, slots=True)
+class LineStatistics:
+    """What is known of the calls to one service. Counts are since its first call."""
+
+    service: str
+    kind: str
+    calls: int
+    failed: int
+    retries: int
+    breaker: BreakerStatistics
+
+
+class Line:
+    """The way to one service: the target, and what is known of the calls to it.
+
+    Args:
+        target: What is called.
+        attempts: How often a call is tried.
+    """
+
+    def __init__(self, target: Target, attempts: int) -> None:
+        self.target = target
+        self.attempts = attempts
+        self.breaker = Breaker()
+        self.budget = Budget()
+        self.random = random.Random()  # noqa: S311  spreads retries; nothing is secret about it
+        self.calls = self.failed = self.retries = 0
+
+    def __repr__(self) -> str:
+        return f"<Line to {self.target!r}, {self.calls} calls>"
+
+    def statistics(self) -> LineStatistics:
+        """Return what is known of its calls."""
+        known = self.breaker.statistics(anyio.current_time())
+        return LineStatistics(self.target.name, self.target.kind, self.calls, self.failed, self.retries, known)
+
+
+async def make_call(line: Line, operation: Operation, wire: Wire, sending: Sending) -> tuple[Reply, int]:
+    """Make a call, and return the last answer and how often it was tried.
+
+    Args:
+        line: Who is called.
+        operation: Which operation.
+        wire: The arguments.
+        sending: What travels with them; its deadline bounds all attempts and all waits between them.
+
+    Raises:
+        CallFailed: if there was no answer.
+    """
+    tried, now = 0, anyio.current_time()
+    reply: Reply | None = None
+    missing: NoAnswer | None = None
+    line.calls += 1
+    line.budget.made(now)
+    while True:
+        permit = line.breaker.enter(now)
+        if permit is None:
+            await anyio.lowlevel.checkpoint()
+            if tried:
+                break  # it opened meanwhile: what was heard last stands
+            line.failed += 1
+            raise _open(line, operation, now)
+        tried += 1
+        verdict: Verdict = "cancelled"
+        try:
+            reply, missing = await line.target.send(operation, wire, sending), None
+            verdict = "answered" if reply.status < 400 else "refused" if reply.status < 500 else "failed"
+        except NoAnswer as error:
+            reply, missing = None, error
+            verdict = "cancelled" if error.is_timeout and sending.hurried else "failed"
+        finally:
+            now = anyio.current_time()
+            permit.give_back(verdict, now)
+        if reply is not None and reply.status < 400:
+            return reply, tried
+        pause = _pause(line, operation, sending, reply, missing, tried, now)
+        if pause is None:
+            break
+        line.retries += 1
+        await anyio.sleep(pause)
+        now = anyio.current_time()
+    line.failed += 1
+    if reply is not None:
+        return reply, tried
+    assert missing is not None  # noqa: S101  one or the other was heard
+    raise error_of(missing, line.target.name, operation, tried) from missing.__cause__
+
+
+def _pause(
+    line: Line,
+    operation: Operation,
+    sending: Sending,
+    reply: Reply | None,
+    missing: NoAnswer | None,
+    tried: int,
+    now: float,
+) -> float | None:
+    """Return how long to wait before the next attempt; None if there is none."""
+    if tried >= line.attempts or not _may_repeat(operation, sending, reply, missing):
+        return None
+    pause = line.random.uniform(0.0, min(LONGEST, FIRST * 2 ** (tried - 1)))
+    asked = reply.retry_after if reply is not None else None
+    if asked is not None:
+        if asked > PATIENCE:
+            return None
+        pause = max(pause, asked)
+    if now + pause >= sending.deadline or not line.budget.take(now):
+        return None
+    return pause
+
+
+def _may_repeat(operation: Operation, sending: Sending, reply: Reply | None, missing: NoAnswer | None) -> bool:
+    harmless = operation.idempotent or sending.key is not None
+    if missing is not None:
+        return not missing.final and not missing.is_timeout and (harmless or not missing.sent)
+    assert reply is not None  # noqa: S101  one or the other was heard
+    return harmless and reply.status in UNAVAILABLE and ATTEMPTS not in reply.headers
+
+
+def error_of(missing: NoAnswer, service: str, operation: Operation, tried: int) -> CallFailed:
+    """Return the error of a call that had no answer."""
+    kind: type[CallFailed] = CallTimeout if missing.is_timeout else CallUnavailable
+    if missing.final and missing.sent:
+        kind = UnusableAnswer
+    return kind(service, operation.name, why=missing.why, attempts=tried, may_have_run=missing.sent)
+
+
+def _open(line: Line, operation: Operation, now: float) -> CircuitOpen:
+    wait = line.breaker.retry_after(now)
+    return CircuitOpen(
+        line.target.name, operation.name, why=line.breaker.why, retry_after=max(wait, 1.0), may_have_run=False
+    )

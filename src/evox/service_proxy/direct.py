@@ -1,0 +1,196 @@
+"""Direct: calls an endpoint of this process without HTTP: bind, the pipeline, and the bytes that its answer would be.
+
+It is for endpoints that need no request and whose answer is JSON. Everything else is called through the app; see
+``exchange``. A failure becomes the answer that the app's handlers would make of it.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+import anyio
+from fastapi.datastructures import DefaultPlaceholder
+from fastapi.encoders import jsonable_encoder
+from fastapi.exceptions import ResponseValidationError
+from fastapi.responses import JSONResponse
+from fastapi.utils import is_body_allowed_for_status_code
+from starlette.requests import Request
+from starlette.responses import Response
+
+from evox import context, events
+from evox.failures import describe
+from evox.service_proxy.exchange import Parts, request_scope
+from evox.service_proxy.replies import JSON_HEADERS, Reply
+from evox.services import Call, Running
+from evox.services.answers import can_be_shared
+from evox.services.binding import Binding, is_bindable
+from evox.services.caching import caching_of
+from evox.services.encoding import Wire
+from evox.services.failing import response_to
+from evox.services.operations import Operation
+from evox.services.pipeline import Pipeline
+from evox.services.results import Results, splits
+
+__all__ = ["Direct", "is_direct"]
+
+LEFT: Final = 499  # as a request that its client did not wait for
+_FAILED: Final = Reply(500, b"Internal Server Error", {"content-type": "text/plain; charset=utf-8"})
+_log = logging.getLogger("evox.requests")
+
+
+def is_direct(operation: Operation, app: Any) -> bool:
+    """Whether an endpoint can be called without HTTP, and mean the same.
+
+    Args:
+        operation: The endpoint.
+        app: The service's app: middleware, which may do anything, runs round requests alone.
+    """
+    row, route = operation.row, operation.route
+    if row is None or app.user_middleware or app.debug or operation.streams is not None:
+        return False
+    if caching_of(row) is not None or operation.keyed or operation.method in ("HEAD", "OPTIONS", "TRACE"):
+        return False
+    plain = isinstance(route.response_class, DefaultPlaceholder) and route.response_class.value is JSONResponse
+    convertors = {type(one).__name__ for one in route.param_convertors.values()}
+    return plain and convertors <= {"StringConvertor", "PathConvertor"} and is_bindable(operation)
+
+
+class Direct:
+    """Calls one endpoint.
+
+    Args:
+        operation: The endpoint; see ``is_direct``.
+        app: The service's app.
+    """
+
+    def __init__(self, operation: Operation, app: Any) -> None:
+        self._operation = operation
+        self._app = app
+        row, route = operation.row, operation.route
+        assert row is not None  # noqa: S101  is_direct
+        pipeline: Pipeline = route.endpoint.__evox_pipeline__
+        self.row = row
+        self.binding = Binding(operation)
+        self._inner = pipeline.inner
+        self._run = pipeline.outer(self._respond)
+        self._splits = Results(row.name) if splits(row.returns) else None
+        self._dump = _dumper(route)
+        self._status: int = route.status_code or 200
+
+    def __repr__(self) -> str:
+        return f"<Direct call of {self._operation}>"
+
+    async def __call__(self, running: Running, wire: Wire, call: Call) -> Reply:
+        """Make one call, in the context of the present task.
+
+        Args:
+            running: The service that is called.
+            wire: The arguments.
+            call: The call; its ``wire`` is set here.
+        """
+        context.enter_service(running)
+        call.wire = wire
+        began = anyio.current_time()
+        status = LEFT
+        try:
+            reply: Reply = await self._run(call)
+            status = reply.status
+        except Exception as error:  # noqa: BLE001  becomes the answer that HTTP would give
+            reply = await self._failed(error, wire)
+            status = reply.status
+        finally:
+            took = anyio.current_time() - began
+            events.notify(events.CallFinished(running.name, self._operation.name, "internal", status, took))
+        return reply
+
+    async def _respond(self, call: Call) -> Reply:
+        arguments = await self.binding.bind(call.wire)
+        value = await self._inner(call, arguments)
+        status = self._status
+        if isinstance(value, Response):
+            return await _reply_of(value)
+        if self._splits is not None and type(value) is tuple:
+            response = Response()
+            del response.headers["content-length"]
+            response.status_code = status
+            value = self._splits.apply(value, response)
+            if isinstance(value, Response):
+                return await _reply_of(value)
+            status = response.status_code
+            body = self._dump(value)
+            headers = JSON_HEADERS | dict(response.headers) if response.headers else JSON_HEADERS
+        else:
+            body, headers = self._dump(value), JSON_HEADERS
+        return Reply(status, body if is_body_allowed_for_status_code(status) else b"", headers)
+
+    async def _failed(self, error: Exception, wire: Wire) -> Reply:
+        """Return what the app makes of an error: of those of its own handlers, FastAPI's, and ours."""
+        request = _request(self._app, self._operation, wire)
+        try:
+            return await _reply_of(await response_to(error, request), cause=error)
+        except Exception as failure:  # noqa: BLE001  what no handler takes is the callee's failure
+            name = context.current_service("a call").name
+            label = f"{name}: {self._operation}"
+            _log.error("%s failed\n%s", label, describe(failure), exc_info=failure)
+            handlers = self._app.exception_handlers
+            last = handlers.get(500) or handlers.get(Exception)
+            if last is not None:
+                made = last(request, failure)
+                return await _reply_of(await made if hasattr(made, "__await__") else made, cause=failure)
+            return Reply(_FAILED.status, _FAILED.body, _FAILED.headers, failure)
+
+
+def _dumper(route: Any) -> Callable[[Any], bytes]:
+    """Return what writes an answer as FastAPI writes it."""
+    field = route.response_field
+    if field is None:
+
+        def encode(value: Any) -> bytes:
+            return bytes(JSONResponse(jsonable_encoder(value)).body)
+
+        return encode
+    options = {
+        "include": route.response_model_include,
+        "exclude": route.response_model_exclude,
+        "by_alias": route.response_model_by_alias,
+        "exclude_unset": route.response_model_exclude_unset,
+        "exclude_defaults": route.response_model_exclude_defaults,
+        "exclude_none": route.response_model_exclude_none,
+    }
+
+    def dump(value: Any) -> bytes:
+        valid, errors = field.validate(value, {}, loc=("response",))
+        if errors:
+            raise ResponseValidationError(errors=errors, body=value)
+        written: bytes = field.serialize_json(valid, **options)
+        return written
+
+    return dump
+
+
+async def _reply_of(response: Response, *, cause: Exception | None = None) -> Reply:
+    """Return a response as its bytes; what it wants done after it is done by the service, as after HTTP."""
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    background, response.background = response.background, None
+    if background is not None:
+        running = context.current_service("a background task")
+        assert isinstance(running, Running)  # noqa: S101  Direct has entered one
+        running.start_soon(background, name="background tasks of a call")
+    if can_be_shared(response):
+        return Reply(response.status_code, bytes(response.body), headers, cause)
+    parts = Parts()
+    await response({"type": "http", "method": "GET", "headers": [], "extensions": {}}, _never, parts.send)
+    return Reply(response.status_code, parts.body(), headers, cause)
+
+
+async def _never() -> Any:
+    await anyio.sleep_forever()
+
+
+def _request(app: Any, operation: Operation, wire: Wire) -> Request:
+    """Return the request that a call would have been, for handlers of errors."""
+    handlers = app.exception_handlers
+    statuses = {key: handler for key, handler in handlers.items() if isinstance(key, int) and key != 500}
+    kinds = {key: handler for key, handler in handlers.items() if not isinstance(key, int) and key is not Exception}
+    scope = request_scope(app, operation, wire) | {"starlette.exception_handlers": (kinds, statuses)}
+    return Request(scope)

@@ -1,0 +1,106 @@
+"""Facade: the object exported as ``proxy``, and the handles that it gives.
+
+proxy.user_svc.get_user(123)             a call of another service, awaited or gathered
+proxy.user_svc.user.put(1, name="Ada")   of one of several methods
+proxy(UserSvc).get_user(123)             the same, with the types of a class
+proxy.gather(a(), b(), concurrency=5)    several at once
+"""
+
+import re
+from typing import Any, Final, TypeVar, cast
+
+from evox.scheduling import gather
+from evox.service_proxy.calls import Called, PendingCall
+from evox.service_proxy.switchboard import SwitchboardStatistics, switchboard
+
+__all__ = ["Handle", "OperationHandle", "Proxy", "proxy"]
+
+T = TypeVar("T")
+_METHODS: Final = frozenset({"get", "head", "post", "put", "patch", "delete", "options"})
+_WORD: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+
+class OperationHandle:
+    """One operation of a service. Calling it makes a ``PendingCall``; ``.put(...)`` and the like name a method."""
+
+    __slots__ = ("_called",)
+
+    def __init__(self, called: Called) -> None:
+        self._called = called
+
+    def __repr__(self) -> str:
+        return f"<operation {self._called}>"
+
+    def __call__(self, *args: Any, **named: Any) -> PendingCall[Any]:
+        """Return a call with these arguments."""
+        return PendingCall(self._called, args, named)
+
+    def __getattr__(self, name: str) -> "OperationHandle":
+        if name not in _METHODS or self._called.method is not None:
+            raise AttributeError(f"an operation has its HTTP methods in lower case, and no {name!r}")
+        called = self._called
+        return OperationHandle(Called(called.service, called.operation, name.upper(), called.contract))
+
+
+class Handle:
+    """One service, by name. Its operations are its attributes; nothing is looked up before a call is awaited."""
+
+    __slots__ = ("_contract", "_service")
+
+    def __init__(self, service: str, contract: type | None = None) -> None:
+        self._service, self._contract = service, contract
+
+    def __repr__(self) -> str:
+        return f"<service {self._service!r}>"
+
+    def __getattr__(self, name: str) -> OperationHandle:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return OperationHandle(Called(self._service, name, None, self._contract))
+
+
+class Proxy:
+    """Calls other services: in this process if they run here, over HTTPS if they run elsewhere."""
+
+    gather = staticmethod(gather)
+
+    def __repr__(self) -> str:
+        return "<proxy>"
+
+    def __getattr__(self, name: str) -> Handle:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return Handle(name)
+
+    def __call__(self, contract: type[T], service: str | None = None) -> T:
+        """Return a handle with the types of a class: a controller, or a protocol with the same methods.
+
+        Args:
+            contract: The class. Its methods are async, or return what is streamed.
+            service: The service's name. Without it, the one service that has the controller, or else the name of the
+                class: ``UserSvc`` is ``user_svc``.
+        """
+        return cast("T", Handle(service or _named(contract), contract))
+
+    def statistics(self) -> SwitchboardStatistics:
+        """Return the calls that the current runtime has made.
+
+        Raises:
+            OutsideRuntime: if no service is running in this context.
+        """
+        board, _ = switchboard("proxy.statistics()")
+        return board.statistics()
+
+
+def _named(contract: type) -> str:
+    """Return the name of the service that a class stands for."""
+    try:
+        board, _ = switchboard("proxy(...)")
+    except LookupError:
+        owner = None
+    else:
+        owner = board.owner(contract)
+    return owner.name if owner is not None else _WORD.sub("_", contract.__name__).lower()
+
+
+proxy = Proxy()

@@ -1,0 +1,181 @@
+"""Local: a service of this process as something that can be called."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+
+from evox.errors import ServiceUnavailable
+from evox.runtime import State
+from evox.service_proxy.direct import Direct, is_direct
+from evox.service_proxy.exchange import Exchange, Parts, request_scope
+from evox.service_proxy.isolation import Isolated
+from evox.service_proxy.replies import NoAnswer, Reply
+from evox.service_proxy.sending import Sending
+from evox.service_proxy.streams import Chunks
+from evox.services import Call, Running, Scope, problem_of
+from evox.services.call import Inbound
+from evox.services.declaration import Declaration
+from evox.services.encoding import Wire
+from evox.services.operations import Operation, Operations, operations_of
+
+__all__ = ["LocalTarget"]
+
+
+class LocalTarget:
+    """One service that runs in this process.
+
+    Args:
+        service: What was declared.
+        scope: The runtime it runs in.
+    """
+
+    kind = "local"
+
+    def __init__(self, service: Declaration, scope: Scope) -> None:
+        self._service = service
+        self._scope = scope
+        self._operations: Operations | None = None
+        self._direct: dict[Operation, Direct | None] = {}
+        self._limit = int(scope.loaded.settings.proxy.answer_bytes)
+        self._largest = int(scope.loaded.settings.serving.body_bytes)
+
+    def __repr__(self) -> str:
+        return f"<LocalTarget {self.name!r}>"
+
+    @property
+    def name(self) -> str:
+        """The service's name."""
+        return self._service.name
+
+    async def operations(self, sending: Sending) -> Operations:
+        """Return what it can do."""
+        del sending
+        return self.known
+
+    @property
+    def known(self) -> Operations:
+        """What it can do: all that its app has routes for."""
+        if self._operations is None:
+            self._operations = operations_of(self.name, self._service.app)
+        return self._operations
+
+    async def send(self, operation: Operation, wire: Wire, sending: Sending) -> Reply:
+        """Make one attempt.
+
+        Raises:
+            NoAnswer: if its time is over, or the service ends meanwhile.
+        """
+        running: Running | None = self._scope.find(self._service)
+        refusal = self._refusal(running, wire)
+        if refusal is not None:
+            await anyio.lowlevel.checkpoint()
+            return refusal
+        assert running is not None  # noqa: S101  it would have been refused
+        direct = self._direct_of(operation)
+        with anyio.CancelScope(deadline=sending.deadline) as scope:
+            running.calls.add(scope)
+            try:
+                if direct is not None and (wire.body is not None or not direct.binding.needs_body):
+                    call = Call(direct.row, "internal", self.name, operation.method, None, sending.parent)
+                    call.internal, call.deadline, call.bounded = sending.internal, sending.deadline, True
+                    return await Isolated(self._call(direct, running, wire, call))
+                return await self._whole(running, operation, wire, sending)
+            finally:
+                running.calls.discard(scope)
+        if anyio.current_time() >= sending.deadline:
+            raise NoAnswer("its time was over", sent=True, is_timeout=True)
+        return _down(self.name, running)
+
+    async def stream(self, operation: Operation, wire: Wire, sending: Sending) -> Reply | Chunks:
+        """Begin a call whose answer is read part by part.
+
+        Raises:
+            NoAnswer: if it does not begin.
+        """
+        running: Running | None = self._scope.find(self._service)
+        refusal = self._refusal(running, wire)
+        if refusal is not None:
+            return refusal
+        assert running is not None  # noqa: S101  it would have been refused
+        exchange = self._exchange(running, operation, wire, sending, math.inf)
+        with anyio.CancelScope(deadline=sending.deadline):
+            await exchange.begin()
+            if 200 <= exchange.status < 300:
+                return _Parts(exchange)
+            return await _read(exchange, self._limit)
+        raise NoAnswer("its time was over", sent=True, is_timeout=True)
+
+    def statistics(self) -> Any:
+        """Return whether it runs."""
+        return self._scope.find(self._service)
+
+    async def _call(self, direct: Direct, running: Running, wire: Wire, call: Call) -> Reply:
+        return await direct(running, wire, call)
+
+    async def _whole(self, running: Running, operation: Operation, wire: Wire, sending: Sending) -> Reply:
+        exchange = self._exchange(running, operation, wire, sending, sending.deadline)
+        await exchange.begin()
+        return await _read(exchange, self._limit)
+
+    def _exchange(
+        self, running: Running, operation: Operation, wire: Wire, sending: Sending, deadline: float
+    ) -> Exchange:
+        app = self._service.app
+        scope = request_scope(app, operation, wire, deadline)
+        if sending.key is not None:
+            scope["headers"].append((b"idempotency-key", sending.key.encode("latin-1")))
+        scope["state"] = dict(running.state)
+        return Exchange(running, scope, wire.body or b"", Inbound(sending.internal, sending.parent))
+
+    def _refusal(self, running: Running | None, wire: Wire) -> Reply | None:
+        """Return what answers a call that cannot be made: the service is not there, or it is too large."""
+        if running is None or running.nursery is None:
+            return _down(self.name, running)
+        if running.lifecycle.state not in (State.READY, State.DRAINING):
+            return _down(self.name, running)
+        if wire.body is not None and len(wire.body) > self._largest:
+            return Reply(413, b"", {"content-type": "application/problem+json"})
+        return None
+
+    def _direct_of(self, operation: Operation) -> Direct | None:
+        if operation not in self._direct:
+            app = self._service.app
+            is_plain = not self._service.adopted and is_direct(operation, app)
+            self._direct[operation] = Direct(operation, app) if is_plain else None
+        return self._direct[operation]
+
+
+def _down(name: str, running: Running | None) -> Reply:
+    state = "stopped" if running is None else running.lifecycle.state.name.lower()
+    response = problem_of(ServiceUnavailable(name, state), retry_after=1.0)
+    return Reply(response.status_code, bytes(response.body), dict(response.headers))
+
+
+async def _read(exchange: Exchange, limit: int) -> Reply:
+    """Return all of an answer."""
+    parts = Parts(limit)
+    try:
+        while (part := await exchange.receive()) is not None:
+            parts.add(part)
+    finally:
+        exchange.leave()
+    return Reply(exchange.status, parts.body(), exchange.headers, exchange.error)
+
+
+@dataclass(slots=True)
+class _Parts:
+    """An answer of this process, read part by part."""
+
+    exchange: Exchange
+
+    @property
+    def media(self) -> str:
+        return self.exchange.headers.get("content-type", "")
+
+    async def receive(self) -> bytes | None:
+        return await self.exchange.receive()
+
+    async def aclose(self) -> None:
+        self.exchange.leave()

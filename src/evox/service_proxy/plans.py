@@ -1,0 +1,121 @@
+"""Plans: what is known of one operation before it is called: how its arguments are sent, and its answers are read.
+
+A plan is made the first time that an operation is called, and kept while the service's operations stay the same.
+"""
+
+import inspect
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, get_type_hints
+
+from evox.errors import InvalidCall, UnknownOperation
+from evox.service_proxy.calling import Line, error_of
+from evox.service_proxy.local import LocalTarget
+from evox.service_proxy.replies import NoAnswer, Reader
+from evox.service_proxy.sending import Sending
+from evox.services.encoding import Encoder, Wire
+from evox.services.operations import NO_TYPE, Operation, Operations
+
+__all__ = ["Plan", "plan_of"]
+
+_DESCRIBING: Final = Operation("the description", "GET", "/", idempotent=True)
+
+
+class Plan:
+    """How one operation is called.
+
+    Args:
+        operations: All of the service.
+        operation: The one.
+        returns: The type of its answer.
+    """
+
+    def __init__(self, operations: Operations, operation: Operation, returns: Any) -> None:
+        self.operations = operations
+        self.operation = operation
+        self._encoder = Encoder(operations.service, operation)
+        self.reader = Reader(operations.service, operation, returns)
+        self._before = any(
+            one.method == operation.method and one is not operation for one in _until(operations, operation)
+        )
+
+    def __repr__(self) -> str:
+        return f"<Plan of {self.operations.service}.{self.operation.name}: {self.operation}>"
+
+    def wire(self, args: Sequence[Any], named: Mapping[str, Any]) -> Wire:
+        """Return the arguments as they are sent.
+
+        Raises:
+            InvalidCall: if they cannot be, or would lead to another operation.
+        """
+        wire = self._encoder.encode(args, named)
+        if self._before and wire.values:
+            other = self.operations.taken_by(self.operation, self._encoder.plain(wire.values))
+            if other is not None:
+                why = f"with these values its path is that of {other.name!r}: {other}"
+                raise InvalidCall(f"{self.operations.service}.{self.operation.name}", why, fix=f"call {other.name}")
+        return wire
+
+    def key(self, given: str | None) -> str:
+        """Return the idempotency key of a call: the one given, or a new one.
+
+        Raises:
+            InvalidCall: if the operation keeps no answers by it.
+        """
+        if not self.operation.keyed and self.operation.row is not None:
+            why = "it keeps no answers by key, so it would run again"
+            fix = 'declare it with idempotency="24h"'
+            raise InvalidCall(f"{self.operations.service}.{self.operation.name}", why, fix=fix)
+        return secrets.token_urlsafe(24) if given is None else given
+
+
+async def plan_of(line: Line, called: Any, sending: Sending) -> Plan:
+    """Return the plan for what is called.
+
+    Raises:
+        UnknownOperation, AmbiguousOperation: if the name means none, or several.
+        CallUnavailable: if the service cannot be asked what it can do.
+    """
+    target = line.target
+    if isinstance(target, LocalTarget):
+        operations = target.known
+    else:
+        try:
+            operations = await target.operations(sending)
+        except NoAnswer as error:
+            raise error_of(error, target.name, _DESCRIBING, 1) from error.__cause__
+    plans: dict[Any, Plan] = operations.plans
+    plan = plans.get(called)
+    if plan is None:
+        operation = operations.find(called.operation, called.method)
+        plan = plans[called] = Plan(operations, operation, _returns(called, operation))
+    return plan
+
+
+def _until(operations: Operations, operation: Operation) -> list[Operation]:
+    before = []
+    for one in operations:
+        if one is operation:
+            break
+        before.append(one)
+    return before
+
+
+def _returns(called: Any, operation: Operation) -> Any:
+    """Return the type of an answer: as the contract says it, or else as the service does.
+
+    Raises:
+        UnknownOperation: if the contract has no such method.
+    """
+    if called.contract is None:
+        return operation.returns
+    method = getattr(called.contract, called.operation, None)
+    if method is None:
+        known = [name for name in dir(called.contract) if not name.startswith("_")]
+        raise UnknownOperation(called.contract.__name__, called.operation, known)
+    hinted = get_type_hints(method, include_extras=True).get("return", NO_TYPE)
+    if operation.row is not None and operation.row.controller is called.contract:
+        return operation.returns  # it is the service's own, and may be a status tuple
+    if operation.streams is not None or inspect.isasyncgenfunction(method):
+        return next(iter(getattr(hinted, "__args__", ())), NO_TYPE)
+    return NO_TYPE if hinted is None and operation.returns is NO_TYPE else hinted

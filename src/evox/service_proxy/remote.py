@@ -1,0 +1,228 @@
+"""Remote: a service elsewhere as something that can be called, over HTTP with httpx2.
+
+Nothing is followed, guessed or unpacked: a redirect, a compressed answer and one that is too long are errors. A call
+that is cancelled gives its connection back or closes it, so the pool serves the next one.
+"""
+
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import anyio
+import httpx2
+
+from evox.service_proxy.exchange import Parts
+from evox.service_proxy.replies import NoAnswer, Reply
+from evox.service_proxy.sending import Sending
+from evox.service_proxy.streams import Chunks
+from evox.services.encoding import Wire
+from evox.services.operations import Operation, Operations
+
+__all__ = ["Headers", "RemoteTarget", "client_of"]
+
+KEEP: Final = 5.0  # seconds for which an idle connection is kept: less than servers keep theirs
+CLOSING: Final = 1.0
+_NOT_SENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
+Locate = Callable[[], Awaitable[str]]
+Headers = Callable[[Operation, Sending], dict[str, str]]
+Describe = Callable[["RemoteTarget", Sending], Awaitable[Operations]]
+
+
+def client_of(connections: int, cafile: str | None) -> httpx2.AsyncClient:
+    """Make the client for one target.
+
+    Args:
+        connections: How many may be open.
+        cafile: Certificates in PEM that it is trusted by; the system's if None.
+    """
+    verify: Any = ssl.create_default_context(cafile=cafile)
+    limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=KEEP)
+    headers = {"accept": "application/json, */*;q=0.5", "accept-encoding": "identity", "user-agent": "evox"}
+    return httpx2.AsyncClient(
+        verify=verify, limits=limits, timeout=None, follow_redirects=False, trust_env=False, headers=headers
+    )
+
+
+class RemoteTarget:
+    """One service that runs elsewhere.
+
+    Args:
+        name: The service's name.
+        locate: Returns the URL below which it is.
+        client: Sends requests to it; closed with it.
+        headers: Returns what a call brings along: who calls, priority, trace.
+        describe: Finds out what it can do.
+        limit: Bytes of an answer at most.
+        lost: Told of a URL at which nobody answered.
+    """
+
+    kind = "remote"
+
+    def __init__(
+        self,
+        name: str,
+        locate: Locate,
+        client: httpx2.AsyncClient,
+        *,
+        headers: Headers,
+        describe: Describe,
+        limit: int,
+        lost: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._name, self._locate, self._client = name, locate, client
+        self._headers, self._describe, self._limit, self._lost = headers, describe, limit, lost
+        self._last = ""
+
+    def __repr__(self) -> str:
+        return f"<RemoteTarget {self._name!r} at {self._last or 'a place not asked for yet'}>"
+
+    @property
+    def name(self) -> str:
+        """The service's name."""
+        return self._name
+
+    async def operations(self, sending: Sending) -> Operations:
+        """Return what it can do.
+
+        Raises:
+            NoAnswer: if that cannot be found out now.
+        """
+        return await self._describe(self, sending)
+
+    async def send(self, operation: Operation, wire: Wire, sending: Sending) -> Reply:
+        """Make one attempt.
+
+        Raises:
+            NoAnswer: if there was no answer, or none that can be used.
+        """
+        with anyio.CancelScope(deadline=sending.deadline):
+            async with self._asked(operation, wire, sending) as response:
+                return await self._whole(response)
+        raise NoAnswer("its time was over", sent=True, is_timeout=True)
+
+    async def stream(self, operation: Operation, wire: Wire, sending: Sending) -> Reply | Chunks:
+        """Begin a call whose answer is read part by part.
+
+        Raises:
+            NoAnswer: if it does not begin.
+        """
+        with anyio.CancelScope(deadline=sending.deadline):
+            response = await self._begun(operation, wire, sending)
+            if 200 <= response.status_code < 300:
+                return _Parts(response)
+            async with aclosing(response):
+                return await self._whole(response)
+        raise NoAnswer("its time was over", sent=True, is_timeout=True)
+
+    async def aclose(self) -> None:
+        """Close its connections."""
+        await self._client.aclose()
+
+    def statistics(self) -> Any:
+        """Return where it was found last."""
+        return self._last
+
+    @asynccontextmanager
+    async def _asked(self, operation: Operation, wire: Wire, sending: Sending) -> AsyncIterator[httpx2.Response]:
+        response = await self._begun(operation, wire, sending)
+        try:
+            yield response
+        finally:
+            with anyio.CancelScope(shield=True, deadline=anyio.current_time() + CLOSING):
+                await response.aclose()
+
+    async def _begun(self, operation: Operation, wire: Wire, sending: Sending) -> httpx2.Response:
+        base = self._last = await self._locate()
+        headers = self._headers(operation, sending)
+        headers["x-evox-deadline"] = f"{max(0.0, sending.deadline - anyio.current_time()):.6f}"
+        sent = [*headers.items(), *wire.headers]
+        if sending.key is not None:
+            sent.append(("idempotency-key", sending.key))
+        if wire.media is not None:
+            sent.append(("content-type", wire.media))
+        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in sent]
+        request = self._client.build_request(operation.method, base + wire.target, headers=raw, content=wire.body)
+        try:
+            return await self._client.send(request, stream=True)
+        except _NOT_SENT as error:
+            self._lost(base)
+            raise NoAnswer(_unreachable(error), sent=False, final=_is_refused(error)) from error
+        except httpx2.HTTPError as error:
+            raise NoAnswer(f"the connection broke: {_named(error)}", sent=True) from error
+
+    async def _whole(self, response: httpx2.Response) -> Reply:
+        headers = _headers(response)
+        parts = Parts(self._limit)
+        try:
+            async with aclosing(response.aiter_raw()) as raw:
+                async for part in raw:
+                    parts.add(part)
+        except httpx2.HTTPError as error:
+            raise NoAnswer(f"its answer broke off: {_named(error)}", sent=True) from error
+        return Reply(response.status_code, parts.body(), headers)
+
+
+@dataclass(slots=True)
+class _Parts:
+    """An answer from elsewhere, read part by part."""
+
+    response: httpx2.Response
+    raw: Any = None
+
+    @property
+    def media(self) -> str:
+        media: str = self.response.headers.get("content-type", "")
+        return media
+
+    async def receive(self) -> bytes | None:
+        if self.raw is None:
+            self.raw = self.response.aiter_raw()
+        try:
+            part: bytes = await anext(self.raw)
+        except StopAsyncIteration:
+            return None
+        except httpx2.HTTPError as error:
+            raise NoAnswer(f"its answer broke off: {_named(error)}", sent=True) from error
+        return part
+
+    async def aclose(self) -> None:
+        with anyio.CancelScope(shield=True, deadline=anyio.current_time() + CLOSING):
+            if self.raw is not None:
+                await self.raw.aclose()
+            await self.response.aclose()
+
+
+def _headers(response: httpx2.Response) -> dict[str, str]:
+    """Return the headers of an answer.
+
+    Raises:
+        NoAnswer: if it is compressed, which nobody has asked for.
+    """
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise NoAnswer("its answer is compressed, which was not asked for", sent=True, final=True)
+    return headers
+
+
+def _unreachable(error: Exception) -> str:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError):
+            return f"its certificate is not believed: {getattr(cause, 'verify_message', '') or cause.reason or cause}"
+        cause = cause.__cause__ or cause.__context__
+    return f"it cannot be reached: {_named(error)}"
+
+
+def _is_refused(error: Exception) -> bool:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return isinstance(error, httpx2.UnsupportedProtocol)
+
+
+def _named(error: Exception) -> str:
+    return str(error) or type(error).__name__

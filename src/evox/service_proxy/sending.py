@@ -1,0 +1,67 @@
+"""Sending: what travels with a call beside its arguments, and what can be called at all."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from evox.auth import Internal
+from evox.scheduling import Priority
+from evox.service_proxy.replies import Reply
+from evox.service_proxy.streams import Chunks
+from evox.services import Call
+from evox.services.encoding import Wire
+from evox.services.operations import Operation, Operations
+
+__all__ = ["Sending", "Target"]
+
+
+@dataclass(slots=True)
+class Sending:
+    """One attempt of a call, or all of them.
+
+    Attributes:
+        internal: Who calls, and for whom.
+        deadline: When its time is over, in monotonic seconds.
+        parent: The call that makes it, or None.
+        level: The level of its chain; None if it has none yet.
+        key: Its idempotency key.
+        hurried: Whether its caller has less time than a call has by itself.
+    """
+
+    internal: Internal
+    deadline: float
+    parent: Call | None = None
+    level: Priority | None = None
+    key: str | None = None
+    hurried: bool = False
+
+
+class Target(Protocol):
+    """Something that can be called: a service of this process, one elsewhere, or a fake."""
+
+    @property
+    def name(self) -> str:
+        """The service's name."""
+
+    @property
+    def kind(self) -> str:
+        """``"local"``, ``"remote"`` or ``"fake"``."""
+
+    async def operations(self, sending: Sending) -> Operations:
+        """Return what it can do.
+
+        Raises:
+            NoAnswer: if that cannot be found out now.
+        """
+
+    async def send(self, operation: Operation, wire: Wire, sending: Sending) -> Reply:
+        """Make one attempt.
+
+        Raises:
+            NoAnswer: if there was no answer.
+        """
+
+    async def stream(self, operation: Operation, wire: Wire, sending: Sending) -> "Reply | Chunks":
+        """Begin a call whose answer is read part by part; a failure is a reply."""
+
+    def statistics(self) -> Any:
+        """Return what is known of it from outside."""

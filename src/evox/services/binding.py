@@ -1,0 +1,146 @@
+"""Binding: the arguments of a call that comes from this process, validated as FastAPI validates those of a request.
+
+Path and query are validated by the very fields that FastAPI made for the endpoint, so a call fails with the same 422
+wherever it comes from. It covers what needs no request: an endpoint with dependencies, forms or the request itself
+among its parameters is called through the app instead.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from fastapi.dependencies.models import Dependant
+from fastapi.dependencies.utils import request_body_to_args, request_params_to_args
+from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import Headers, QueryParams
+from starlette.requests import cookie_parser
+
+from evox.services.encoding import JSON, Wire
+from evox.services.injection import is_resolver
+from evox.services.operations import Argument, Operation
+from evox.services.params import Method
+
+__all__ = ["Binding", "is_bindable"]
+
+_METHOD: Final = Method.__metadata__[0].dependency  # type: ignore[attr-defined]
+_PARTS: Final = ("request", "websocket", "http_connection", "background_tasks", "security_scopes")
+_HIDDEN: Final = "evox_response"  # what our own routes add to collect headers in
+
+
+def is_bindable(operation: Operation) -> bool:
+    """Whether nothing but path, query, headers, cookies and a JSON body is needed to call an endpoint."""
+    dependant: Dependant = operation.route.dependant
+    if any(getattr(dependant, f"{part}_param_name") is not None for part in _PARTS):
+        return False
+    if dependant.response_param_name not in (None, _HIDDEN):
+        return False
+    if any(one.where in ("form", "file") for one in operation.arguments):
+        return False
+    return all(inner.call is _METHOD or is_resolver(inner.call) for inner in dependant.dependencies)
+
+
+class Binding:
+    """Fills the parameters of one endpoint.
+
+    Args:
+        operation: What is called; see ``is_bindable``.
+    """
+
+    def __init__(self, operation: Operation) -> None:
+        dependant: Dependant = operation.route.dependant
+        self._method = operation.method
+        self._embed = operation.embed
+        arguments = {one.name: one for one in operation.arguments}
+        self._path = [_Simple(one, "path") for one in dependant.path_params]
+        simple = all(_is_simple(one, arguments) for one in dependant.query_params)
+        self._query = [_Simple(one, "query") for one in dependant.query_params] if simple else []
+        self._odd_query = [] if simple else dependant.query_params
+        self._headers = dependant.header_params
+        self._cookies = dependant.cookie_params
+        self._body = dependant.body_params
+        self.needs_body = bool(self._body)
+        self._injected: list[tuple[str, Callable[[], Any]]] = []
+        self._methods: list[str] = []
+        for inner in dependant.dependencies:
+            if inner.name is None or inner.call is None:
+                continue
+            if inner.call is _METHOD:
+                self._methods.append(inner.name)
+            else:
+                self._injected.append((inner.name, inner.call))
+
+    async def bind(self, wire: Wire) -> dict[str, Any]:
+        """Return the handler's arguments.
+
+        Raises:
+            RequestValidationError: if they do not fit, as FastAPI raises it.
+        """
+        values: dict[str, Any] = {}
+        errors: list[Any] = []
+        for simple in self._path:
+            simple.fill(values, errors, wire.values.get(simple.alias))
+        if self._query:
+            given = dict(wire.query)
+            for simple in self._query:
+                simple.fill(values, errors, given.get(simple.alias))
+        if self._odd_query:
+            _take(values, errors, request_params_to_args(self._odd_query, QueryParams(wire.query)))
+        if self._headers or self._cookies:
+            self._bind_headers(wire, values, errors)
+        body: Any = None
+        if self._body:
+            body = json.loads(wire.body or b"null") if wire.media == JSON else wire.body
+            found = await request_body_to_args(
+                body_fields=self._body, received_body=body, embed_body_fields=self._embed
+            )
+            _take(values, errors, found)
+        if errors:
+            raise RequestValidationError(errors, body=body)
+        for name, resolve in self._injected:
+            values[name] = await resolve()
+        for name in self._methods:
+            values[name] = self._method
+        return values
+
+    def _bind_headers(self, wire: Wire, values: dict[str, Any], errors: list[Any]) -> None:
+        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in wire.headers]
+        headers = Headers(raw=raw)
+        if self._headers:
+            _take(values, errors, request_params_to_args(self._headers, headers))
+        if self._cookies:
+            cookies = cookie_parser(headers.get("cookie", ""))
+            _take(values, errors, request_params_to_args(self._cookies, cookies))
+
+
+class _Simple:
+    """One parameter that one text fills."""
+
+    __slots__ = ("alias", "field", "loc", "name")
+
+    def __init__(self, field: Any, where: str) -> None:
+        self.field, self.name = field, field.name
+        self.alias = field.validation_alias or field.alias
+        self.loc = (where, self.alias)
+
+    def fill(self, values: dict[str, Any], errors: list[Any], text: str | None) -> None:
+        if text is None:
+            found, wrong = request_params_to_args([self.field], {})
+            _take(values, errors, (found, wrong))
+            return
+        value, wrong = self.field.validate(text, values, loc=self.loc)
+        if wrong:
+            errors += wrong
+        else:
+            values[self.name] = value
+
+
+def _is_simple(field: Any, arguments: dict[str, Argument]) -> bool:
+    argument = arguments.get(field.name)
+    is_plain = argument is not None and not argument.many and not argument.fields
+    other = field.field_info.validation_alias
+    return is_plain and (other is None or isinstance(other, str))
+
+
+def _take(values: dict[str, Any], errors: list[Any], found: tuple[dict[str, Any], Sequence[Any]]) -> None:
+    values.update(found[0])
+    errors += found[1]

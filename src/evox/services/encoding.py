@@ -1,0 +1,352 @@
+"""Encoding: a call's arguments as a request would bring them, whichever way the call goes.
+
+The callee sees the same texts and the same JSON in one process and across machines, so they are validated to the same
+values, and no object is shared. What a request cannot carry, such as a line feed in a header, is refused here.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+import httpx2
+from pydantic import BaseModel, RootModel, Secret, SecretBytes, SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
+
+from evox.errors import InvalidCall
+from evox.services.operations import Argument, Operation
+
+__all__ = ["Encoder", "Wire"]
+
+JSON: Final = "application/json"
+_PART: Final = re.compile(r"{([^{}:]+)(?::([^{}]*))?}")
+_HEADER: Final = re.compile(r"(?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?")
+_COOKIE: Final = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")  # RFC 6265, section 4.1.1
+_OURS: Final = frozenset(
+    {
+        "authorization",
+        "connection",
+        "content-length",
+        "content-type",
+        "cookie",
+        "expect",
+        "host",
+        "idempotency-key",
+        "te",
+        "trailer",
+        "traceparent",
+        "tracestate",
+        "transfer-encoding",
+        "upgrade",
+        "x-evox-deadline",
+        "x-evox-priority",
+    }
+)
+_LISTS: Final = (list, tuple, set, frozenset)
+_SECRETS: Final = (SecretStr, SecretBytes, Secret)
+
+
+@dataclass(slots=True)
+class Wire:
+    """What a request brings.
+
+    Attributes:
+        path: The path, quoted.
+        values: What stands in its placeholders, unquoted.
+        query: Names and values, unquoted.
+        headers: Names in lower case, and values.
+        body: The body; None without one.
+        media: Its content type.
+    """
+
+    path: str
+    values: dict[str, str] = field(default_factory=dict)
+    query: list[tuple[str, str]] = field(default_factory=list)
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    body: bytes | None = None
+    media: str | None = None
+
+    @property
+    def target(self) -> str:
+        """Path and query, as the first line of a request has them."""
+        return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
+
+
+class Encoder:
+    """Encodes the arguments of one operation.
+
+    Args:
+        service: The service's name, for errors.
+        operation: The operation.
+    """
+
+    def __init__(self, service: str, operation: Operation) -> None:
+        self._called = f"{service}.{operation.name}"
+        self._operation = operation
+        self._names = {one.name: one for one in operation.arguments}
+        self._positional = [one for one in operation.arguments if not one.by_name]
+        self._required = [one for one in operation.arguments if one.required]
+        pieces = _PART.split(operation.path)  # literal, name, convertor, literal, ...
+        self._literals = pieces[::3]
+        self._places = list(zip(pieces[1::3], pieces[2::3], strict=True))
+
+    def __repr__(self) -> str:
+        return f"<Encoder of {self._called}>"
+
+    def encode(self, args: Sequence[Any], named: Mapping[str, Any]) -> Wire:
+        """Return what a request with these arguments brings.
+
+        Raises:
+            InvalidCall: if they are not what the operation takes, or cannot be sent.
+        """
+        given = self._bound(args, named)
+        wire = Wire("")
+        body: dict[str, Any] = {}
+        rest: list[tuple[Argument, Any]] = []
+        for argument, value in given:
+            where = argument.where
+            if where == "path":
+                wire.values[argument.alias] = self._text(argument, value)
+            elif where == "query":
+                wire.query += self._pairs(argument, value)
+            elif where == "body":
+                body[argument.alias] = value
+            else:
+                rest.append((argument, value))
+        wire.path = self._path(wire.values) if self._places else quote(self._literals[0])
+        if body:
+            self._put_body(wire, body)
+        if rest:
+            self._put_rest(wire, rest)
+        return wire
+
+    def _put_rest(self, wire: Wire, given: list[tuple[Argument, Any]]) -> None:
+        """Put headers, cookies and the fields of forms where they belong."""
+        cookies: list[str] = []
+        form: list[tuple[Argument, Any]] = []
+        for argument, value in given:
+            if argument.where == "header":
+                wire.headers += [self._header(argument, *pair) for pair in self._pairs(argument, value)]
+            elif argument.where == "cookie":
+                cookies += [self._cookie(argument, *pair) for pair in self._pairs(argument, value)]
+            elif value is not None:
+                form.append((argument, value))
+        if cookies:
+            wire.headers.append(("cookie", "; ".join(cookies)))
+        if form:
+            self._put_form(wire, form)
+
+    def plain(self, values: Mapping[str, str]) -> str:
+        """Return the path with values in it, unquoted."""
+        parts = [self._literals[0]]
+        for (name, _), literal in zip(self._places, self._literals[1:], strict=True):
+            parts += [values[name], literal]
+        return "".join(parts)
+
+    def _bound(self, args: Sequence[Any], named: Mapping[str, Any]) -> list[tuple[Argument, Any]]:
+        """Match arguments to what the operation takes, as Python does for a function."""
+        if len(args) > len(self._positional):
+            takes = ", ".join(one.name for one in self._positional) or "no arguments"
+            raise self._invalid(f"it takes {takes}, and {len(args)} were given by position")
+        given = list(zip(self._positional, args, strict=False))
+        if named:
+            taken = {one.name for one, _ in given}
+            for name, value in named.items():
+                argument = self._names.get(name)
+                if argument is None:
+                    takes = ", ".join(self._names) or "nothing"
+                    raise self._invalid(f"it does not take {name!r}; it takes {takes}")
+                if name in taken:
+                    raise self._invalid(f"{name!r} was given twice")
+                given.append((argument, value))
+        if len(given) < len(self._names):
+            there = {one.name for one, _ in given}
+            missing = [one.name for one in self._required if one.name not in there]
+            if missing:
+                raise self._invalid(
+                    f"{' and '.join(map(repr, missing))} {'is' if len(missing) == 1 else 'are'} missing"
+                )
+        return given
+
+    def _path(self, values: Mapping[str, str]) -> str:
+        parts = [quote(self._literals[0])]
+        for (name, convertor), literal in zip(self._places, self._literals[1:], strict=True):
+            text, is_long = values[name], convertor == "path"
+            if not text and not is_long:
+                raise self._invalid(f"{name!r} is empty, and another path would be called")
+            if "/" in text and not is_long:
+                raise self._invalid(f"{name!r} has a / in it", fix=f"write {{{name}:path}} in the path of the endpoint")
+            if {".", ".."}.intersection(text.split("/")):
+                raise self._invalid(f"{name!r} is, or has, a part that leads elsewhere: . or ..")
+            parts += [quote(text, safe="/" if is_long else ""), quote(literal)]
+        return "".join(parts)
+
+    def _pairs(self, argument: Argument, value: Any) -> list[tuple[str, str]]:
+        """Return what is sent of an argument: nothing, one text, or one for each item or field."""
+        if argument.fields and isinstance(value, BaseModel | Mapping):
+            return self._fields(argument, value)
+        if value is None or (argument.many and isinstance(value, _LISTS) and not value):
+            if not argument.nothing:
+                what = "None" if value is None else "an empty list"
+                raise self._invalid(f"{argument.name!r} is {what}, which a {argument.where} cannot say: leave it out")
+            return []
+        if argument.many and isinstance(value, _LISTS):
+            return [(argument.alias, self._text(argument, item)) for item in value]
+        return [(argument.alias, self._text(argument, value))]
+
+    def _fields(self, argument: Argument, value: Any) -> list[tuple[str, str]]:
+        members = self._members(argument, value)
+        pairs: list[tuple[str, str]] = []
+        for name, item in members.items():
+            sent = name.replace("_", "-") if argument.where == "header" else name
+            items = item if isinstance(item, list) else [] if item is None else [item]
+            pairs += [(sent, self._text(argument, one)) for one in items]
+        return pairs
+
+    def _members(self, argument: Argument, value: Any) -> dict[str, Any]:
+        made: dict[str, Any] = self._made(argument, value, to_jsonable_python)
+        return made
+
+    def _text(self, argument: Argument, value: Any) -> str:
+        """Return a value as a text, as it stands in a path, a query or a header."""
+        kind = type(value)
+        if kind is str or kind is int:
+            text = str(value)
+        elif isinstance(value, bool):
+            text = "true" if value else "false"
+        elif isinstance(value, Enum):
+            return self._text(argument, value.value)
+        elif kind is float:
+            text = repr(value)
+        else:
+            plain = self._made(argument, value, to_jsonable_python)
+            if plain is None or isinstance(plain, list | dict):
+                raise self._invalid(f"{argument.name!r} is {kind.__name__}, which a {argument.where} cannot carry")
+            text = ("true" if plain else "false") if isinstance(plain, bool) else str(plain)
+        if not text.isascii():
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                raise self._invalid(f"{argument.name!r} has half a character in it") from None
+        return text
+
+    def _header(self, argument: Argument, name: str, text: str) -> tuple[str, str]:
+        name = name.lower()
+        if name in _OURS:
+            raise self._invalid(f"the header {name!r} belongs to the call itself")
+        if not _HEADER.fullmatch(text):
+            why = (
+                f"{argument.name!r} has what no header can carry: line feeds, spaces at an end, or letters beyond latin"
+            )
+            raise self._invalid(why)
+        return name, text
+
+    def _cookie(self, argument: Argument, name: str, text: str) -> str:
+        if not _COOKIE.fullmatch(text):
+            raise self._invalid(f"{argument.name!r} has what no cookie can carry: spaces, quotes, commas, ; or \\")
+        return f"{name}={text}"
+
+    def _put_body(self, wire: Wire, body: dict[str, Any]) -> None:
+        if self._operation.embed:
+            value: Any = body
+        else:
+            ((_, value),) = body.items()
+            if isinstance(value, bytes | bytearray | memoryview):
+                wire.body, wire.media = bytes(value), "application/octet-stream"
+                return
+            argument = next(one for one in self._operation.arguments if one.where == "body")
+            if value is None and argument.nothing:
+                return
+        argument = next(one for one in self._operation.arguments if one.where == "body")
+        wire.body, wire.media = self._made(argument, value, to_json), JSON
+
+    def _put_form(self, wire: Wire, form: list[tuple[Argument, Any]]) -> None:
+        """Let httpx write a form as browsers do: multipart if there is a file in it."""
+        fields: dict[str, Any] = {}
+        files: list[tuple[str, Any]] = []
+        for argument, value in form:
+            if argument.where == "file":
+                files += [(argument.alias, _file(one)) for one in (value if isinstance(value, _LISTS) else [value])]
+                continue
+            for name, text in self._pairs(argument, value):
+                fields.setdefault(name, []).append(text)
+        request = httpx2.Request("POST", "http://form", data=fields, files=files or None)
+        wire.body, wire.media = request.read(), request.headers["content-type"]
+
+    def _made(self, argument: Argument, value: Any, make: Callable[..., Any]) -> Any:
+        try:
+            return make(value, exclude=_left_out(value), round_trip=True, by_alias=True)
+        except _SecretFound:
+            why = f"{argument.name!r} holds a secret, which would be sent as stars"
+            raise self._invalid(why, fix="give it what get_secret_value() returns, in a dict") from None
+        except (PydanticSerializationError, UnicodeError, ValueError) as error:
+            raise self._invalid(f"{argument.name!r} is {type(value).__name__}, which cannot be sent: {error}") from None
+
+    def _invalid(self, why: str, *, fix: str = "") -> InvalidCall:
+        return InvalidCall(self._called, why, fix=fix)
+
+
+class _SecretFound(Exception):
+    pass
+
+
+def _file(value: Any) -> Any:
+    """Return a file as httpx takes it: bytes, or what FastAPI calls an upload."""
+    if isinstance(value, str):
+        return ("upload", value.encode())
+    if isinstance(value, bytes | bytearray | memoryview):
+        return ("upload", bytes(value))
+    if hasattr(value, "file") and hasattr(value, "filename"):
+        return (value.filename or "upload", value.file, value.content_type or "application/octet-stream")
+    return value
+
+
+def _left_out(value: Any) -> Any:
+    """Return which fields of models in a value are not sent: those that nobody has set, and are what they would be.
+
+    The callee then sees which ones were set, as in a partial update, and nothing is lost of what was changed in place.
+    """
+    if isinstance(value, _SECRETS):
+        raise _SecretFound
+    if isinstance(value, RootModel):
+        _left_out(value.root)
+        return None
+    if isinstance(value, BaseModel):
+        return _of_model(value)
+    if isinstance(value, dict):
+        return {key: found for key, item in value.items() if (found := _left_out(item))} or None
+    if isinstance(value, list | tuple):
+        return {index: found for index, item in enumerate(value) if (found := _left_out(item))} or None
+    return None
+
+
+def _of_model(model: BaseModel) -> dict[str, Any] | None:
+    left: dict[str, Any] = {}
+    given = model.model_fields_set
+    for name, info in type(model).model_fields.items():
+        item = model.__dict__.get(name)
+        if name not in given and _is_default(info, item, model):
+            left[name] = True
+        else:
+            inner = _left_out(item)
+            if inner:
+                left[name] = inner
+    for item in (model.__pydantic_extra__ or {}).values():
+        _left_out(item)
+    return left or None
+
+
+def _is_default(info: FieldInfo, item: Any, model: BaseModel) -> bool:
+    if info.default_factory is None:
+        return item is info.default or _equal(item, info.default)
+    return _equal(item, info.get_default(call_default_factory=True, validated_data=model.__dict__))
+
+
+def _equal(one: Any, other: Any) -> bool:
+    try:
+        return type(one) is type(other) and bool(one == other)
+    except Exception:  # noqa: BLE001  what cannot be compared was not left as it was
+        return False
