@@ -11,19 +11,18 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
-from coredis.exceptions import BusyLoadingError, NoScriptError, RedisError
 from coredis.exceptions import ConnectionError as ConnectionLost
+from coredis.exceptions import NoScriptError, RedisError
 
 from evox.config import DataSettings, without_secrets
 from evox.data.backends.base import BackendStatistics, Lease, OnChange, Reading, Removed
 from evox.data.backends.valkey_listener import listen
 from evox.data.backends.valkey_pool import NotOpened, ValkeyPool
 from evox.data.backends.valkey_scripts import SCHEMA, SCRIPTS
-from evox.data.backends.valkey_setup import ASKED, is_full, is_passing, nothing_was_done, refusal, setup_of
+from evox.data.backends.valkey_setup import ASKED, database_of, is_full, is_passing, nothing_was_done, refusal, setup_of
 from evox.data.entries import Entry, open_envelope, seal_envelope
 from evox.data.policy import Facts
 from evox.errors import (
@@ -60,7 +59,7 @@ class ValkeyBackend:
         self._name = without_secrets(url)
         self._timeout = settings.timeout
         self._wall = wall
-        self._db = _database(url, self._name)
+        self._db = database_of(url, self._name)
         try:
             self._pool = ValkeyPool(url, size=settings.connections, timeout=settings.timeout)
         except (ValueError, OSError) as error:
@@ -220,26 +219,9 @@ class ValkeyBackend:
         return reply
 
     async def _asked(self, command: bytes, *args: str | bytes) -> Any:
-        """Send one command as it is.
-
-        Raises:
-            NotOpened: if it was not sent.
-            coredis.exceptions.ConnectionError: if it was, and there is no answer.
-            RedisError: if that is the answer.
-        """
+        """Send one command as it is; see ``ValkeyPool.ask``."""
         self._operations += 1
-        sent = False
-        try:
-            with anyio.fail_after(self._timeout):
-                connection = await self._pool.connection()
-                answer = connection.ask(command, args)
-                sent = True
-                return await answer
-        except BusyLoadingError:  # an answer, and for coredis a lost connection
-            raise
-        except (ConnectionLost, TimeoutError) as error:
-            why = str(error) if isinstance(error, ConnectionLost) else f"it did not answer within {self._timeout:g} s"
-            raise (ConnectionLost if sent else NotOpened)(why) from None
+        return await self._pool.ask(command, *args)
 
     def _failed(self, error: NotOpened | RedisError, key: str, *, writes: bool) -> Exception:
         """Return our error for one of the driver's."""
@@ -275,17 +257,3 @@ def _fields(entry: Entry) -> tuple[bytes, str, str, str, str]:
     expires = "" if until == math.inf else repr(until)
     gone = str(max(1, math.floor((until + LONGER) * 1000))) if until < LAST else ""
     return seal_envelope(entry), expires, "1" if entry.evictable else "0", "\n".join(entry.tags), gone
-
-
-def _database(url: str, name: str) -> str:
-    """Return the number of the database in a URL.
-
-    Raises:
-        BackendRefused: if it is none: the driver would take the first one instead.
-    """
-    found = urlsplit(url)
-    number = parse_qs(found.query).get("db", [found.path.strip("/") or "0"])[0]
-    if not (number.isascii() and number.isdigit()):
-        fix = "databases have numbers: valkey://host:6379/0"
-        raise BackendRefused(name, f"{number!r} is no number of a database", fix=fix)
-    return number

@@ -8,15 +8,15 @@ asked, or it is gone, and both are seen by looking at it.
 import math
 import re
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import anyio
 import coredis
 from anyio.abc import TaskGroup, TaskStatus
+from coredis.exceptions import BusyLoadingError, RedisError, ResponseError
 from coredis.exceptions import ConnectionError as ConnectionLost
-from coredis.exceptions import RedisError, ResponseError
 
 __all__ = ["NotOpened", "PoolStatistics", "ValkeyConnection", "ValkeyPool"]
 
@@ -187,6 +187,37 @@ class ValkeyPool:
                     raise
                 again = False
 
+    async def ask(self, command: bytes, *args: str | bytes) -> Any:
+        """Send one command, and return the answer.
+
+        Raises:
+            NotOpened: if it was not sent.
+            coredis.exceptions.ConnectionError: if it was, and there is no answer.
+            coredis.exceptions.RedisError: if that is the answer.
+        """
+        return await self._answer(self.connection, command, args)
+
+    async def ask_alone(self, command: bytes, *args: str | bytes) -> Any:
+        """Do what ``ask`` does on a connection of its own, which ends with it: nobody has to run the pool for that."""
+        failed: NotOpened | RedisError | None = None
+        answer = None
+        connection = self.make()
+
+        async def opened() -> ValkeyConnection:
+            await connection.opened()
+            return connection
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(connection.run, name="data:valkey/connection")
+            try:
+                answer = await self._answer(opened, command, args)
+            except (NotOpened, RedisError) as error:  # raised below: out of the group it would be within one of its own
+                failed = error
+            group.cancel_scope.cancel()
+        if failed is not None:
+            raise failed
+        return answer
+
     def make(self) -> ValkeyConnection:
         """Return a new connection that is not of the pool, for whoever runs it."""
         raw = self._read.connection_class(self._read.location, **self._read.connection_kwargs)
@@ -197,6 +228,22 @@ class ValkeyPool:
         usable = [one for one in self._all if one.raw.usable]
         waiting = sum(one.waiting() for one in usable)
         return PoolStatistics(self._size, len(usable), waiting, self._ended + len(usable))
+
+    async def _answer(
+        self, opened: Callable[[], Awaitable[ValkeyConnection]], command: bytes, args: Sequence[str | bytes]
+    ) -> Any:
+        sent = False
+        try:
+            with anyio.fail_after(self._timeout):
+                connection = await opened()
+                answer = connection.ask(command, args)
+                sent = True
+                return await answer
+        except BusyLoadingError:  # an answer, and for coredis a lost connection
+            raise
+        except (ConnectionLost, TimeoutError) as error:
+            why = str(error) if isinstance(error, ConnectionLost) else f"it did not answer within {self._timeout:g} s"
+            raise (ConnectionLost if sent else NotOpened)(why) from None
 
     def _look(self) -> tuple[ValkeyConnection | None, ValkeyConnection | None]:
         """Return the best that is open, and one that is being opened; begin to open one more if all are busy.

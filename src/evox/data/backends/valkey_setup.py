@@ -2,6 +2,7 @@
 
 import re
 from typing import Any, Final, NamedTuple
+from urllib.parse import parse_qs, urlsplit
 
 from coredis.exceptions import (
     AuthenticationError,
@@ -17,7 +18,7 @@ from evox.data.backends.valkey_pool import NotOpened
 from evox.data.policy import Facts
 from evox.errors import BackendRefused
 
-__all__ = ["ASKED", "Setup", "is_full", "is_passing", "nothing_was_done", "refusal", "setup_of"]
+__all__ = ["ASKED", "Setup", "database_of", "is_full", "is_passing", "nothing_was_done", "refusal", "setup_of"]
 
 ASKED: Final = ("appendonly", "appendfsync", "maxmemory-policy", "cluster-enabled", "replica-read-only")
 _LATER: Final = (BusyLoadingError, ClusterDownError, ExecAbortError, ReadOnlyError)
@@ -90,6 +91,20 @@ def refusal(name: str, error: RedisError, *, db: object = None) -> BackendRefuse
     if isinstance(error, AuthorizationError) or said.startswith("ACL failure"):
         return BackendRefused(name, f"its user may not do what is needed: {said}", fix=f"give the user {_USER}")
     return BackendRefused(name, said)
+
+
+def database_of(url: str, name: str) -> str:
+    """Return the number of the database in a URL.
+
+    Raises:
+        BackendRefused: if it is none: the driver would take the first one instead.
+    """
+    found = urlsplit(url)
+    number = parse_qs(found.query).get("db", [found.path.strip("/") or "0"])[0]
+    if not (number.isascii() and number.isdigit()):
+        fix = "databases have numbers: valkey://host:6379/0"
+        raise BackendRefused(name, f"{number!r} is no number of a database", fix=fix)
+    return number
 
 
 def is_full(error: Exception) -> bool:
