@@ -53,6 +53,7 @@ EvoxError                      id, what, why, fix, place; status (HTTP), exit_co
 |  |- UnknownOperation         EVX-902   a service has no such operation
 |  |- AmbiguousOperation       EVX-903   a name that stands for several
 |  |- InvalidCall              EVX-904   arguments that cannot be sent; a call made twice
+|  |- RegistryUnavailable      EVX-914   503, retryable: where a service runs cannot be looked up
 |  `- CallError                502; service, operation, code, detail, attempts
 |     |- CallInvalid           EVX-905   it answered 400 or 422
 |     |- CallDenied            EVX-906   it answered 401 or 403
@@ -149,6 +150,7 @@ from evox.errors.proxy import (
     CircuitOpen,
     InvalidCall,
     ProxyError,
+    RegistryUnavailable,
     UnknownOperation,
     UnknownService,
     UnusableAnswer,
@@ -217,6 +219,7 @@ __all__ = [
     "PortInUse",
     "ProxyError",
     "RecursiveLoader",
+    "RegistryUnavailable",
     "Rejected",
     "ServiceGivenUp",
     "ServiceUnavailable",

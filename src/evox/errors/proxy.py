@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from typing import Any, ClassVar
 
 from evox.errors.base import EvoxError, Place
+from evox.errors.secrets import masked
 
 __all__ = [
     "AmbiguousOperation",
@@ -23,6 +24,7 @@ __all__ = [
     "CircuitOpen",
     "InvalidCall",
     "ProxyError",
+    "RegistryUnavailable",
     "UnknownOperation",
     "UnknownService",
     "UnusableAnswer",
@@ -80,6 +82,26 @@ class InvalidCall(ProxyError, TypeError):
 
     def __init__(self, call: str, why: str, *, fix: str = "") -> None:
         super().__init__(f"{call} cannot be called like this", why=why, fix=fix or "give it what its handler takes")
+
+
+class RegistryUnavailable(ProxyError):
+    """Where a service runs is not known: the registry cannot be reached, and what it last said is too old.
+
+    Attributes:
+        reason: Why it cannot be reached.
+    """
+
+    id = "EVX-914"
+    status = 503
+    retryable = True
+
+    def __init__(self, registry: str, service: str, why: str) -> None:
+        super().__init__(
+            f"where service {service!r} runs is not known",
+            why=f"{registry}: {why}",
+            fix="start it, or correct its URL; services that run find each other again by themselves",
+        )
+        self.reason = masked(why)
 
 
 class CallError(ProxyError):
