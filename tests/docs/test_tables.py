@@ -101,6 +101,10 @@ def test_the_statuses_of_errors_are_those_that_the_quickstart_names() -> None:
         **{f"EVX-80{number}": 401 for number in range(1, 9)},
         "EVX-809": 403,
         "EVX-810": 503,
+        **{f"EVX-9{number:02}": 502 for number in range(5, 11)},
+        "EVX-911": 503,
+        "EVX-912": 503,
+        "EVX-913": 504,
         "EVX-914": 503,
     }
     text = QUICKSTART.read_text(encoding="utf-8")
