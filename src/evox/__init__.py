@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from evox.errors import EvoxError
     from evox.runtime import RestartPolicy
     from evox.scheduling import Priority
+    from evox.service_proxy import proxy
     from evox.services import (
         DELETE,
         GET,
@@ -70,6 +71,7 @@ __all__ = [
     "data_intent",
     "data_io",
     "inject",
+    "proxy",
     "service",
 ]
 
@@ -85,12 +87,15 @@ _ELSEWHERE = {
     "WebSocket": "fastapi",
     "data_intent": "evox.data",
     "data_io": "evox.data",
+    "proxy": "evox.service_proxy",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'evox' has no attribute {name!r}")
+    if name == "inject":
+        importlib.import_module("evox.service_proxy")  # whose handles it gives
     value = getattr(importlib.import_module(_ELSEWHERE.get(name, "evox.services")), name)
     globals()[name] = value
     return value

@@ -5,6 +5,7 @@ facades (``inject``, later ``data_io`` and ``proxy``) resolve through here, whic
 in one process. This floor knows only protocols; the rooms above fill them.
 """
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from contextvars import ContextVar, Token
 from typing import Any, Protocol, TypeVar
@@ -19,6 +20,8 @@ __all__ = [
     "enter_level",
     "enter_seat",
     "enter_service",
+    "give_handles",
+    "handle_of",
     "leave_level",
     "leave_request",
     "leave_seat",
@@ -161,6 +164,19 @@ def of_request(variable: ContextVar[T], empty: T) -> ContextVar[T]:
     """
     _of_request.append((variable, empty))
     return variable
+
+
+_handles: list[Callable[[str], Any]] = []
+
+
+def give_handles(make: Callable[[str], Any]) -> None:
+    """Say what makes the handle of another service; the room that has them does."""
+    _handles[:] = [make]
+
+
+def handle_of(service: str) -> Any:
+    """Return the handle of another service."""
+    return _handles[-1](service)
 
 
 def leave_request() -> None:

@@ -131,7 +131,8 @@ def test_every_public_method_has_a_docstring(target: Any) -> None:
 
 @pytest.mark.parametrize("name", evox.core.__all__)
 def test_core_gives_the_same_object(name: str) -> None:
-    room = "evox.data" if name.startswith("data_") else "evox.services"
+    rooms = {"proxy": "evox.service_proxy", "data_io": "evox.data", "data_intent": "evox.data"}
+    room = rooms.get(name, "evox.services")
     given = importlib.import_module("evox.auth") if name == "auth" else getattr(importlib.import_module(room), name)
     assert getattr(evox.core, name) is given
 

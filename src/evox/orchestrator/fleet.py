@@ -66,6 +66,11 @@ class Fleet:
     def __repr__(self) -> str:
         return f"<Fleet of {', '.join(host.service.name for host in self.hosts)}>"
 
+    @property
+    def names(self) -> list[str]:
+        """The names of its services, in the order in which they start."""
+        return [host.service.name for host in self.hosts]
+
     def host(self, name: str) -> Host:
         """Return the host of a service by name.
 

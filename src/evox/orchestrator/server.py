@@ -25,6 +25,7 @@ from evox.auth import Mode
 from evox.config import Loaded, PrioritySettings, ServingSettings, find_root, load
 from evox.errors import EvoxError, NoService
 from evox.failures import root_cause
+from evox.orchestrator.announcing import Announcement, addresses_of, check_address
 from evox.orchestrator.console import Console, Row, configure_logs
 from evox.orchestrator.discovery import Found, discover
 from evox.orchestrator.fleet import DrainReport, Fleet
@@ -71,7 +72,11 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is about to run, validated. Nothing is bound or started yet."""
+    """What is about to run, validated. Nothing is bound or started yet.
+
+    Attributes:
+        beside: Services of the project that do not run here; who calls them knows their operations and types.
+    """
 
     options: RunOptions
     loaded: Loaded
@@ -79,6 +84,7 @@ class Plan:
     loop: Choice
     tls: ssl.SSLContext | None = None
     notes: Sequence[str] = field(default=())
+    beside: Sequence[Service] = ()
 
 
 def configuration(options: RunOptions) -> Loaded:
@@ -122,11 +128,13 @@ def plan(options: RunOptions, loaded: Loaded | None = None) -> Plan:
     # With targets, or services that the environment chose, others of the project may run in processes of their own.
     whole = not options.targets and not loaded.sources.get("services", "").startswith("the environment")
     misnamed = check_names(loaded, names, whole=whole)
+    beside: list[Service] = []
     if options.only:
         missing = [name for name in options.only if name not in names]
         if missing:
             hint = f"the services found are: {', '.join(names)}"
             raise NoService(f"--only {missing[0]}", hint=hint, fix="name one of those after --only")
+        beside = [one.service for one in found if one.service.name not in options.only]
         found = [one for one in found if one.service.name in options.only]
     services = [one.service for one in found]
     if options.only:
@@ -139,7 +147,8 @@ def plan(options: RunOptions, loaded: Loaded | None = None) -> Plan:
     source = loaded.sources.get("backend", "the default")
     loop = choose(loaded.settings.backend, source=source, asyncio_because=[*imported, *adopted])
     notes = [f"{name} in the environment is not an option of Evox" for name in loaded.unknown_environment] + misnamed
-    return Plan(options, loaded, found, loop, tls, notes)
+    check_address(loaded.settings)
+    return Plan(options, loaded, found, loop, tls, notes, beside)
 
 
 def serve(what: Plan, *, handover: Handover | None = None) -> int:
@@ -183,7 +192,9 @@ class _Server:
             self._handover.keep(sockets)
             self._signals.on_first = self._arm
             mode: Mode = "development" if self._plan.options.dev else "production"
-            self._fleet = Fleet(services, Scope(self._plan.loaded, mode=mode))
+            shared = Scope(self._plan.loaded, mode=mode)
+            shared.declared = list(self._plan.beside)
+            self._fleet = Fleet(services, shared)
             if self._plan.options.dev:
                 for host in self._fleet.hosts:
                     host.inflight.on_answer = _log_answer
@@ -221,7 +232,10 @@ class _Server:
             nursery.start_soon(port.serve, name=f"listener:{name}")
         self._started = True
         self._announce()
+        announced = Announcement(self._fleet.scope, addresses_of(self._settings, self._ports, self._fleet.names))
+        nursery.start_soon(announced.run, name="registry")
         self._given_up = await self._wait_end()
+        announced.withdraw()
         for port in self._ports:
             nursery.start_soon(port.leave_soon)
         self._report = await self._fleet.drain(self._drain_settings(), close_listeners=self._close)

@@ -222,7 +222,8 @@ class PendingCall(Generic[T]):
             deadline = parent.deadline
         seat, asked = context.maybe_seat(), context.maybe_level()
         level = seat.level if seat is not None else None if asked is None else Priority(asked)
-        return Sending(_internal(str(self._called), running.name), deadline, parent, level, None, deadline < own)
+        internal = _internal(str(self._called), running.name)
+        return Sending(internal, deadline, parent, level, None, deadline < own, self._args, self._named)
 
 
 def _internal(called: str, caller: str) -> Internal:

@@ -9,6 +9,7 @@ proxy.gather(a(), b(), concurrency=5)    several at once
 import re
 from typing import Any, Final, TypeVar, cast
 
+from evox.context import give_handles
 from evox.scheduling import gather
 from evox.service_proxy.calls import Called, PendingCall
 from evox.service_proxy.switchboard import SwitchboardStatistics, switchboard
@@ -52,6 +53,10 @@ class Handle:
 
     def __repr__(self) -> str:
         return f"<service {self._service!r}>"
+
+    @property
+    def __evox_service__(self) -> str:
+        return self._service
 
     def __getattr__(self, name: str) -> OperationHandle:
         if name.startswith("_"):
@@ -104,3 +109,4 @@ def _named(contract: type) -> str:
 
 
 proxy = Proxy()
+give_handles(Handle)

@@ -77,13 +77,10 @@ async def plan_of(line: Line, called: Any, sending: Sending) -> Plan:
         CallUnavailable: if the service cannot be asked what it can do.
     """
     target = line.target
-    if isinstance(target, LocalTarget):
-        operations = target.known
-    else:
-        try:
-            operations = await target.operations(sending)
-        except NoAnswer as error:
-            raise error_of(error, target.name, _DESCRIBING, 1) from error.__cause__
+    try:
+        operations = target.known if isinstance(target, LocalTarget) else await target.operations(sending)
+    except NoAnswer as error:
+        raise error_of(error, target.name, _DESCRIBING, 1) from error.__cause__
     plans: dict[Any, Plan] = operations.plans
     plan = plans.get(called)
     if plan is None:

@@ -20,7 +20,7 @@ from evox.service_proxy.streams import Chunks
 from evox.services.encoding import Wire
 from evox.services.operations import Operation, Operations
 
-__all__ = ["Headers", "RemoteTarget", "client_of"]
+__all__ = ["Headers", "Locate", "RemoteTarget", "client_of"]
 
 KEEP: Final = 5.0  # seconds for which an idle connection is kept: less than servers keep theirs
 CLOSING: Final = 1.0

@@ -1,6 +1,7 @@
 """Sending: what travels with a call beside its arguments, and what can be called at all."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from evox.auth import Internal
@@ -25,6 +26,8 @@ class Sending:
         level: The level of its chain; None if it has none yet.
         key: Its idempotency key.
         hurried: Whether its caller has less time than a call has by itself.
+        args: Its arguments by position, as they were given; fakes see those.
+        named: Its arguments by name.
     """
 
     internal: Internal
@@ -33,6 +36,8 @@ class Sending:
     level: Priority | None = None
     key: str | None = None
     hurried: bool = False
+    args: tuple[Any, ...] = ()
+    named: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Target(Protocol):

@@ -12,12 +12,14 @@ from typing import Any
 
 from evox import context
 from evox.auth import INTERNAL_SCHEME, current
-from evox.config import PeerSettings
+from evox.config import PeerSettings, ProxySettings
 from evox.errors import AmbiguousOperation, CannotIssue, UnknownService
+from evox.service_proxy.announced import Announced
 from evox.service_proxy.calling import Line, LineStatistics
 from evox.service_proxy.catalogue import Catalogue
 from evox.service_proxy.local import LocalTarget
-from evox.service_proxy.remote import RemoteTarget, client_of
+from evox.service_proxy.registry import Registry
+from evox.service_proxy.remote import Locate, RemoteTarget, client_of
 from evox.service_proxy.sending import Sending, Target
 from evox.service_proxy.tracing import trace_headers
 from evox.services import Running, Scope
@@ -56,8 +58,8 @@ class Switchboard:
         self._lines: dict[str, Line] = {}
         self._fakes: dict[str, list[Line]] = {}
         self._services = 0
-        self.around: Callable[[Target], Target] | None = None  # tests put faults between caller and callee
         self._said: set[str] = set()
+        self.registry = _registry(self.settings)
 
     def __repr__(self) -> str:
         return f"<Switchboard with {len(self._lines)} lines>"
@@ -91,6 +93,13 @@ class Switchboard:
         stack.append(line)
         return lambda: stack.remove(line)
 
+    def find(self, name: str) -> Target | None:
+        """Return what answers for a service, or None."""
+        try:
+            return self.line(name).target
+        except UnknownService:
+            return None
+
     def declaration(self, name: str) -> Declaration | None:
         """Return what is known in this process of a service's code, whether it runs here or not."""
         found = {id(one): one for one in self._declared() if normal(one.name) == normal(name)}
@@ -119,6 +128,8 @@ class Switchboard:
             close = getattr(line.target, "aclose", None)
             if close is not None:
                 await close()
+        if self.registry is not None:
+            await self.registry.close()
 
     def _declared(self) -> list[Declaration]:
         return [*(one.service for one in self.scope.lives), *self.scope.declared]
@@ -133,6 +144,11 @@ class Switchboard:
         peer = self.scope.loaded.settings.peers.get(key)
         if peer is not None:
             return self._remote(self._name(key), peer, _at(peer.url))
+        if self.registry is not None:
+            name = self._name(key)
+            peer = PeerSettings(url="https://registry", cafile=self.settings.cafile)
+            announced = Announced(name, self.registry, self.settings.dns)
+            return self._remote(name, peer, announced.locate, announced.lost)
         if self.settings.dns is not None:
             name = self._name(key)
             peer = PeerSettings(url=self.settings.dns.replace("{service}", name), cafile=self.settings.cafile)
@@ -144,7 +160,9 @@ class Switchboard:
         found = self.declaration(key)
         return found.name if found is not None else key.replace("_", "-")
 
-    def _remote(self, name: str, peer: PeerSettings, locate: Callable[[], Any]) -> RemoteTarget:
+    def _remote(
+        self, name: str, peer: PeerSettings, locate: Locate, lost: Callable[[str], None] = lambda _: None
+    ) -> RemoteTarget:
         cafile = None if peer.cafile is None else str(Path(self.scope.loaded.root) / peer.cafile)
         declared = self.declaration(name)
         catalogue = Catalogue(name, peer, declared)
@@ -163,6 +181,7 @@ class Switchboard:
             headers=headers,
             describe=catalogue.operations,
             limit=int(self.settings.answer_bytes),
+            lost=lost,
         )
 
     def _credentials(self, name: str, peer: PeerSettings, operation: Operation, sending: Sending) -> str | None:
@@ -202,7 +221,11 @@ def switchboard(asked_for: str) -> tuple[Switchboard, Running]:
     return found, running
 
 
-def _at(url: str) -> Callable[[], Any]:
+def _registry(settings: ProxySettings) -> Registry | None:
+    return None if settings.registry is None else Registry(settings.registry, lease=settings.lease)
+
+
+def _at(url: str) -> Locate:
     async def locate() -> str:
         return url
 

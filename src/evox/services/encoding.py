@@ -102,6 +102,8 @@ class Encoder:
         Raises:
             InvalidCall: if they are not what the operation takes, or cannot be sent.
         """
+        if self._operation.anything:
+            return Wire(self._operation.path)
         given = self._bound(args, named)
         wire = Wire("")
         body: dict[str, Any] = {}

@@ -18,7 +18,7 @@ from weakref import WeakSet
 from fastapi import params
 from pydantic import BaseModel, ValidationError
 
-from evox.context import current_service, maybe_service
+from evox.context import current_service, handle_of, maybe_service
 from evox.data import Database
 from evox.errors import InvalidOption, NotInjectable, OutsideRuntime, place_of
 
@@ -71,6 +71,8 @@ class Injected(params.Depends, Generic[T]):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
+        if self._key.kind == "service":
+            return getattr(handle_of(self._key.name), name)  # it is as lazy as this
         raise OutsideRuntime(str(self._key))
 
     def __call__(self, *_: Any, **__: Any) -> Any:
@@ -230,6 +232,8 @@ class Container:
             return self._section(key)
         if key.kind == "db" and fake is None:
             return self._database()
+        if key.kind == "service" and fake is None:
+            return handle_of(key.name)
         if any(key == earlier for earlier, _ in self._making):
             chain = " -> ".join(self._shown(one) for one in [*dict(self._making), key])
             raise NotInjectable(self._shown(key), f"the constructors need each other: {chain}", place_of(key.name))
@@ -330,6 +334,16 @@ class Inject:
         """
         return cast("Database", _give(Key("db", "db")))
 
+    def service(self, name: str) -> Any:
+        """Return the handle of another service, by the name that it was given; as ``proxy.user_service`` is.
+
+        At import it may stand as a parameter's default or annotation, or be called as it is.
+
+        Args:
+            name: The service's name, e.g. ``"user-service"``.
+        """
+        return _give(Key("service", name))
+
     def override(self, thing: Any, fake: Any) -> Any:
         """Put ``fake`` in place of ``thing`` for the time of a ``with`` block, in the current runtime only.
 
@@ -374,6 +388,9 @@ def _key_of(thing: Any) -> Key:
         return thing
     if isinstance(thing, Injected):
         return cast("Key", thing._key)  # noqa: SLF001  the marker hides its key from everyone but this module
+    name = getattr(thing, "__evox_service__", None)
+    if name is not None and not inspect.isclass(thing):
+        return Key("service", name)
     if not inspect.isclass(thing):
         raise NotInjectable(repr(thing), "it is not a type")
     return Key("type", thing)

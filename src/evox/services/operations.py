@@ -69,6 +69,7 @@ class Operation:
         idempotent: Whether it may be repeated.
         keyed: Whether it keeps its answers by ``Idempotency-Key``.
         streams: How it streams its answer; None if it does not.
+        anything: Whether it takes whatever it is given: a fake of which nothing else is known.
         returns: The type of its answer, or of each item of it; ``NO_TYPE`` where that is not known.
         row: The endpoint, in the process in which it is declared, if it is one of ours.
         route: FastAPI's route there.
@@ -82,6 +83,7 @@ class Operation:
     idempotent: bool = False
     keyed: bool = False
     streams: Streams | None = None
+    anything: bool = False
     returns: Any = field(default=NO_TYPE, compare=False, repr=False)
     row: Endpoint | None = field(default=None, compare=False, repr=False)
     route: Any = field(default=None, compare=False, repr=False)
@@ -127,9 +129,7 @@ class Operations:
             UnknownOperation: if there is none.
             AmbiguousOperation: if there are several.
         """
-        named = self._names.get(name)
-        if named is None:
-            raise UnknownOperation(self.service, name, list(self._names))
+        named = self.named(name)
         found = named if method is None else [one for one in named if one.method == method]
         if len(found) == 1:
             return found[0]
@@ -143,6 +143,17 @@ class Operations:
         else:
             fix = "give one of them another name, with name= in its decorator"
         raise AmbiguousOperation(called, [str(one) for one in found], fix=fix)
+
+    def named(self, name: str) -> list[Operation]:
+        """Return the operations of a name.
+
+        Raises:
+            UnknownOperation: if there is none.
+        """
+        named = self._names.get(name)
+        if named is None:
+            raise UnknownOperation(self.service, name, list(self._names))
+        return named
 
     def taken_by(self, operation: Operation, path: str) -> Operation | None:
         """Return which other operation a path leads to, with these values in it; None if to this one."""

@@ -17,11 +17,15 @@ from anyio.abc import TaskGroup
 from evox import context
 from evox.auth import enter_principal, leave_principal, system
 from evox.config import Loaded, settings_of
+from evox.durations import Duration
 from evox.failures import causes
 from evox.orchestrator import Fleet, Host, validate
+from evox.service_proxy import Switchboard
 from evox.services import Running, Scope, Service
 from evox.serving import Port, bind, tls_of
 from evox.testing.clients import AppTransport, websocket_session
+from evox.testing.fakes import Fake, FakeTarget
+from evox.testing.faults import Faults, faults
 
 __all__ = ["Env", "running"]
 
@@ -92,6 +96,31 @@ class Env:
         """Replace what injection gives for ``thing``, for the time of a ``with`` block, in these services only."""
         return self._fleet.scope.override(thing, fake)
 
+    def fake(self, service: str, **answers: Any) -> Fake:
+        """Let fakes answer calls of a service, wherever it is, until the test ends or ``with`` does.
+
+        Args:
+            service: The service's name; it need not be there.
+            **answers: For each operation a function, sync or async, a value, or an error. What is not named is answered
+                by the real service, if there is one.
+
+        Raises:
+            UnknownOperation: if the service is known, and has no such operation.
+        """
+        board = self._board
+        target = FakeTarget(service, answers, board)
+        return Fake(board.fake(target), target)
+
+    def faults(
+        self, service: str, *, delay: Duration = 0, seed: int = 0, **plan: Any
+    ) -> AbstractContextManager[Faults]:
+        """Let something go wrong with calls of a service, for the time of a ``with`` block; see ``Faults``."""
+        return faults(self._board, service, delay=delay, seed=seed, **plan)
+
+    @property
+    def _board(self) -> Switchboard:
+        return self._fleet.scope.room(Switchboard)
+
     async def listen(self, loaded: Loaded, connections: TaskGroup) -> None:
         """Give every service a real port on 127.0.0.1."""
         tls = tls_of(loaded)
@@ -135,6 +164,7 @@ async def running(
     raise_errors: bool = True,
     settings: Mapping[str, Any] | None = None,
     root: Path | None = None,
+    declared: Iterable[Service] = (),
 ) -> AsyncIterator[Env]:
     """Run services for the time of an ``async with`` block.
 
@@ -145,6 +175,7 @@ async def running(
             error. False supervises them as in production.
         settings: ``[tool.evox]`` for this run; the files and environment of the project are not read.
         root: The project's folder, for configuration that refers to it.
+        declared: Services that do not run here, and whose operations and types are known to those that do.
 
     Yields:
         The environment: clients, URLs, overrides, statistics.
@@ -155,7 +186,9 @@ async def running(
     validate(services)
     loaded = Loaded(settings_of(settings or {}, "running(settings=...)"), root or Path.cwd())
     on_error = _raise if raise_errors else None
-    fleet = Fleet(services, Scope(loaded, mode="test", on_job_error=on_error), on_failure=on_error)
+    scope = Scope(loaded, mode="test", on_job_error=on_error)
+    scope.declared = list(declared)
+    fleet = Fleet(services, scope, on_failure=on_error)
     quick = loaded.settings.serving.model_copy(update={"drain_delay": 0.0, "stream_grace": 0.0, "drain_timeout": 1.0})
     token = None
     try:
