@@ -10,7 +10,7 @@ from evox.runtime.background import (
     is_async,
 )
 from evox.runtime.lifecycle import Lifecycle, LifecycleStatistics, State
-from evox.runtime.loop import Backend, Choice, asyncio_only_imports, choose, is_asyncio_only_error, run
+from evox.runtime.loop import Backend, Choice, asyncio_only_imports, choose, is_asyncio_only_error, on_trio, run
 from evox.runtime.nursery import JobStatistics, Nursery
 from evox.runtime.signals import SignalWatch, end_if_stuck, watch_signals
 from evox.runtime.supervisor import Intensity, RestartPolicy, supervise
@@ -37,6 +37,7 @@ __all__ = [
     "in_threads",
     "is_async",
     "is_asyncio_only_error",
+    "on_trio",
     "run",
     "supervise",
     "watch_signals",

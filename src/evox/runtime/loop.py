@@ -19,6 +19,7 @@ __all__ = [
     "asyncio_only_imports",
     "choose",
     "is_asyncio_only_error",
+    "on_trio",
     "run",
 ]
 
@@ -97,6 +98,12 @@ def run(choice: Choice, main: Callable[[], Awaitable[_T]], **options: Any) -> _T
     if choice.uvloop:
         options["use_uvloop"] = True
     return anyio.run(main, backend=choice.backend, backend_options=options)
+
+
+def on_trio() -> bool:
+    """Whether the present task runs on trio. It is not imported to find that out."""
+    trio = sys.modules.get("trio")
+    return trio is not None and bool(trio.lowlevel.in_trio_run())
 
 
 def is_asyncio_only_error(error: BaseException) -> bool:

@@ -5,7 +5,6 @@ before the body is read. Parsing, validation, serialisation and OpenAPI stay Fas
 """
 
 import inspect
-import sys
 from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 from contextvars import ContextVar
@@ -30,7 +29,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from evox import context, events
 from evox.errors import AsyncioOnly, InvalidDeclaration, UnbindableParameter, place_of
-from evox.runtime import is_async, is_asyncio_only_error
+from evox.runtime import is_async, is_asyncio_only_error, on_trio
 from evox.services import results
 from evox.services.admission import deadline_of, level_of
 from evox.services.cache_steps import cache_of
@@ -281,7 +280,7 @@ def _invoke(row: Endpoint) -> Inner:
         try:
             return await (handler()(**arguments) if waits else _in_thread(handler(), arguments))
         except (RuntimeError, TypeError, AttributeError) as error:
-            if _on_trio() and is_asyncio_only_error(error):
+            if on_trio() and is_asyncio_only_error(error):
                 raise AsyncioOnly(f"endpoint {row.name!r}", error, row.place) from error
             raise
 
@@ -292,11 +291,6 @@ async def _in_thread(handler: Callable[..., Any], arguments: dict[str, Any]) -> 
     """Call a sync handler. The seat that it runs on is its right to a thread: no level can take another's threads."""
     threads = None if context.maybe_seat() is None else anyio.CapacityLimiter(1)
     return await anyio.to_thread.run_sync(partial(handler, **arguments), limiter=threads)
-
-
-def _on_trio() -> bool:
-    trio = sys.modules.get("trio")
-    return trio is not None and bool(trio.lowlevel.in_trio_run())
 
 
 def _injected(signature: inspect.Signature) -> inspect.Signature:

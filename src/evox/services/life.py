@@ -10,7 +10,6 @@ mounted apps' lifespans, the service's own, hooks, background tasks and jobs, al
 
 import logging
 import math
-import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from inspect import isasyncgenfunction, isgeneratorfunction, signature
@@ -24,7 +23,7 @@ from evox import context
 from evox.auth import enter_principal, leave_principal, system
 from evox.errors import AsyncioOnly, EvoxError, Place, StartupFailed, StartupTimeout, place_of
 from evox.failures import causes, root_cause
-from evox.runtime import Nursery, Runner, State, call, is_asyncio_only_error
+from evox.runtime import Nursery, Runner, State, call, is_asyncio_only_error, on_trio
 from evox.services.cache_steps import check_answers
 from evox.services.declaration import Declaration
 from evox.services.hooks import Hook
@@ -263,8 +262,7 @@ class _Life:
         cause, name = root_cause(error), self._running.name
         if isinstance(cause, EvoxError):
             return cause
-        trio = sys.modules.get("trio")
-        if trio is not None and trio.lowlevel.in_trio_run() and is_asyncio_only_error(cause):
+        if on_trio() and is_asyncio_only_error(cause):
             return AsyncioOnly(f"{self._step} of service {name!r}", cause, self._place)
         return StartupFailed(name, self._step, cause, self._place)
 

@@ -4,17 +4,28 @@ from evox.testing.acting import acting_as
 from evox.testing.authorization import AuthorizationMatrix, authorization_matrix
 from evox.testing.clients import AppTransport, WebSocketClosed, WebSocketSession
 from evox.testing.clocks import run_virtual, virtual_trio
+from evox.testing.fakes import Fake
+from evox.testing.faults import Faults
 from evox.testing.harness import Env, running
+from evox.testing.processes import ServiceProcess, service_process
+from evox.testing.topologies import TOPOLOGIES, Topology, spread
 
 __all__ = [
+    "TOPOLOGIES",
     "AppTransport",
     "AuthorizationMatrix",
     "Env",
+    "Fake",
+    "Faults",
+    "ServiceProcess",
+    "Topology",
     "WebSocketClosed",
     "WebSocketSession",
     "acting_as",
     "authorization_matrix",
     "run_virtual",
     "running",
+    "service_process",
+    "spread",
     "virtual_trio",
 ]
