@@ -19,6 +19,7 @@ __all__ = [
     "ServiceCrashed",
     "ServiceStateChanged",
     "TaskFinished",
+    "is_observed",
     "notify",
     "observe",
 ]
@@ -99,6 +100,11 @@ _observers: ContextVar[tuple[Observer, ...]] = ContextVar("evox_observers", defa
 def observe(*observers: Observer) -> Token[tuple[Observer, ...]]:
     """Add observers for this context and the tasks started from it; the token undoes it."""
     return _observers.set((*_observers.get(), *observers))
+
+
+def is_observed() -> bool:
+    """Whether anybody would be told of an event of this context; what is costly to find out need not be, if not."""
+    return bool(_observers.get())
 
 
 def notify(event: Event) -> None:

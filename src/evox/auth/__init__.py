@@ -15,7 +15,7 @@ from evox.auth.internal import Internal, InternalTokens
 from evox.auth.jws import verify_jws
 from evox.auth.keys import ALGORITHMS, Key
 from evox.auth.keysets import KeySet
-from evox.auth.principal import ANONYMOUS, Principal, current, enter_principal, leave_principal, system
+from evox.auth.principal import ANONYMOUS, Principal, current, enter_principal, leave_principal, on_behalf, system
 from evox.auth.refusals import Refusal
 from evox.auth.requirements import (
     Clause,
@@ -54,6 +54,7 @@ __all__ = [
     "enter_principal",
     "issue",
     "leave_principal",
+    "on_behalf",
     "protected_types",
     "public",
     "public_jwks",

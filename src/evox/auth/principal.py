@@ -9,9 +9,19 @@ from collections.abc import Mapping
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
-__all__ = ["ANONYMOUS", "Kind", "Principal", "current", "enter_principal", "leave_principal", "system"]
+__all__ = [
+    "ANONYMOUS",
+    "Kind",
+    "Named",
+    "Principal",
+    "current",
+    "enter_principal",
+    "leave_principal",
+    "on_behalf",
+    "system",
+]
 
 Kind: TypeAlias = Literal["anonymous", "user", "service", "system"]
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
@@ -65,12 +75,26 @@ class Principal:
         return f"{self.kind} {self.subject!r}{through}" if self.subject else f"{self.kind}{through}"
 
 
+class Named(Protocol):
+    """Something that tells who calls, when it is asked."""
+
+    @property
+    def principal(self) -> Principal:
+        """Who calls."""
+
+
 ANONYMOUS: Final = Principal("anonymous")
-_principal: ContextVar[Principal] = ContextVar("evox_principal", default=ANONYMOUS)
+_principal: ContextVar[Principal | Named] = ContextVar("evox_principal", default=ANONYMOUS)
 
 
 def current() -> Principal:
     """Return who the current task works for; the anonymous principal where nobody has said."""
+    found = _principal.get()
+    return found if isinstance(found, Principal) else found.principal
+
+
+def on_behalf() -> "Principal | Named":
+    """Return the same, as it was entered: who calls from another service is made out when somebody asks."""
     return _principal.get()
 
 
@@ -79,11 +103,11 @@ def system(service: str) -> Principal:
     return Principal("system", service)
 
 
-def enter_principal(principal: Principal) -> Token[Principal]:
+def enter_principal(principal: "Principal | Named") -> "Token[Principal | Named]":
     """Let the current task, and the tasks it starts, work for ``principal``."""
     return _principal.set(principal)
 
 
-def leave_principal(token: Token[Principal]) -> None:
+def leave_principal(token: "Token[Principal | Named]") -> None:
     """Undo ``enter_principal``."""
     _principal.reset(token)

@@ -36,10 +36,10 @@ class BreakerStatistics:
 class Permit:
     """The right to make one call; it is given back with what came of it."""
 
-    __slots__ = ("_breaker", "_epoch", "is_probe")
+    __slots__ = ("_breaker", "epoch", "is_probe")
 
     def __init__(self, breaker: "Breaker", epoch: int, *, is_probe: bool) -> None:
-        self._breaker, self._epoch, self.is_probe = breaker, epoch, is_probe
+        self._breaker, self.epoch, self.is_probe = breaker, epoch, is_probe
 
     def give_back(self, verdict: Verdict, now: float) -> None:
         """Say what came of the call.
@@ -48,7 +48,7 @@ class Permit:
             verdict: ``"answered"``, ``"failed"``, ``"refused"`` (it lives, and said no) or ``"cancelled"``.
             now: Monotonic seconds.
         """
-        self._breaker.back(self._epoch, verdict, now, is_probe=self.is_probe)
+        self._breaker.back(self.epoch, verdict, now, is_probe=self.is_probe)
 
 
 class Breaker:
@@ -61,6 +61,7 @@ class Breaker:
         self._until = 0.0
         self._pause = SHORTEST
         self._why = ""
+        self._permit: Permit | None = None
 
     def __repr__(self) -> str:
         return f"<Breaker {self._state}, {self._window.some} of {self._window.all} failed>"
@@ -68,7 +69,9 @@ class Breaker:
     def enter(self, now: float) -> Permit | None:
         """Return the right to make a call; None if the target is to be left alone."""
         if self._state == "closed":
-            return Permit(self, self._epoch, is_probe=False)
+            if self._permit is None or self._permit.epoch != self._epoch:
+                self._permit = Permit(self, self._epoch, is_probe=False)
+            return self._permit  # the same for all calls: what it counts for is all that there is to it
         if self._state == "half_open" or now < self._until:
             return None
         self._state = "half_open"

@@ -6,7 +6,7 @@ sent. Nothing is held while it waits for the next attempt: no seat of the callee
 
 import random
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import anyio
 import anyio.lowlevel
@@ -51,6 +51,7 @@ class Line:
         self.attempts = attempts
         self.breaker = Breaker()
         self.budget = Budget()
+        self.plans: dict[Any, Any] = {}  # of a service here, whose operations stay as they are
         self.random = random.Random()  # noqa: S311  spreads retries; nothing is secret about it
         self.calls = self.failed = self.retries = 0
 
@@ -75,7 +76,7 @@ async def make_call(line: Line, operation: Operation, wire: Wire, sending: Sendi
     Raises:
         CallFailed: if there was no answer.
     """
-    tried, now = 0, anyio.current_time()
+    tried, now = 0, sending.began
     reply: Reply | None = None
     missing: NoAnswer | None = None
     line.calls += 1
@@ -97,10 +98,12 @@ async def make_call(line: Line, operation: Operation, wire: Wire, sending: Sendi
             reply, missing = None, error
             verdict = "cancelled" if error.is_timeout and sending.hurried else "failed"
         finally:
-            now = anyio.current_time()
+            if verdict != "answered":
+                now = anyio.current_time()
             permit.give_back(verdict, now)
         if reply is not None and reply.status < 400:
             return reply, tried
+        sending.tighten()
         pause = _pause(line, operation, sending, reply, missing, tried, now)
         if pause is None:
             break

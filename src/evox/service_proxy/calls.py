@@ -6,15 +6,13 @@ bind and encode the arguments -> who calls, in which time -> attempts -> the val
 import inspect
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any, Final, Generic, Self, TypeVar
+from typing import Any, Final, Generic, NamedTuple, Self, TypeVar
 
 import anyio
 
-from evox import context
-from evox.auth import Internal, Principal, current
+from evox.auth import Internal, current, on_behalf
 from evox.durations import Duration, seconds
 from evox.errors import CallError, CallFailed, InvalidCall
-from evox.scheduling import Priority
 from evox.service_proxy.calling import Line, error_of, make_call
 from evox.service_proxy.plans import Plan, plan_of
 from evox.service_proxy.replies import NoAnswer, Reader, Reply
@@ -31,8 +29,7 @@ DEEPEST: Final = 16  # services in a chain: more is a circle
 _NONE: Final = object()
 
 
-@dataclass(frozen=True, slots=True)
-class Called:
+class Called(NamedTuple):
     """What is called: a service, one of its operations, and under which of its methods.
 
     Attributes:
@@ -150,7 +147,9 @@ class PendingCall(Generic[T]):
         reader: list[Reader] = []
 
         async def begin() -> Chunks:
-            plan, line, sending, wire = await self._ready()
+            line, sending = self._begin()
+            plan = await plan_of(line, self._called, sending)
+            wire = self._wire(plan, sending)
             reader.append(plan.reader)
             try:
                 begun = await line.target.stream(plan.operation, wire, sending)
@@ -195,49 +194,59 @@ class PendingCall(Generic[T]):
         return await made if inspect.isawaitable(made) else made  # type: ignore[no-any-return]
 
     async def _made(self) -> tuple[Reader, Reply, int]:
-        plan, line, sending, wire = await self._ready()
+        line, sending = self._begin()
+        plan = line.plans.get(self._called)
+        if plan is None:
+            plan = await plan_of(line, self._called, sending)
+        wire = self._wire(plan, sending)
         reply, tried = await make_call(line, plan.operation, wire, sending)
         return plan.reader, reply, tried
 
-    async def _ready(self) -> "tuple[Plan, Line, Sending, Wire]":
-        """Say what is called, with what, by whom and in which time."""
+    def _begin(self) -> tuple[Line, Sending]:
+        """Say who is called, by whom and in which time."""
         called = self._called
         if self._used:
             why = "it was awaited before: each call is made once"
             raise InvalidCall(str(called), why, fix=f"write proxy.{called}(...) again")
         self._used = True
-        board, running = switchboard(f"proxy.{called}(...)")
+        board, running = switchboard(called)
         line = board.line(called.service)
         sending = self._sending(board, running)
-        plan = await plan_of(line, called, sending)
+        if line.target.kind != "local":
+            sending.tighten()
+        return line, sending
+
+    def _wire(self, plan: Plan, sending: Sending) -> Wire:
         if self._key is not None or plan.operation.keyed:
             sending.key = plan.key(self._key)
-        return plan, line, sending, plan.wire(self._args, self._named)
+        return plan.wire(self._args, self._named)
 
     def _sending(self, board: Switchboard, running: Running) -> Sending:
         now, parent = anyio.current_time(), current_call()
-        own = now + (board.settings.timeout if self._timeout is None else self._timeout)
-        deadline = min(own, anyio.current_effective_deadline())
+        limit = board.settings.timeout if self._timeout is None else self._timeout
+        deadline = own = now + limit
         if parent is not None and parent.deadline < deadline:
             deadline = parent.deadline
-        seat, asked = context.maybe_seat(), context.maybe_level()
-        level = seat.level if seat is not None else None if asked is None else Priority(asked)
-        internal = _internal(str(self._called), running.name)
-        return Sending(internal, deadline, parent, level, None, deadline < own, self._args, self._named)
+        internal = _internal(self._called, running.name)
+        return Sending(internal, deadline, now, parent, None, deadline < own, self._args, self._named)
 
 
-def _internal(called: str, caller: str) -> Internal:
+def _internal(called: Called, caller: str) -> Internal:
     """Return who calls: the service, and the user that it works for.
 
     Raises:
         InvalidCall: if services call each other in a circle.
     """
-    who: Principal = current()
-    chain = (*who.chain, caller)
+    who = on_behalf()
+    if isinstance(who, Internal):
+        chain, user = (*(who.chain or (who.caller,)), caller), who.user
+    else:
+        who = current()
+        chain, user = (*who.chain, caller), who if who.kind == "user" else None
     if len(chain) > DEEPEST:
         why = f"it came through {len(chain)} services, which is a circle: {' -> '.join(chain[-4:])}"
-        raise InvalidCall(called, why, fix="let one of them do without the others")
-    return Internal(caller, who if who.kind == "user" else None, chain)
+        raise InvalidCall(str(called), why, fix="let one of them do without the others")
+    return Internal(caller, user, chain)
 
 
 def _takes_error(function: Callable[..., Any]) -> bool:

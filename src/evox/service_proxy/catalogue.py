@@ -16,7 +16,7 @@ from evox.service_proxy.replies import NoAnswer
 from evox.service_proxy.sending import Sending
 from evox.services.declaration import Declaration
 from evox.services.describing import PATH
-from evox.services.encoding import Wire
+from evox.services.encoding import Encoder
 from evox.services.operations import Argument, Operation, Operations, operations_of
 
 __all__ = ["Catalogue"]
@@ -108,7 +108,7 @@ class Catalogue:
         path = PATH if is_ours else (self._peer.openapi or DOCUMENT)
         asked = Operation("the description", "GET", path, idempotent=True)
         try:
-            reply = await target.send(asked, Wire(path), sending)
+            reply = await target.send(asked, Encoder(self._name, asked).encode((), {}), sending)
         except NoAnswer:
             if self._found is not None:
                 return self._found  # what was known is more than nothing

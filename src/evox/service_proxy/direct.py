@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from evox import context, events
+from evox.auth import enter_principal
 from evox.failures import describe
 from evox.service_proxy.exchange import Parts, request_scope
 from evox.service_proxy.replies import JSON_HEADERS, Reply
@@ -89,14 +90,24 @@ class Direct:
             call: The call; its ``wire`` is set here.
         """
         context.enter_service(running)
+        if call.internal is not None:
+            enter_principal(call.internal)
         call.wire = wire
-        began = anyio.current_time()
-        status = LEFT
+        if events.is_observed():
+            return await self._observed(running, call)
+        try:
+            return await self._run(call)  # type: ignore[no-any-return]
+        except Exception as error:  # noqa: BLE001  becomes the answer that HTTP would give
+            return await self._failed(error, wire)
+
+    async def _observed(self, running: Running, call: Call) -> Reply:
+        """Make a call, and report it."""
+        began, status = anyio.current_time(), LEFT
         try:
             reply: Reply = await self._run(call)
             status = reply.status
         except Exception as error:  # noqa: BLE001  becomes the answer that HTTP would give
-            reply = await self._failed(error, wire)
+            reply = await self._failed(error, call.wire)
             status = reply.status
         finally:
             took = anyio.current_time() - began
@@ -121,7 +132,8 @@ class Direct:
             headers = JSON_HEADERS | dict(response.headers) if response.headers else JSON_HEADERS
         else:
             body, headers = self._dump(value), JSON_HEADERS
-        return Reply(status, body if is_body_allowed_for_status_code(status) else b"", headers)
+        is_sent = status == 200 or is_body_allowed_for_status_code(status)
+        return Reply(status, body if is_sent else b"", headers)
 
     async def _failed(self, error: Exception, wire: Wire) -> Reply:
         """Return what the app makes of an error: of those of its own handlers, FastAPI's, and ours."""

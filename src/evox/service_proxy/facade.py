@@ -9,15 +9,16 @@ proxy.gather(a(), b(), concurrency=5)    several at once
 import re
 from typing import Any, Final, TypeVar, cast
 
-from evox.context import give_handles
+from evox.context import give_handles, maybe_service
 from evox.scheduling import gather
 from evox.service_proxy.calls import Called, PendingCall
-from evox.service_proxy.switchboard import SwitchboardStatistics, switchboard
+from evox.service_proxy.switchboard import Switchboard, SwitchboardStatistics, switchboard
 
 __all__ = ["Handle", "OperationHandle", "Proxy", "proxy"]
 
 T = TypeVar("T")
 _METHODS: Final = frozenset({"get", "head", "post", "put", "patch", "delete", "options"})
+_KEPT: Final = 1000  # handles: names may come from anywhere
 _WORD: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
@@ -46,8 +47,6 @@ class OperationHandle:
 class Handle:
     """One service, by name. Its operations are its attributes; nothing is looked up before a call is awaited."""
 
-    __slots__ = ("_contract", "_service")
-
     def __init__(self, service: str, contract: type | None = None) -> None:
         self._service, self._contract = service, contract
 
@@ -61,7 +60,10 @@ class Handle:
     def __getattr__(self, name: str) -> OperationHandle:
         if name.startswith("_"):
             raise AttributeError(name)
-        return OperationHandle(Called(self._service, name, None, self._contract))
+        made = OperationHandle(Called(self._service, name, None, self._contract))
+        if len(self.__dict__) < _KEPT:
+            self.__dict__[name] = made  # found without this the next time
+        return made
 
 
 class Proxy:
@@ -75,7 +77,10 @@ class Proxy:
     def __getattr__(self, name: str) -> Handle:
         if name.startswith("_"):
             raise AttributeError(name)
-        return Handle(name)
+        made = Handle(name)
+        if len(self.__dict__) < _KEPT:
+            self.__dict__[name] = made  # found without this the next time
+        return made
 
     def __call__(self, contract: type[T], service: str | None = None) -> T:
         """Return a handle with the types of a class: a controller, or a protocol with the same methods.
@@ -93,18 +98,14 @@ class Proxy:
         Raises:
             OutsideRuntime: if no service is running in this context.
         """
-        board, _ = switchboard("proxy.statistics()")
+        board, _ = switchboard("statistics")
         return board.statistics()
 
 
 def _named(contract: type) -> str:
     """Return the name of the service that a class stands for."""
-    try:
-        board, _ = switchboard("proxy(...)")
-    except LookupError:
-        owner = None
-    else:
-        owner = board.owner(contract)
+    running: Any = maybe_service()
+    owner = None if running is None else running.runtime.room(Switchboard).owner(contract)
     return owner.name if owner is not None else _WORD.sub("_", contract.__name__).lower()
 
 

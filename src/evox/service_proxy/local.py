@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import anyio
 
@@ -22,6 +22,9 @@ from evox.services.operations import Operation, Operations, operations_of
 
 __all__ = ["LocalTarget"]
 
+_UNKNOWN: Final = object()
+_OPEN: Final = frozenset({State.READY, State.DRAINING})
+
 
 class LocalTarget:
     """One service that runs in this process.
@@ -37,7 +40,8 @@ class LocalTarget:
         self._service = service
         self._scope = scope
         self._operations: Operations | None = None
-        self._direct: dict[Operation, Direct | None] = {}
+        self._direct: dict[int, Any] = {}  # by the id of an operation: hashing one takes longer
+        self._kept: list[Operation] = []
         self._limit = int(scope.loaded.settings.proxy.answer_bytes)
         self._largest = int(scope.loaded.settings.serving.body_bytes)
 
@@ -80,7 +84,7 @@ class LocalTarget:
                 if direct is not None and (wire.body is not None or not direct.binding.needs_body):
                     call = Call(direct.row, "internal", self.name, operation.method, None, sending.parent)
                     call.internal, call.deadline, call.bounded = sending.internal, sending.deadline, True
-                    return await Isolated(self._call(direct, running, wire, call))
+                    return await Isolated(direct(running, wire, call))
                 return await self._whole(running, operation, wire, sending)
             finally:
                 running.calls.discard(scope)
@@ -111,9 +115,6 @@ class LocalTarget:
         """Return whether it runs."""
         return self._scope.find(self._service)
 
-    async def _call(self, direct: Direct, running: Running, wire: Wire, call: Call) -> Reply:
-        return await direct(running, wire, call)
-
     async def _whole(self, running: Running, operation: Operation, wire: Wire, sending: Sending) -> Reply:
         exchange = self._exchange(running, operation, wire, sending, sending.deadline)
         await exchange.begin()
@@ -131,20 +132,20 @@ class LocalTarget:
 
     def _refusal(self, running: Running | None, wire: Wire) -> Reply | None:
         """Return what answers a call that cannot be made: the service is not there, or it is too large."""
-        if running is None or running.nursery is None:
-            return _down(self.name, running)
-        if running.lifecycle.state not in (State.READY, State.DRAINING):
+        if running is None or running.nursery is None or running.lifecycle.state not in _OPEN:
             return _down(self.name, running)
         if wire.body is not None and len(wire.body) > self._largest:
             return Reply(413, b"", {"content-type": "application/problem+json"})
         return None
 
-    def _direct_of(self, operation: Operation) -> Direct | None:
-        if operation not in self._direct:
+    def _direct_of(self, operation: Operation) -> Any:
+        found = self._direct.get(id(operation), _UNKNOWN)
+        if found is _UNKNOWN:
             app = self._service.app
             is_plain = not self._service.adopted and is_direct(operation, app)
-            self._direct[operation] = Direct(operation, app) if is_plain else None
-        return self._direct[operation]
+            self._kept.append(operation)  # its id is its own for as long as it is there
+            found = self._direct[id(operation)] = Direct(operation, app) if is_plain else None
+        return found
 
 
 def _down(name: str, running: Running | None) -> Reply:

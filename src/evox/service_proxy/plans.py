@@ -82,6 +82,8 @@ async def plan_of(line: Line, called: Any, sending: Sending) -> Plan:
     except NoAnswer as error:
         raise error_of(error, target.name, _DESCRIBING, 1) from error.__cause__
     plans: dict[Any, Plan] = operations.plans
+    if isinstance(target, LocalTarget):
+        line.plans = plans
     plan = plans.get(called)
     if plan is None:
         operation = operations.find(called.operation, called.method)

@@ -48,7 +48,7 @@ _KINDS: Final[Mapping[int, type[CallError]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reply:
     """What a callee answered.
 

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import anyio
+
+from evox import context
 from evox.auth import Internal
 from evox.scheduling import Priority
 from evox.service_proxy.replies import Reply
@@ -22,8 +25,8 @@ class Sending:
     Attributes:
         internal: Who calls, and for whom.
         deadline: When its time is over, in monotonic seconds.
+        began: When it was made.
         parent: The call that makes it, or None.
-        level: The level of its chain; None if it has none yet.
         key: Its idempotency key.
         hurried: Whether its caller has less time than a call has by itself.
         args: Its arguments by position, as they were given; fakes see those.
@@ -32,12 +35,24 @@ class Sending:
 
     internal: Internal
     deadline: float
+    began: float
     parent: Call | None = None
-    level: Priority | None = None
     key: str | None = None
     hurried: bool = False
     args: tuple[Any, ...] = ()
     named: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def level(self) -> Priority | None:
+        """The level of its chain; None if it has none yet."""
+        seat, asked = context.maybe_seat(), context.maybe_level()
+        return seat.level if seat is not None else None if asked is None else Priority(asked)
+
+    def tighten(self) -> None:
+        """Take on what time the task has in which it is made; that ends it by itself, and others are to know of it."""
+        left = anyio.current_effective_deadline()
+        if left < self.deadline:
+            self.deadline, self.hurried = left, True
 
 
 class Target(Protocol):

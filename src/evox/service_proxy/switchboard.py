@@ -13,7 +13,7 @@ from typing import Any
 from evox import context
 from evox.auth import INTERNAL_SCHEME, current
 from evox.config import PeerSettings, ProxySettings
-from evox.errors import AmbiguousOperation, CannotIssue, UnknownService
+from evox.errors import AmbiguousOperation, CannotIssue, OutsideRuntime, UnknownService
 from evox.service_proxy.announced import Announced
 from evox.service_proxy.calling import Line, LineStatistics
 from evox.service_proxy.catalogue import Catalogue
@@ -56,6 +56,7 @@ class Switchboard:
         self.scope = scope
         self.settings = scope.loaded.settings.proxy
         self._lines: dict[str, Line] = {}
+        self._names: dict[str, Line] = {}  # the same, by every way of writing a name that was used
         self._fakes: dict[str, list[Line]] = {}
         self._services = 0
         self._said: set[str] = set()
@@ -74,9 +75,13 @@ class Switchboard:
             UnknownService: if nobody knows it.
             AmbiguousOperation: if two services have the name.
         """
-        if self._services != len(self.scope.lives):  # another one has started since
-            self._services = len(self.scope.lives)
-            self._lines = {known: line for known, line in self._lines.items() if line.target.kind != "remote"}
+        if self._services != self.scope.size:  # another one has started since
+            self._services = self.scope.size
+            self._lines = {known: line for known, line in self._lines.items() if line.target.kind == "local"}
+            self._names.clear()
+        line = self._names.get(name)
+        if line is not None:
+            return line
         key = normal(name)
         fakes = self._fakes.get(key)
         if fakes:
@@ -84,6 +89,7 @@ class Switchboard:
         line = self._lines.get(key)
         if line is None:
             line = self._lines[key] = Line(self._target(key), self.settings.attempts)
+        self._names[name] = line
         return line
 
     def fake(self, target: Target) -> Callable[[], None]:
@@ -91,7 +97,13 @@ class Switchboard:
         line = Line(target, self.settings.attempts)
         stack = self._fakes.setdefault(normal(target.name), [])
         stack.append(line)
-        return lambda: stack.remove(line)
+        self._names.clear()
+
+        def undo() -> None:
+            stack.remove(line)
+            self._names.clear()
+
+        return undo
 
     def find(self, name: str) -> Target | None:
         """Return what answers for a service, or None."""
@@ -207,7 +219,7 @@ class Switchboard:
             )
 
 
-def switchboard(asked_for: str) -> tuple[Switchboard, Running]:
+def switchboard(asked_for: object) -> tuple[Switchboard, Running]:
     """Return the switchboard of the current runtime, and the service that calls.
 
     Args:
@@ -216,7 +228,9 @@ def switchboard(asked_for: str) -> tuple[Switchboard, Running]:
     Raises:
         OutsideRuntime: if no service is running in this context.
     """
-    running: Any = context.current_service(asked_for)
+    running: Any = context.maybe_service()
+    if running is None:
+        raise OutsideRuntime(f"proxy.{asked_for}(...)")
     found: Switchboard = running.runtime.room(Switchboard)
     return found, running
 

@@ -28,7 +28,7 @@ class Window:
             some: How many of the second kind.
         """
         second = int(now)
-        if not self._buckets or self._buckets[-1][0] != second:
+        if not self._buckets or self._buckets[-1][0] < second:
             self.forget(now)
             self._buckets.append([second, 0, 0])
         bucket = self._buckets[-1]

@@ -15,6 +15,7 @@ from fastapi import HTTPException
 from starlette.requests import ClientDisconnect
 
 from evox import context
+from evox.auth import INTERNAL_SCHEME
 from evox.errors import DeadlineExceeded
 from evox.scheduling import Priority, Scheduler, Seat
 from evox.services.call import Call
@@ -22,40 +23,48 @@ from evox.services.endpoint import Endpoint
 from evox.services.pipeline import Inner, Outer, Position
 from evox.services.running import Running
 
-__all__ = ["AdmitStep", "DeadlineStep", "deadline_of", "is_hurried", "level_of"]
+__all__ = ["AdmitStep", "DeadlineStep", "is_hurried", "take_hints"]
 
 DEADLINE: Final = b"x-evox-deadline"
 PRIORITY: Final = b"x-evox-priority"
+AUTHORIZATION: Final = b"authorization"
+_SCHEME: Final = INTERNAL_SCHEME.lower().encode()
 LONGEST: Final = 86_400.0  # seconds; who asks for more means no deadline
 
 
-def level_of(scope: Mapping[str, Any]) -> Priority | None:
-    """Return the level that a request asks for; it is believed of other services only."""
-    for name, value in scope["headers"]:
-        if name == PRIORITY:
-            try:
-                return Priority.parse(value.decode("ascii"))
-            except ValueError:
-                return None
-    return None
+def take_hints(call: Call, scope: Mapping[str, Any]) -> None:
+    """Note what a request says of itself beside its arguments: its time, its level, and that a service makes it.
 
-
-def deadline_of(timeout: float | None, scope: Mapping[str, Any]) -> float:
-    """Return when the time of a request is over, in monotonic seconds.
+    The time of its endpoint may be shortened by its caller: ``x-evox-deadline`` says the seconds that the caller has. A
+    value that is no number of seconds from 0 to a day is ignored. The level is believed of other services only.
 
     Args:
-        timeout: Seconds that its endpoint gives it, or None.
-        scope: Its ASGI scope. Its caller may shorten that: ``x-evox-deadline`` says the seconds that the caller has.
-            A value that is no number of seconds from 0 to a day is ignored.
+        call: The call that it is.
+        scope: Its ASGI scope.
     """
-    seconds = min(math.inf if timeout is None else timeout, _asked(scope))
-    return seconds if seconds == math.inf else anyio.current_time() + seconds
+    limit = call.endpoint.timeout
+    seconds = math.inf if limit is None else limit
+    for name, value in scope["headers"]:
+        if name == DEADLINE:
+            seconds = min(seconds, _seconds(value))
+        elif name == AUTHORIZATION:
+            call.claims = call.claims or _SCHEME in value.lower()
+        elif name == PRIORITY:
+            call.level = _level(value)
+    call.deadline = seconds if seconds == math.inf else anyio.current_time() + seconds
 
 
 def is_hurried(call: Call) -> bool:
     """Whether it is its client that gives a call less time than its endpoint does."""
     limit = call.endpoint.timeout
     return call.request is not None and _asked(call.request.scope) < (math.inf if limit is None else limit)
+
+
+def _level(value: bytes) -> Priority | None:
+    try:
+        return Priority.parse(value.decode("ascii"))
+    except ValueError:
+        return None
 
 
 def _asked(scope: Mapping[str, Any]) -> float:

@@ -57,6 +57,7 @@ class Call:
         wire: What it brings, for calls that come from within the process and need no request.
         bounded: Whether its caller ends it when its time is over.
         level: The level that another service asks for it.
+        claims: Whether it says, rightly or not, that another service makes it.
         trace: Trace, flags and state that what it calls belongs to, once that is known.
     """
 
@@ -80,6 +81,7 @@ class Call:
     wire: Any = None
     bounded: bool = False
     level: Priority | None = None
+    claims: bool = False
     trace: tuple[str, str, str] | None = None
 
 

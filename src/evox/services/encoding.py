@@ -23,6 +23,7 @@ __all__ = ["Encoder", "Wire"]
 
 JSON: Final = "application/json"
 _PART: Final = re.compile(r"{([^{}:]+)(?::([^{}]*))?}")
+_SAFE: Final = re.compile(r"[A-Za-z0-9_-]+")
 _HEADER: Final = re.compile(r"(?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?")
 _COOKIE: Final = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")  # RFC 6265, section 4.1.1
 _OURS: Final = frozenset(
@@ -54,7 +55,7 @@ class Wire:
     """What a request brings.
 
     Attributes:
-        path: The path, quoted.
+        template: Knows the path.
         values: What stands in its placeholders, unquoted.
         query: Names and values, unquoted.
         headers: Names in lower case, and values.
@@ -62,12 +63,17 @@ class Wire:
         media: Its content type.
     """
 
-    path: str
+    template: "Encoder"
     values: dict[str, str] = field(default_factory=dict)
     query: list[tuple[str, str]] = field(default_factory=list)
     headers: list[tuple[str, str]] = field(default_factory=list)
     body: bytes | None = None
     media: str | None = None
+
+    @property
+    def path(self) -> str:
+        """The path, quoted."""
+        return self.template.quoted(self.values)
 
     @property
     def target(self) -> str:
@@ -102,10 +108,10 @@ class Encoder:
         Raises:
             InvalidCall: if they are not what the operation takes, or cannot be sent.
         """
+        wire = Wire(self)
         if self._operation.anything:
-            return Wire(self._operation.path)
+            return wire
         given = self._bound(args, named)
-        wire = Wire("")
         body: dict[str, Any] = {}
         rest: list[tuple[Argument, Any]] = []
         for argument, value in given:
@@ -118,7 +124,9 @@ class Encoder:
                 body[argument.alias] = value
             else:
                 rest.append((argument, value))
-        wire.path = self._path(wire.values) if self._places else quote(self._literals[0])
+        for name, convertor in self._places:
+            if not _SAFE.fullmatch(wire.values[name]):
+                self._check_path(name, convertor, wire.values[name])
         if body:
             self._put_body(wire, body)
         if rest:
@@ -173,18 +181,22 @@ class Encoder:
                 )
         return given
 
-    def _path(self, values: Mapping[str, str]) -> str:
+    def quoted(self, values: Mapping[str, str]) -> str:
+        """Return the path with values in it, as a request has it."""
         parts = [quote(self._literals[0])]
         for (name, convertor), literal in zip(self._places, self._literals[1:], strict=True):
-            text, is_long = values[name], convertor == "path"
-            if not text and not is_long:
-                raise self._invalid(f"{name!r} is empty, and another path would be called")
-            if "/" in text and not is_long:
-                raise self._invalid(f"{name!r} has a / in it", fix=f"write {{{name}:path}} in the path of the endpoint")
-            if {".", ".."}.intersection(text.split("/")):
-                raise self._invalid(f"{name!r} is, or has, a part that leads elsewhere: . or ..")
-            parts += [quote(text, safe="/" if is_long else ""), quote(literal)]
+            parts += [quote(values[name], safe="/" if convertor == "path" else ""), quote(literal)]
         return "".join(parts)
+
+    def _check_path(self, name: str, convertor: str | None, text: str) -> None:
+        """Refuse a text that would lead to another path."""
+        is_long = convertor == "path"
+        if not text and not is_long:
+            raise self._invalid(f"{name!r} is empty, and another path would be called")
+        if "/" in text and not is_long:
+            raise self._invalid(f"{name!r} has a / in it", fix=f"write {{{name}:path}} in the path of the endpoint")
+        if {".", ".."}.intersection(text.split("/")):
+            raise self._invalid(f"{name!r} is, or has, a part that leads elsewhere: . or ..")
 
     def _pairs(self, argument: Argument, value: Any) -> list[tuple[str, str]]:
         """Return what is sent of an argument: nothing, one text, or one for each item or field."""

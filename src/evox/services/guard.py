@@ -14,7 +14,6 @@ from typing import Any, Final
 
 from evox import context
 from evox.auth import ANONYMOUS, Principal, Requirement, anything_declared, enter_principal, leave_principal
-from evox.auth.credentials import claims_internal
 from evox.errors import AuthError, NotAllowed, NotAuthenticated, OutsideRuntime
 from evox.services.call import Call
 from evox.services.endpoint import Endpoint
@@ -43,8 +42,10 @@ class GuardStep:
             running: Any = context.maybe_service()
             known = isinstance(running, Running)
             if not declares and not (running.looks_at_callers if known else anything_declared()):
-                if call.level is not None and call.internal is None and known:
+                if call.claims and call.internal is None and known:
                     await _believe(call, name, running)
+                if call.internal is not None and call.request is not None:
+                    enter_principal(call.internal)  # the app's layer leaves it
                 return await then(call)
             await _let_through(call, requirement, name, running, private=private)
             token = enter_principal(call.principal)
@@ -81,18 +82,17 @@ async def _let_through(call: Call, requirement: Requirement | None, name: str, r
 
 
 async def _believe(call: Call, name: str, running: Running) -> None:
-    """Find out whether another service asks for a level, where nobody else wants to know who calls.
+    """Find out which other service calls, where nobody asks: whom it works for is for those that are called from here.
 
     Raises:
         TokenRefused: if it says so, and it is not true.
     """
-    headers = call.request.scope["headers"]
-    if running.authority.internal_tokens() is None or not claims_internal(headers):
+    if running.authority.internal_tokens() is None:
         return
     target = f"endpoint {name!r}"
     try:
         operation = f"{call.method} {call.endpoint.path}"
-        caller = await running.identify(headers, operation=operation, optional=True)
+        caller = await running.identify(call.request.scope["headers"], operation=operation, optional=True)
     except AuthError as error:
         running.refused(error, target)
         raise

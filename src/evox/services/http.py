@@ -31,7 +31,7 @@ from evox import context, events
 from evox.errors import AsyncioOnly, InvalidDeclaration, UnbindableParameter, place_of
 from evox.runtime import is_async, is_asyncio_only_error, on_trio
 from evox.services import results
-from evox.services.admission import deadline_of, level_of
+from evox.services.admission import take_hints
 from evox.services.cache_steps import cache_of
 from evox.services.caching import caching_of
 from evox.services.call import OPENED, Call, current_call, inbound_of
@@ -82,8 +82,8 @@ class EvoxRoute(APIRoute):
             else:
                 call = Call(row, "internal", name, request.method, request, inbound.parent, inbound.internal)
             call.opened = request.scope.get("extensions", {}).get(OPENED)
-            call.deadline, call.whole_body, call.cache = deadline_of(row.timeout, request.scope), whole_body, cache
-            call.level = level_of(request.scope)
+            call.whole_body, call.cache = whole_body, cache
+            take_hints(call, request.scope)
             write = write_of(request.scope)
             if write is not None:
                 write.row, write.goes_on = row, ends_late

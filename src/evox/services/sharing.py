@@ -108,6 +108,11 @@ class Scope:
         return found
 
     @property
+    def size(self) -> int:
+        """How many services run, or have run, here."""
+        return len(self._running)
+
+    @property
     def lives(self) -> tuple[Any, ...]:
         """The services that run, or have run, here."""
         return tuple(self._running.values())

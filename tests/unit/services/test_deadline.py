@@ -1,5 +1,6 @@
 """Deadlines (P9): a call is ended when its time is over, its wait included; a caller may shorten that time."""
 
+import inspect
 import math
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evox import ServiceBuilder, service
-from evox.services.admission import LONGEST, deadline_of
+from evox.services import Call, Endpoint
+from evox.services.admission import LONGEST, take_hints
 from evox.testing import running, virtual_trio
 
 
@@ -288,7 +290,10 @@ def test_P9_no_header_whatever_gives_more_time_than_the_endpoint(value: bytes, t
     async def ask() -> float:
         nonlocal now
         now = anyio.current_time()
-        return deadline_of(timeout, {"headers": [(b"x-evox-deadline", value)]})
+        row = Endpoint("asked", "/", ("GET",), timeout=timeout, handler=ask, signature=inspect.Signature())
+        call = Call(row, "http", "users", "GET")
+        take_hints(call, {"headers": [(b"x-evox-deadline", value)]})
+        return call.deadline
 
     deadline = anyio.run(ask, backend="asyncio")
     assert not math.isnan(deadline)
