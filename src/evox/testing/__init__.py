@@ -7,6 +7,7 @@ from evox.testing.clocks import run_virtual, virtual_trio
 from evox.testing.fakes import Fake
 from evox.testing.faults import Faults
 from evox.testing.harness import Env, running
+from evox.testing.links import FaultyLink, LinkStatistics, tcp_faults
 from evox.testing.processes import ServiceProcess, service_process
 from evox.testing.topologies import TOPOLOGIES, Topology, spread
 
@@ -17,6 +18,8 @@ __all__ = [
     "Env",
     "Fake",
     "Faults",
+    "FaultyLink",
+    "LinkStatistics",
     "ServiceProcess",
     "Topology",
     "WebSocketClosed",
@@ -27,5 +30,6 @@ __all__ = [
     "running",
     "service_process",
     "spread",
+    "tcp_faults",
     "virtual_trio",
 ]
