@@ -8,7 +8,9 @@ from typing import Self
 
 import anyio
 
-__all__ = ["Listening", "Peer", "descriptors", "echoing", "until"]
+from evox.testing import FaultyLink, tcp_faults
+
+__all__ = ["Listening", "Peer", "descriptors", "echoing", "joined", "until"]
 
 PART = 65536
 
@@ -27,9 +29,17 @@ class Peer:
         self.socket.close()
 
     @classmethod
-    def to(cls, port: int) -> Self:
-        """Connect to a port of 127.0.0.1: the kernel does so at once, whether the listener accepts or not."""
-        return cls(socket.create_connection(("127.0.0.1", port)))
+    def to(cls, port: int, *, buffer: int | None = None) -> Self:
+        """Connect to a port of 127.0.0.1: the kernel does so at once, whether the listener accepts or not.
+
+        With ``buffer``, the kernel keeps about so many bytes in each direction.
+        """
+        raw = socket.socket()
+        if buffer is not None:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
+        raw.connect(("127.0.0.1", port))
+        return cls(raw)
 
     async def send(self, data: bytes) -> None:
         """Send all of it."""
@@ -65,6 +75,13 @@ class Peer:
         """Whether nothing comes for a while, neither bytes nor an end nor a reset."""
         with anyio.move_on_after(seconds):
             await anyio.wait_readable(self.socket)
+            return False
+        return True
+
+    async def full(self, seconds: float = 0.2) -> bool:
+        """Whether nothing can be sent for a while."""
+        with anyio.move_on_after(seconds):
+            await anyio.wait_writable(self.socket)
             return False
         return True
 
@@ -111,6 +128,15 @@ async def echoing() -> AsyncIterator[int]:
             group.start_soon(serve)
             yield server.port
             group.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def joined() -> AsyncIterator[tuple[FaultyLink, Peer, Peer]]:
+    """Yield a link with one connection: the client's end and the server's."""
+    with Listening() as server:
+        async with tcp_faults("127.0.0.1", server.port) as link:
+            with Peer.to(link.port) as client, await server.accept() as behind:
+                yield link, client, behind
 
 
 def descriptors() -> set[str]:

@@ -1,26 +1,15 @@
 """Links: each fault is the kernel's own, seen with plain sockets by the client and by the server behind the link."""
 
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import socket
 
 import anyio
 import pytest
-from tests.unit.testing.peers import Listening, Peer, echoing, until
+from tests.unit.testing.peers import Listening, Peer, echoing, joined
 
-from evox.testing import FaultyLink, LinkStatistics, tcp_faults
-from evox.testing.connections import Side
+from evox.testing import tcp_faults
 
 BLOB = random.Random(7).randbytes(2_000_000)
-
-
-@asynccontextmanager
-async def joined() -> AsyncIterator[tuple[FaultyLink, Peer, Peer]]:
-    """Yield a link with one connection: the client's end and the server's."""
-    with Listening() as server:
-        async with tcp_faults("127.0.0.1", server.port) as link:
-            with Peer.to(link.port) as client, await server.accept() as behind:
-                yield link, client, behind
 
 
 async def test_two_megabytes_pass_unchanged_in_both_directions_at_once() -> None:
@@ -36,25 +25,6 @@ async def test_two_megabytes_pass_unchanged_in_both_directions_at_once() -> None
                 assert await client.rest() == BLOB
         counts = link.statistics()
         assert (counts.bytes_up, counts.bytes_down, counts.resets) == (len(BLOB), len(BLOB), 0)
-
-
-async def test_the_end_of_one_side_is_a_half_close_for_the_other() -> None:
-    async with joined() as (_, client, behind):
-        client.end()
-        assert await behind.receive() == b""
-        await behind.send(b"still here")
-        assert await client.exactly(10) == b"still here"
-        behind.end()
-        assert await client.receive() == b""
-
-
-async def test_a_connection_is_closed_when_both_sides_have_ended() -> None:
-    async with joined() as (link, client, behind):
-        client.end()
-        behind.end()
-        assert (await client.receive(), await behind.receive()) == (b"", b"")
-        await until(lambda: link.statistics().open == 0)
-        assert link.statistics() == LinkStatistics(open=0, total=1, resets=0, bytes_up=0, bytes_down=0)
 
 
 async def test_a_reset_is_a_reset_for_both_sides_and_no_end() -> None:
@@ -143,7 +113,7 @@ async def test_a_connection_is_cut_after_just_so_many_bytes_of_answer(size: int,
     with Listening() as server:
         async with tcp_faults("127.0.0.1", server.port) as link:
             link.cut_after(size)
-            with Peer.to(link.port) as client, await server.accept() as behind:
+            with Peer.to(link.port, buffer=4096) as client, await server.accept() as behind:
                 await client.send(b"request")
                 assert await behind.exactly(7) == b"request"
                 async with anyio.create_task_group() as group:
@@ -175,41 +145,22 @@ async def test_only_connections_made_while_cuts_are_asked_for_are_cut() -> None:
                         await cut.receive()
 
 
-@pytest.mark.parametrize("side", ["client", "server"])
-async def test_a_half_close_ends_one_direction_and_leaves_the_other(side: Side) -> None:
-    async with joined() as (link, client, behind):
-        told, other = (client, behind) if side == "client" else (behind, client)
-        link.half_close(side)
-        assert await told.receive() == b""
-        await told.send(b"still open")
-        assert await other.exactly(10) == b"still open"
-        await other.send(BLOB)  # read and dropped: its sender is not held up
-        other.end()
-        told.end()
-        assert await other.receive() == b""
-        await until(lambda: link.statistics().open == 0)
-        assert link.statistics().resets == 0
-
-
-async def test_a_half_close_reaches_who_has_connected_just_before() -> None:
-    async with echoing() as port, tcp_faults("127.0.0.1", port) as link:
-        with Peer.to(link.port) as client:
-            link.half_close("server")
-            assert await client.receive() == b""
-
-
-async def test_who_writes_faster_than_the_other_side_reads_is_made_to_wait() -> None:
-    async with joined() as (_, client, behind):
-        sent = 0
-        with anyio.move_on_after(10):
-            while True:
-                with anyio.move_on_after(0.2) as waited:
-                    await anyio.wait_writable(client.socket)
-                if waited.cancelled_caught:
-                    break
-                sent += client.socket.send(BLOB[:10_000])
-        assert 0 < sent < 20_000_000  # the kernel's own buffers, for the most part
-        assert len(await behind.exactly(sent)) == sent
+@pytest.mark.parametrize("fault", ["none", "delayed", "slow"])
+async def test_who_writes_faster_than_the_other_side_reads_is_made_to_wait(fault: str) -> None:
+    with Listening() as server:
+        async with tcp_faults("127.0.0.1", server.port) as link:
+            with Peer.to(link.port, buffer=65536) as client, await server.accept() as behind:
+                behind.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+                if fault == "delayed":
+                    link.latency = 3600
+                elif fault == "slow":
+                    link.bandwidth = 1000
+                sent = 0
+                while not await client.full():
+                    sent += client.socket.send(BLOB[:10_000])
+                assert 0 < sent < 1_500_000  # in the small buffers of the kernel, and in the link
+                link.latency, link.bandwidth = 0, None
+                assert len(await behind.exactly(sent)) == sent
 
 
 async def test_a_name_with_several_addresses_is_tried_until_one_answers() -> None:
