@@ -151,6 +151,8 @@ class RemoteTarget:
             raise NoAnswer(_unreachable(error), sent=False, final=_is_refused(error)) from error
         except httpx2.HTTPError as error:
             raise NoAnswer(f"the connection broke: {_named(error)}", sent=True) from error
+        except Exception as error:  # on uvloop a connection that is reset at once raises AttributeError
+            raise NoAnswer(f"the connection broke: {type(error).__name__}", sent=True) from error
 
     async def _whole(self, response: httpx2.Response) -> Reply:
         headers = _headers(response)

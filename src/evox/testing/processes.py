@@ -13,6 +13,8 @@ import anyio.lowlevel
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
+from evox.failures import causes
+
 __all__ = ["ServiceProcess", "service_process"]
 
 START: Final = 15.0  # seconds
@@ -112,6 +114,11 @@ async def service_process(
                 await made.started()
             yield made
             group.cancel_scope.cancel()
+    except ExceptionGroup as error:
+        leaves = list(causes(error))
+        if len(leaves) == 1:
+            raise leaves[0] from leaves[0].__cause__  # the error of the block, as it was raised
+        raise
     finally:
         with anyio.CancelScope(shield=True):
             await _end(process)
