@@ -13,6 +13,7 @@ import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
@@ -246,7 +247,7 @@ class Authority:
         """
         if self._internal is None and not self._settings.internal_keys:
             if self.mode == "test":
-                self._internal = InternalTokens(KeySet([Key.generate(kid="test-internal")]), self._clock)
+                self._internal = InternalTokens(KeySet([_test_key()]), self._clock)
             elif self.mode == "development" and is_loopback(self._host):
                 key = development_key(self._root, INTERNAL_FILE)
                 self._internal = InternalTokens(KeySet([key]), self._clock)
@@ -324,6 +325,12 @@ class Authority:
                 _log.error("keys have changed and cannot be used; the old ones stay\n%s", error)
             else:
                 _log.info("keys were read anew: %r", keys)
+
+
+@cache
+def _test_key() -> Key:
+    """Return the key between services in tests: the runtimes of one test stand for processes of one system."""
+    return Key.generate(kid="test-internal")
 
 
 def _named(root: Path) -> str:

@@ -1,14 +1,10 @@
 """Guarding: what it costs to know who calls: a token beside PyJWT, and a whole request beside one of which nobody asks.
 
-Rounds are interleaved, each the other way round than the one before, and only what stands in one round is compared;
-the median of the rounds counts. Times are of the processor, so that what else the machine does counts less.
+See ``rounds`` for how it is timed.
 """
 
-import gc
 import statistics
-import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,6 +15,7 @@ from starlette.types import ASGIApp, Message, Scope
 from evox import ServiceBuilder
 from evox.auth import Key, TokenVerifier, public, require_roles
 from evox.auth.issuing import Issuer
+from evox.bench.rounds import interleaved
 from evox.services import Service
 from evox.serving import Client
 from evox.testing import running
@@ -98,7 +95,7 @@ async def verifying(*, calls: int = CALLS, rounds: int = ROUNDS) -> list[Verifie
     found = []
     for algorithm in ALGORITHMS:
         token = _Token(algorithm)
-        taken = await _interleaved({"evox": token.by_evox, "pyjwt": token.by_pyjwt}, calls, rounds)
+        taken = await interleaved({"evox": token.by_evox, "pyjwt": token.by_pyjwt}, calls, rounds)
         ratios = [ours / theirs for ours, theirs in zip(taken["evox"], taken["pyjwt"], strict=True)]
         evox, pyjwt = (1e6 * statistics.median(taken[name]) for name in ("evox", "pyjwt"))
         found.append(Verified(algorithm, evox, pyjwt, statistics.median(ratios)))
@@ -125,7 +122,7 @@ async def requests(*, calls: int = CALLS, rounds: int = ROUNDS) -> list[Answer]:
             "a role, no token": _Request(asked, "/items/7", None),
         }
         decode = _Token("HS256").by_pyjwt
-        taken = await _interleaved({"decode": decode, **{name: one.send for name, one in sent.items()}}, calls, rounds)
+        taken = await interleaved({"decode": decode, **{name: one.send for name, one in sent.items()}}, calls, rounds)
     return [_answer(name, one.status, taken) for name, one in sent.items()]
 
 
@@ -199,41 +196,3 @@ class _Request:
 
 async def _receive() -> Message:
     return {"type": "http.request", "body": b"", "more_body": False}
-
-
-async def _interleaved(
-    contestants: Mapping[str, Callable[[], Awaitable[None]]], calls: int, rounds: int
-) -> dict[str, list[float]]:
-    """Return the seconds of one call of each contestant, round by round."""
-    for call in contestants.values():
-        await _block(call, calls)  # warm
-    taken: dict[str, list[float]] = {name: [] for name in contestants}
-    order = list(contestants.items())
-    with _uncollected():
-        for _ in range(rounds):
-            gc.collect()
-            for name, call in order:
-                taken[name].append(await _block(call, calls))
-            order.reverse()
-    return taken
-
-
-async def _block(call: Callable[[], Awaitable[None]], calls: int) -> float:
-    began = time.process_time()
-    for _ in range(calls):
-        await call()
-    return (time.process_time() - began) / calls
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Keep the collector out of what is timed, and what was there before out of the collector."""
-    was_on = gc.isenabled()
-    gc.disable()
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
-        if was_on:
-            gc.enable()

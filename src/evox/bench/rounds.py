@@ -1,0 +1,50 @@
+"""Rounds: times several things beside each other, so that what the machine does meanwhile is the same for all.
+
+Rounds are interleaved, each the other way round than the one before, and only what stands in one round is compared;
+the median of the rounds counts. Times are of the processor, so that what else the machine does counts less.
+"""
+
+import gc
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+__all__ = ["interleaved"]
+
+
+async def interleaved(
+    contestants: Mapping[str, Callable[[], Awaitable[object]]], calls: int, rounds: int
+) -> dict[str, list[float]]:
+    """Return the seconds of one call of each contestant, round by round."""
+    for call in contestants.values():
+        await _block(call, calls)  # warm
+    taken: dict[str, list[float]] = {name: [] for name in contestants}
+    order = list(contestants.items())
+    with _uncollected():
+        for _ in range(rounds):
+            gc.collect()
+            for name, call in order:
+                taken[name].append(await _block(call, calls))
+            order.reverse()
+    return taken
+
+
+async def _block(call: Callable[[], Awaitable[object]], calls: int) -> float:
+    began = time.process_time()
+    for _ in range(calls):
+        await call()
+    return (time.process_time() - began) / calls
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the collector out of what is timed, and what was there before out of the collector."""
+    was_on = gc.isenabled()
+    gc.disable()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        if was_on:
+            gc.enable()
