@@ -8,9 +8,8 @@ one operation. No header, address or host name ever makes a call internal.
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from evox.auth.claims import text, times
 from evox.auth.issuing import compact
@@ -28,8 +27,7 @@ _AUDIENCE: Final = "evox-service:"
 DEEPEST: Final = 16  # services in a chain
 
 
-@dataclass(frozen=True, slots=True)
-class Internal:
+class Internal(NamedTuple):
     """That a call comes from another service. Made by code of this process alone.
 
     Attributes:

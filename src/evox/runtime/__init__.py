@@ -10,7 +10,17 @@ from evox.runtime.background import (
     is_async,
 )
 from evox.runtime.lifecycle import Lifecycle, LifecycleStatistics, State
-from evox.runtime.loop import Backend, Choice, asyncio_only_imports, choose, is_asyncio_only_error, on_trio, run
+from evox.runtime.loop import (
+    Backend,
+    Choice,
+    Native,
+    asyncio_only_imports,
+    choose,
+    is_asyncio_only_error,
+    native,
+    on_trio,
+    run,
+)
 from evox.runtime.nursery import JobStatistics, Nursery
 from evox.runtime.signals import SignalWatch, end_if_stuck, watch_signals
 from evox.runtime.supervisor import Intensity, RestartPolicy, supervise
@@ -25,6 +35,7 @@ __all__ = [
     "JobStatistics",
     "Lifecycle",
     "LifecycleStatistics",
+    "Native",
     "Nursery",
     "RestartPolicy",
     "Runner",
@@ -37,6 +48,7 @@ __all__ = [
     "in_threads",
     "is_async",
     "is_asyncio_only_error",
+    "native",
     "on_trio",
     "run",
     "supervise",

@@ -77,6 +77,13 @@ class Breaker:
         self._state = "half_open"
         return Permit(self, self._epoch, is_probe=True)
 
+    def answered(self, permit: Permit, now: float) -> None:
+        """Take a permit back of a call that was answered, as most are."""
+        if permit.is_probe or permit.epoch != self._epoch:
+            permit.give_back("answered", now)
+        else:
+            self._window.add(now)
+
     def back(self, epoch: int, verdict: Verdict, now: float, *, is_probe: bool) -> None:
         """Take a permit back. Called by the permit."""
         if epoch != self._epoch:

@@ -93,16 +93,18 @@ async def make_call(line: Line, operation: Operation, wire: Wire, sending: Sendi
         verdict: Verdict = "cancelled"
         try:
             reply, missing = await line.target.send(operation, wire, sending), None
-            verdict = "answered" if reply.status < 400 else "refused" if reply.status < 500 else "failed"
+            if reply.status < 400:
+                verdict = "answered"
+                line.breaker.answered(permit, now)
+                return reply, tried
+            verdict = "refused" if reply.status < 500 else "failed"
         except NoAnswer as error:
             reply, missing = None, error
             verdict = "cancelled" if error.is_timeout and sending.hurried else "failed"
         finally:
             if verdict != "answered":
                 now = anyio.current_time()
-            permit.give_back(verdict, now)
-        if reply is not None and reply.status < 400:
-            return reply, tried
+                permit.give_back(verdict, now)
         sending.tighten()
         pause = _pause(line, operation, sending, reply, missing, tried, now)
         if pause is None:

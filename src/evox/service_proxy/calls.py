@@ -8,8 +8,6 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Final, Generic, NamedTuple, Self, TypeVar
 
-import anyio
-
 from evox.auth import Internal, current, on_behalf
 from evox.durations import Duration, seconds
 from evox.errors import CallError, CallFailed, InvalidCall
@@ -132,10 +130,12 @@ class PendingCall(Generic[T]):
         Raises:
             CallError: as awaiting it does.
         """
-        reader, reply, tried = None, None, 1
+        line, sending = self._begin()
+        tried = 1
         try:
-            reader, reply, tried = await self._made()
-            value = reader.value(reply)
+            plan = await plan_of(line, self._called, sending)
+            reply, tried = await make_call(line, plan.operation, self._wire(plan, sending), sending)
+            value = plan.reader.value(reply)
         except CallFailed as error:
             return Outcome(await self._instead(error), True, 0.0, tried, error.tried(max(tried, error.attempts)))
         except CallError as error:
@@ -168,10 +168,14 @@ class PendingCall(Generic[T]):
         return Stream(begin, items, failed)
 
     async def _value(self) -> T:
-        reader, reply, tried = None, None, 1
+        line, sending = self._begin()
+        tried = 1
         try:
-            reader, reply, tried = await self._made()
-            value: T = reader.value(reply)
+            plan = line.plans.get(self._called)
+            if plan is None:
+                plan = await plan_of(line, self._called, sending)
+            reply, tried = await make_call(line, plan.operation, self._wire(plan, sending), sending)
+            value: T = plan.reader.value(reply)
         except CallFailed as error:
             return await self._instead(error.tried(max(tried, error.attempts)))
         except CallError as error:
@@ -193,15 +197,6 @@ class PendingCall(Generic[T]):
         made = instead(error) if _takes_error(instead) else instead()
         return await made if inspect.isawaitable(made) else made  # type: ignore[no-any-return]
 
-    async def _made(self) -> tuple[Reader, Reply, int]:
-        line, sending = self._begin()
-        plan = line.plans.get(self._called)
-        if plan is None:
-            plan = await plan_of(line, self._called, sending)
-        wire = self._wire(plan, sending)
-        reply, tried = await make_call(line, plan.operation, wire, sending)
-        return plan.reader, reply, tried
-
     def _begin(self) -> tuple[Line, Sending]:
         """Say who is called, by whom and in which time."""
         called = self._called
@@ -222,8 +217,8 @@ class PendingCall(Generic[T]):
         return plan.wire(self._args, self._named)
 
     def _sending(self, board: Switchboard, running: Running) -> Sending:
-        now, parent = anyio.current_time(), current_call()
-        limit = board.settings.timeout if self._timeout is None else self._timeout
+        now, parent = board.native.now(), current_call()
+        limit = board.timeout if self._timeout is None else self._timeout
         deadline = own = now + limit
         if parent is not None and parent.deadline < deadline:
             deadline = parent.deadline

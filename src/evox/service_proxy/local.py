@@ -1,13 +1,14 @@
 """Local: a service of this process as something that can be called."""
 
 import math
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, Final
 
 import anyio
 
 from evox.errors import ServiceUnavailable
-from evox.runtime import State
+from evox.runtime import Native, State
 from evox.service_proxy.direct import Direct, is_direct
 from evox.service_proxy.exchange import Exchange, Parts, request_scope
 from evox.service_proxy.isolation import Isolated
@@ -18,6 +19,7 @@ from evox.services import Call, Running, Scope, problem_of
 from evox.services.call import Inbound
 from evox.services.declaration import Declaration
 from evox.services.encoding import Wire
+from evox.services.endpoint import Endpoint
 from evox.services.operations import Operation, Operations, operations_of
 
 __all__ = ["LocalTarget"]
@@ -32,12 +34,14 @@ class LocalTarget:
     Args:
         service: What was declared.
         scope: The runtime it runs in.
+        loop: What the loop has that it runs on.
     """
 
     kind = "local"
 
-    def __init__(self, service: Declaration, scope: Scope) -> None:
+    def __init__(self, service: Declaration, scope: Scope, loop: Native) -> None:
         self._service = service
+        self._bounded = loop.scope
         self._scope = scope
         self._operations: Operations | None = None
         self._direct: dict[int, Any] = {}  # by the id of an operation: hashing one takes longer
@@ -72,20 +76,25 @@ class LocalTarget:
             NoAnswer: if its time is over, or the service ends meanwhile.
         """
         running: Running | None = self._scope.find(self._service)
-        refusal = self._refusal(running, wire)
-        if refusal is not None:
-            await anyio.lowlevel.checkpoint()
-            return refusal
+        if running is None or running.nursery is None or running.lifecycle.state not in _OPEN or wire.body is not None:
+            refusal = self._refusal(running, wire)
+            if refusal is not None:
+                await anyio.lowlevel.checkpoint()
+                return refusal
         assert running is not None  # noqa: S101  it would have been refused
         direct = self._direct_of(operation)
-        with anyio.CancelScope(deadline=sending.deadline) as scope:
+        with self._bounded(deadline=sending.deadline) as scope:
             running.calls.add(scope)
             try:
-                if direct is not None and (wire.body is not None or not direct.binding.needs_body):
-                    call = Call(direct.row, "internal", self.name, operation.method, None, sending.parent)
-                    call.internal, call.deadline, call.bounded = sending.internal, sending.deadline, True
-                    return await Isolated(direct(running, wire, call))
-                return await self._whole(running, operation, wire, sending)
+                if direct is None or (wire.body is None and direct.binding.needs_body):
+                    return await self._whole(running, operation, wire, sending)
+                coroutine = direct(running, wire, _call(direct.row, running.name, operation, sending))
+                apart = copy_context()
+                try:
+                    asked = apart.run(coroutine.send, None)
+                except StopIteration as done:
+                    return done.value  # type: ignore[no-any-return]
+                return await Isolated(coroutine, apart, asked)
             finally:
                 running.calls.discard(scope)
         if anyio.current_time() >= sending.deadline:
@@ -146,6 +155,15 @@ class LocalTarget:
             self._kept.append(operation)  # its id is its own for as long as it is there
             found = self._direct[id(operation)] = Direct(operation, app) if is_plain else None
         return found
+
+
+def _call(row: Endpoint, service: str, operation: Operation, sending: Sending) -> Call:
+    """Return the call that an endpoint is run for. Who calls ends it in time; the endpoint does so if it gives less."""
+    call = Call(row, "internal", service, operation.method, None, sending.parent, sending.internal)
+    call.deadline, call.bounded = sending.deadline, True
+    if row.timeout is not None and sending.began + row.timeout < sending.deadline:
+        call.deadline, call.bounded = anyio.current_time() + row.timeout, False
+    return call
 
 
 def _down(name: str, running: Running | None) -> Reply:

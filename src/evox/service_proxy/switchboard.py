@@ -14,6 +14,7 @@ from evox import context
 from evox.auth import INTERNAL_SCHEME, current
 from evox.config import PeerSettings, ProxySettings
 from evox.errors import AmbiguousOperation, CannotIssue, OutsideRuntime, UnknownService
+from evox.runtime import native
 from evox.service_proxy.announced import Announced
 from evox.service_proxy.calling import Line, LineStatistics
 from evox.service_proxy.catalogue import Catalogue
@@ -55,6 +56,8 @@ class Switchboard:
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
         self.settings = scope.loaded.settings.proxy
+        self.timeout = self.settings.timeout
+        self.native = native()
         self._lines: dict[str, Line] = {}
         self._names: dict[str, Line] = {}  # the same, by every way of writing a name that was used
         self._fakes: dict[str, list[Line]] = {}
@@ -152,7 +155,7 @@ class Switchboard:
             names = [f"service {one.name!r}" for one in here]
             raise AmbiguousOperation(f"service {key!r}", names, fix="give one of them another name")
         if here:
-            return LocalTarget(here[0], self.scope)
+            return LocalTarget(here[0], self.scope, self.native)
         peer = self.scope.loaded.settings.peers.get(key)
         if peer is not None:
             return self._remote(self._name(key), peer, _at(peer.url))

@@ -10,10 +10,11 @@ SPAN: Final = 30  # seconds
 class Window:
     """Two counts over the last 30 seconds: how many there were, and how many of them were of the second kind."""
 
-    __slots__ = ("_buckets", "all", "some")
+    __slots__ = ("_buckets", "_last", "all", "some")
 
     def __init__(self) -> None:
         self._buckets: list[list[int]] = []  # second, all, some; the oldest first
+        self._last: list[int] = [-1, 0, 0]  # the bucket of the present
         self.all = self.some = 0
 
     def __repr__(self) -> str:
@@ -27,13 +28,13 @@ class Window:
             every: How many.
             some: How many of the second kind.
         """
-        second = int(now)
-        if not self._buckets or self._buckets[-1][0] < second:
+        last = self._last
+        if last[0] < int(now):
             self.forget(now)
-            self._buckets.append([second, 0, 0])
-        bucket = self._buckets[-1]
-        bucket[1] += every
-        bucket[2] += some
+            last = self._last = [int(now), 0, 0]
+            self._buckets.append(last)
+        last[1] += every
+        last[2] += some
         self.all += every
         self.some += some
 
@@ -48,4 +49,5 @@ class Window:
     def clear(self) -> None:
         """Forget all."""
         self._buckets.clear()
+        self._last = [-1, 0, 0]
         self.all = self.some = 0

@@ -162,6 +162,8 @@ class Encoder:
             takes = ", ".join(one.name for one in self._positional) or "no arguments"
             raise self._invalid(f"it takes {takes}, and {len(args)} were given by position")
         given = list(zip(self._positional, args, strict=False))
+        if not named and len(given) == len(self._names):
+            return given
         if named:
             taken = {one.name for one, _ in given}
             for name, value in named.items():
