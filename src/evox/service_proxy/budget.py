@@ -9,7 +9,7 @@ from evox.service_proxy.windows import Window
 
 __all__ = ["Budget"]
 
-SHARE: Final = 0.2
+CALLS: Final = 5  # for each of which there is one retry
 MORE: Final = 3
 
 
@@ -29,7 +29,7 @@ class Budget:
     def take(self, now: float) -> bool:
         """Take one retry out of it; False if there is none left."""
         self._window.forget(now)
-        if self._window.some >= MORE + SHARE * self._window.all:
+        if CALLS * (self._window.some + 1 - MORE) > self._window.all:
             return False
         self._window.add(now, every=0, some=1)
         return True
