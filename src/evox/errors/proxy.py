@@ -112,7 +112,7 @@ class CallError(ProxyError):
         operation: Which of its operations.
         code: The status that it answered; None if it gave no answer.
         detail: What it said: ``detail`` of a JSON answer, else the whole of it.
-        attempts: How often it was tried.
+        attempts: How often it was tried; 0 if it was never made.
         retry_after: Seconds until a retry makes sense, if it said so.
         may_have_run: Whether the operation may have done something.
     """

@@ -82,13 +82,15 @@ async def make_call(line: Line, operation: Operation, wire: Wire, sending: Sendi
     line.calls += 1
     line.budget.made(now)
     while True:
-        permit = line.breaker.enter(now)
+        permit = line.breaker.enter(now) if now < sending.deadline else None
         if permit is None:
             await anyio.lowlevel.checkpoint()
             if tried:
                 break  # it opened meanwhile: what was heard last stands
             line.failed += 1
-            raise _open(line, operation, now)
+            raise _not_made(line, operation, sending, now)
+        if tried:
+            line.retries += 1
         tried += 1
         verdict: Verdict = "cancelled"
         try:
@@ -109,7 +111,6 @@ async def make_call(line: Line, operation: Operation, wire: Wire, sending: Sendi
         pause = _pause(line, operation, sending, reply, missing, tried, now)
         if pause is None:
             break
-        line.retries += 1
         await anyio.sleep(pause)
         now = anyio.current_time()
     line.failed += 1
@@ -158,8 +159,16 @@ def error_of(missing: NoAnswer, service: str, operation: Operation, tried: int) 
     return kind(service, operation.name, why=missing.why, attempts=tried, may_have_run=missing.sent)
 
 
-def _open(line: Line, operation: Operation, now: float) -> CircuitOpen:
-    wait = line.breaker.retry_after(now)
+def _not_made(line: Line, operation: Operation, sending: Sending, now: float) -> CallFailed:
+    """Return the error of a call that was never tried: its time was over, or its target is left alone."""
+    if now >= sending.deadline:
+        missing = NoAnswer("its time was over before it was made", sent=False, is_timeout=True)
+        return error_of(missing, line.target.name, operation, 0)
     return CircuitOpen(
-        line.target.name, operation.name, why=line.breaker.why, retry_after=max(wait, 1.0), may_have_run=False
+        line.target.name,
+        operation.name,
+        why=line.breaker.why,
+        attempts=0,
+        retry_after=max(line.breaker.retry_after(now), 1.0),
+        may_have_run=False,
     )

@@ -74,7 +74,7 @@ class Reply:
             return float(said)
         try:
             return max(0.0, parsedate_to_datetime(said).timestamp() - time())
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return None
 
     @property
