@@ -124,10 +124,25 @@ class BreakerMachine(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
 
+    @precondition(lambda self: self.model.phase == "closed")
+    @rule()
+    def ten_more_fail(self) -> None:
+        for _ in range(10):
+            if self.model.phase == "closed":
+                self.begin()
+                self.end(len(self.out) - 1, "failed")
+
     @precondition(lambda self: self.model.phase == "open")
-    @rule(early=st.booleans())
-    def its_time_is_nearly_over_or_just_over(self, early: bool) -> None:
-        self.now = max(self.now, self.model.again - (0.001 if early else 0.0))
+    @rule(verdicts=st.lists(st.sampled_from(VERDICTS), max_size=6))
+    def its_time_is_over_and_probes_end(self, verdicts: list[Verdict]) -> None:
+        for verdict in verdicts:
+            if self.model.phase == "open":
+                self.now = max(self.now, self.model.again - 0.001)
+                self.begin()  # too early, if it has not waited longer
+                self.now = max(self.now, self.model.again)
+                if self.model.phase == "open":
+                    self.begin()
+                self.end(len(self.out) - 1, verdict)
 
     @invariant()
     def at_most_one_probe_is_out(self) -> None:
