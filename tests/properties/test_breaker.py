@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -171,5 +171,10 @@ class BreakerMachine(RuleBasedStateMachine):
         assert self.breaker.statistics(self.now).state == "closed"
 
 
-BreakerMachine.TestCase.settings = settings(max_examples=2000 if SOAK else 60, stateful_step_count=60, deadline=None)
+BreakerMachine.TestCase.settings = settings(
+    max_examples=2000 if SOAK else 60,
+    stateful_step_count=60,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
 TestBreaker = BreakerMachine.TestCase
