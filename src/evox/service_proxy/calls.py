@@ -54,7 +54,7 @@ class Outcome(Generic[T]):
         value: Its value.
         degraded: Whether it is another than was asked for: that of a fallback, or an old one.
         age: Seconds since it was made; 0.0 if it was made for this call.
-        attempts: How often the call was tried.
+        attempts: How often the call was tried; 0 if it was never made.
         error: Why it is degraded, where a fallback gave it.
     """
 
@@ -131,15 +131,16 @@ class PendingCall(Generic[T]):
             CallError: as awaiting it does.
         """
         line, sending = self._begin()
-        tried = 1
+        tried = 0
         try:
             plan = await plan_of(line, self._called, sending)
             reply, tried = await make_call(line, plan.operation, self._wire(plan, sending), sending)
             value = plan.reader.value(reply)
         except CallFailed as error:
-            return Outcome(await self._instead(error), True, 0.0, tried, error.tried(max(tried, error.attempts)))
+            failed = error.tried(max(tried, error.attempts))
+            return Outcome(await self._instead(failed), True, 0.0, failed.attempts, failed)
         except CallError as error:
-            raise error.tried(tried) from error.__cause__
+            raise error.tried(max(tried, error.attempts)) from error.__cause__
         return Outcome(value, reply.is_stale, reply.age, tried)
 
     def stream(self) -> Stream:
@@ -169,7 +170,7 @@ class PendingCall(Generic[T]):
 
     async def _value(self) -> T:
         line, sending = self._begin()
-        tried = 1
+        tried = 0
         try:
             plan = line.plans.get(self._called)
             if plan is None:
@@ -179,7 +180,7 @@ class PendingCall(Generic[T]):
         except CallFailed as error:
             return await self._instead(error.tried(max(tried, error.attempts)))
         except CallError as error:
-            raise error.tried(tried) from error.__cause__
+            raise error.tried(max(tried, error.attempts)) from error.__cause__
         return value
 
     async def _instead(self, error: CallError) -> T:

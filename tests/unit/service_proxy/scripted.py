@@ -2,19 +2,25 @@
 
 import math
 import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import anyio
 import anyio.lowlevel
 
+from evox import ServiceBuilder
 from evox.auth import Internal
 from evox.service_proxy import NoAnswer, Reply, Sending
 from evox.service_proxy.calling import Line, make_call
+from evox.service_proxy.calls import PendingCall
 from evox.services.encoding import Wire
 from evox.services.operations import Operation, Operations
+from evox.testing import running
 
 __all__ = [
+    "ENDS",
     "GET",
     "KEYED",
     "OK",
@@ -23,6 +29,7 @@ __all__ = [
     "AtOnce",
     "Late",
     "Scripted",
+    "answered",
     "attempt",
     "cut",
     "line_to",
@@ -143,3 +150,26 @@ async def attempt(
     deadline = math.inf if within == math.inf else anyio.current_time() + within
     sending = Sending(Internal("orders"), deadline, key=key, hurried=hurried)
     return await make_call(line, operation, Wire(operation.path), sending)
+
+
+async def value_of(call: PendingCall[Any]) -> Any:
+    """Return the value of a call."""
+    return await call
+
+
+async def outcome_of(call: PendingCall[Any]) -> Any:
+    """Return the outcome of a call."""
+    return await call.outcome()
+
+
+ENDS = (value_of, outcome_of)
+
+
+@asynccontextmanager
+async def answered(*answers: Answer) -> AsyncIterator[Scripted]:
+    """Run a service that calls another, which answers this; nobody waits between attempts."""
+    target = Scripted(list(answers))
+    async with running(ServiceBuilder("orders")) as env:
+        env._board.fake(target)
+        env._board.line("users").random = AtOnce()
+        yield target
