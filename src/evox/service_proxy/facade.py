@@ -69,7 +69,8 @@ class Handle:
 class Proxy:
     """Calls other services: in this process if they run here, over HTTPS if they run elsewhere."""
 
-    gather = staticmethod(gather)
+    def __init__(self) -> None:
+        self.gather = gather  # of the object: staticmethod would hide one of its signatures from type checkers
 
     def __repr__(self) -> str:
         return "<proxy>"
