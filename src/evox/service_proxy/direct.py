@@ -22,7 +22,7 @@ from evox import context, events
 from evox.auth import enter_principal
 from evox.failures import describe
 from evox.service_proxy.exchange import Parts, request_scope
-from evox.service_proxy.replies import JSON_HEADERS, Reply
+from evox.service_proxy.replies import JSON_HEADERS, NoAnswer, Reply
 from evox.services import Call, Running
 from evox.services.answers import can_be_shared
 from evox.services.binding import Binding, is_bindable
@@ -106,8 +106,10 @@ class Direct:
             return await self._observed(running, call)
         try:
             return await self._run(call)  # type: ignore[no-any-return]
+        except NoAnswer:
+            raise
         except Exception as error:  # noqa: BLE001  becomes the answer that HTTP would give
-            return await self._failed(error, wire)
+            return await self._failed(error, running, wire)
 
     async def _observed(self, running: Running, call: Call) -> Reply:
         """Make a call, and report it."""
@@ -115,8 +117,11 @@ class Direct:
         try:
             reply: Reply = await self._run(call)
             status = reply.status
+        except NoAnswer:
+            status = 500
+            raise
         except Exception as error:  # noqa: BLE001  becomes the answer that HTTP would give
-            reply = await self._failed(error, call.wire)
+            reply = await self._failed(error, running, call.wire)
             status = reply.status
         finally:
             took = anyio.current_time() - began
@@ -144,11 +149,13 @@ class Direct:
         is_sent = status == 200 or is_body_allowed_for_status_code(status)
         return Reply(status, body if is_sent else b"", headers)
 
-    async def _failed(self, error: Exception, wire: Wire) -> Reply:
+    async def _failed(self, error: Exception, running: Running, wire: Wire) -> Reply:
         """Return what the app makes of an error: of those of its own handlers, FastAPI's, and ours."""
-        request = _request(self._app, self._operation, wire)
+        request = _request(self._app, self._operation, running, wire)
         try:
             return await _reply_of(await response_to(error, request), cause=error)
+        except NoAnswer:
+            raise
         except Exception as failure:  # noqa: BLE001  what no handler takes is the callee's failure
             name = context.current_service("a call").name
             label = f"{name}: {self._operation}"
@@ -212,7 +219,14 @@ async def _reply_of(response: Response, *, cause: Exception | None = None) -> Re
     if can_be_shared(response):
         return Reply(response.status_code, bytes(response.body), headers, cause)
     parts = Parts()
-    await response({"type": "http", "method": "GET", "headers": [], "extensions": {}}, _never, parts.send)
+    try:
+        await response({"type": "http", "method": "GET", "headers": [], "extensions": {}}, _never, parts.send)
+    except NoAnswer:
+        raise
+    except Exception as error:
+        if parts.begun:
+            raise NoAnswer("its answer broke off", sent=True) from error
+        raise
     return Reply(response.status_code, parts.body(), headers, cause)
 
 
@@ -220,10 +234,20 @@ async def _never() -> Any:
     await anyio.sleep_forever()
 
 
-def _request(app: Any, operation: Operation, wire: Wire) -> Request:
+def _request(app: Any, operation: Operation, running: Running, wire: Wire) -> Request:
     """Return the request that a call would have been, for handlers of errors."""
     handlers = app.exception_handlers
     statuses = {key: handler for key, handler in handlers.items() if isinstance(key, int) and key != 500}
     kinds = {key: handler for key, handler in handlers.items() if not isinstance(key, int) and key is not Exception}
-    scope = request_scope(app, operation, wire) | {"starlette.exception_handlers": (kinds, statuses)}
-    return Request(scope)
+    scope = request_scope(app, operation, wire) | {
+        "starlette.exception_handlers": (kinds, statuses),
+        "endpoint": operation.route.endpoint,
+        "path_params": dict(wire.values),
+        "route": operation.route,
+        "state": dict(running.state),
+    }
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": wire.body or b"", "more_body": False}
+
+    return Request(scope, receive)

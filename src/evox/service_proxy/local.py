@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import anyio
+from starlette.responses import Response
 
 from evox.errors import ServiceUnavailable
 from evox.runtime import Native, State
 from evox.service_proxy.direct import Direct, is_direct
-from evox.service_proxy.exchange import Exchange, Parts, request_scope
+from evox.service_proxy.exchange import Exchange, Parts, refuse_compressed, request_scope
 from evox.service_proxy.isolation import Isolated
-from evox.service_proxy.replies import NoAnswer, Reply
+from evox.service_proxy.replies import JSON_HEADERS, NoAnswer, Reply
 from evox.service_proxy.sending import Sending
 from evox.service_proxy.streams import Chunks
 from evox.services import Call, Running, Scope, problem_of
@@ -20,6 +21,7 @@ from evox.services.call import Inbound
 from evox.services.declaration import Declaration
 from evox.services.encoding import Wire
 from evox.services.endpoint import Endpoint
+from evox.services.http_errors import problem
 from evox.services.operations import Operation, Operations, operations_of
 
 __all__ = ["LocalTarget"]
@@ -47,7 +49,7 @@ class LocalTarget:
         self._direct: dict[int, Any] = {}  # by the id of an operation: hashing one takes longer
         self._kept: list[Operation] = []
         self._limit = int(scope.loaded.settings.proxy.answer_bytes)
-        self._largest = int(scope.loaded.settings.serving.body_bytes)
+        self._limits = scope.loaded.settings.serving
 
     def __repr__(self) -> str:
         return f"<LocalTarget {self.name!r}>"
@@ -76,7 +78,7 @@ class LocalTarget:
             NoAnswer: if its time is over, or the service ends meanwhile.
         """
         running: Running | None = self._scope.find(self._service)
-        if running is None or running.nursery is None or running.lifecycle.state not in _OPEN or wire.body is not None:
+        if running is None or running.nursery is None or running.lifecycle.state not in _OPEN or not wire.is_short:
             refusal = self._refusal(running, wire)
             if refusal is not None:
                 await anyio.lowlevel.checkpoint()
@@ -86,15 +88,15 @@ class LocalTarget:
         with self._bounded(deadline=sending.deadline) as scope:
             running.calls.add(scope)
             try:
-                if direct is None or (wire.body is None and direct.binding.needs_body):
-                    return await self._whole(running, operation, wire, sending)
+                if direct is None or (not wire.body and direct.binding.needs_body):
+                    return self._usable(await self._whole(running, operation, wire, sending))
                 coroutine = direct(running, wire, _call(direct.row, running.name, operation, sending))
                 apart = copy_context()
                 try:
                     asked = apart.run(coroutine.send, None)
                 except StopIteration as done:
-                    return done.value  # type: ignore[no-any-return]
-                return await Isolated(coroutine, apart, asked)
+                    return self._usable(done.value)
+                return self._usable(await Isolated(coroutine, apart, asked))
             finally:
                 running.calls.discard(scope)
         if anyio.current_time() >= sending.deadline:
@@ -115,6 +117,11 @@ class LocalTarget:
         exchange = self._exchange(running, operation, wire, sending, math.inf)
         with anyio.CancelScope(deadline=sending.deadline):
             await exchange.begin()
+            try:
+                refuse_compressed(exchange.headers)
+            except NoAnswer:
+                exchange.leave()
+                raise
             if 200 <= exchange.status < 300:
                 return _Parts(exchange)
             return await _read(exchange, self._limit)
@@ -123,6 +130,18 @@ class LocalTarget:
     def statistics(self) -> Any:
         """Return whether it runs."""
         return self._scope.find(self._service)
+
+    def _usable(self, reply: Reply) -> Reply:
+        """Return an answer that would come through a socket.
+
+        Raises:
+            NoAnswer: if it would not.
+        """
+        if reply.headers is not JSON_HEADERS:
+            refuse_compressed(reply.headers)
+        if len(reply.body) > self._limit:
+            raise NoAnswer(f"its answer is longer than {self._limit} bytes", sent=True, final=True)
+        return reply
 
     async def _whole(self, running: Running, operation: Operation, wire: Wire, sending: Sending) -> Reply:
         exchange = self._exchange(running, operation, wire, sending, sending.deadline)
@@ -143,8 +162,13 @@ class LocalTarget:
         """Return what answers a call that cannot be made: the service is not there, or it is too large."""
         if running is None or running.nursery is None or running.lifecycle.state not in _OPEN:
             return _down(self.name, running)
-        if wire.body is not None and len(wire.body) > self._largest:
-            return Reply(413, b"", {"content-type": "application/problem+json"})
+        if wire.body is not None and len(wire.body) > self._limits.body_bytes:
+            detail = f"the body is more than {self._limits.body_bytes} bytes"
+            return _reply(problem(413, "Content Too Large", detail=detail))
+        if len(wire.path) > self._limits.header_bytes or (
+            (wire.query or wire.headers) and _head(wire) > self._limits.header_bytes
+        ):
+            return Reply(431, b"", {})
         return None
 
     def _direct_of(self, operation: Operation) -> Any:
@@ -168,7 +192,15 @@ def _call(row: Endpoint, service: str, operation: Operation, sending: Sending) -
 
 def _down(name: str, running: Running | None) -> Reply:
     state = "stopped" if running is None else running.lifecycle.state.name.lower()
-    response = problem_of(ServiceUnavailable(name, state), retry_after=1.0)
+    return _reply(problem_of(ServiceUnavailable(name, state), retry_after=1.0))
+
+
+def _head(wire: Wire) -> int:
+    """Return of how many bytes the head of a request would be at least."""
+    return len(wire.target) + sum(len(name) + len(value) + 4 for name, value in wire.headers)
+
+
+def _reply(response: Response) -> Reply:
     return Reply(response.status_code, bytes(response.body), dict(response.headers))
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import anyio
 import httpx2
 
-from evox.service_proxy.exchange import Parts
+from evox.service_proxy.exchange import Parts, refuse_compressed
 from evox.service_proxy.replies import NoAnswer, Reply
 from evox.service_proxy.sending import Sending
 from evox.service_proxy.streams import Chunks
@@ -110,7 +110,8 @@ class RemoteTarget:
         """
         with anyio.CancelScope(deadline=sending.deadline):
             response = await self._begun(operation, wire, sending)
-            if 200 <= response.status_code < 300:
+            is_plain = response.headers.get("content-encoding", "identity").lower() == "identity"
+            if 200 <= response.status_code < 300 and is_plain:
                 return _Parts(response)
             async with aclosing(response):
                 return await self._whole(response)
@@ -203,8 +204,7 @@ def _headers(response: httpx2.Response) -> dict[str, str]:
         NoAnswer: if it is compressed, which nobody has asked for.
     """
     headers = {name.lower(): value for name, value in response.headers.items()}
-    if headers.get("content-encoding", "identity").lower() != "identity":
-        raise NoAnswer("its answer is compressed, which was not asked for", sent=True, final=True)
+    refuse_compressed(headers)
     return headers
 
 

@@ -48,7 +48,7 @@ _KINDS: Final[Mapping[int, type[CallError]]] = {
 }
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # nobody changes one; to freeze it takes longer than to make it
 class Reply:
     """What a callee answered.
 
@@ -114,10 +114,10 @@ class Reader:
         """
         if not 200 <= reply.status < 300:
             raise self.error(reply) from reply.cause
-        if reply.headers is JSON_HEADERS:
-            return self._json(reply)
         if not reply.body:
             return None
+        if reply.headers is JSON_HEADERS:
+            return self._json(reply)
         media = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
         if is_json(media):
             return self._json(reply)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import request_body_to_args, request_params_to_args
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import HTTPException, RequestValidationError
 from starlette.datastructures import Headers, QueryParams
 from starlette.requests import cookie_parser
 
@@ -89,7 +89,7 @@ class Binding:
             self._bind_headers(wire, values, errors)
         body: Any = None
         if self._body:
-            body = json.loads(wire.body or b"null") if wire.media == JSON else wire.body
+            body = _read(wire)
             found = await request_body_to_args(
                 body_fields=self._body, received_body=body, embed_body_fields=self._embed
             )
@@ -132,6 +132,20 @@ class _Simple:
             errors += wrong
         else:
             values[self.name] = value
+
+
+def _read(wire: Wire) -> Any:
+    """Return what a body holds.
+
+    Raises:
+        HTTPException: if Python cannot read it, as FastAPI raises it.
+    """
+    if wire.media != JSON:
+        return wire.body
+    try:
+        return json.loads(wire.body or b"null")
+    except (ValueError, RecursionError) as error:  # e.g. a number of more digits than Python reads
+        raise HTTPException(400, "There was an error parsing the body") from error
 
 
 def _is_simple(field: Any, arguments: dict[str, Argument]) -> bool:

@@ -15,6 +15,7 @@ import httpx2
 from pydantic import BaseModel, RootModel, Secret, SecretBytes, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
+from starlette.routing import compile_path
 
 from evox.errors import InvalidCall
 from evox.services.operations import Argument, Operation
@@ -23,7 +24,8 @@ __all__ = ["Encoder", "Wire"]
 
 JSON: Final = "application/json"
 _PART: Final = re.compile(r"{([^{}:]+)(?::([^{}]*))?}")
-_SAFE: Final = re.compile(r"[A-Za-z0-9_-]+")
+SHORT: Final = 1000  # characters
+_SAFE: Final = re.compile(r"[A-Za-z0-9_-]{1,1000}")
 _HEADER: Final = re.compile(r"(?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?")
 _COOKIE: Final = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")  # RFC 6265, section 4.1.1
 _OURS: Final = frozenset(
@@ -61,6 +63,7 @@ class Wire:
         headers: Names in lower case, and values.
         body: The body; None without one.
         media: Its content type.
+        is_short: Whether it is so little that no limit is near.
     """
 
     template: "Encoder"
@@ -69,6 +72,7 @@ class Wire:
     headers: list[tuple[str, str]] = field(default_factory=list)
     body: bytes | None = None
     media: str | None = None
+    is_short: bool = True
 
     @property
     def path(self) -> str:
@@ -98,6 +102,8 @@ class Encoder:
         pieces = _PART.split(operation.path)  # literal, name, convertor, literal, ...
         self._literals = pieces[::3]
         self._places = list(zip(pieces[1::3], pieces[2::3], strict=True))
+        is_long = any(convertor == "path" for _, convertor in self._places)
+        self._pattern = compile_path(operation.path)[0] if is_long else None  # a value with a / may reach into the next
 
     def __repr__(self) -> str:
         return f"<Encoder of {self._called}>"
@@ -124,9 +130,10 @@ class Encoder:
                 body[argument.alias] = value
             else:
                 rest.append((argument, value))
-        for name, convertor in self._places:
-            if not _SAFE.fullmatch(wire.values[name]):
-                self._check_path(name, convertor, wire.values[name])
+        if self._places:
+            self._check_path(wire)
+        if body or rest or wire.query:
+            wire.is_short = False
         if body:
             self._put_body(wire, body)
         if rest:
@@ -190,8 +197,19 @@ class Encoder:
             parts += [quote(values[name], safe="/" if convertor == "path" else ""), quote(literal)]
         return "".join(parts)
 
-    def _check_path(self, name: str, convertor: str | None, text: str) -> None:
-        """Refuse a text that would lead to another path."""
+    def _check_path(self, wire: Wire) -> None:
+        """Refuse texts that would lead to another path."""
+        for name, convertor in self._places:
+            text = wire.values[name]
+            if not _SAFE.fullmatch(text):
+                self._check_part(name, convertor, text)
+                wire.is_short = wire.is_short and len(text) <= SHORT
+        if self._pattern is not None:
+            read = self._pattern.match(self.plain(wire.values))
+            if read is None or read.groupdict() != wire.values:
+                raise self._invalid(f"these values cannot be told apart in {self._operation.path}")
+
+    def _check_part(self, name: str, convertor: str | None, text: str) -> None:
         is_long = convertor == "path"
         if not text and not is_long:
             raise self._invalid(f"{name!r} is empty, and another path would be called")
@@ -228,26 +246,30 @@ class Encoder:
 
     def _text(self, argument: Argument, value: Any) -> str:
         """Return a value as a text, as it stands in a path, a query or a header."""
+        try:
+            text = self._written(argument, value)
+            if not text.isascii():
+                text.encode()
+        except UnicodeEncodeError:
+            raise self._invalid(f"{argument.name!r} has half a character in it") from None
+        except ValueError:
+            raise self._invalid(f"{argument.name!r} has more digits than Python reads") from None
+        return text
+
+    def _written(self, argument: Argument, value: Any) -> str:
         kind = type(value)
         if kind is str or kind is int:
-            text = str(value)
-        elif isinstance(value, bool):
-            text = "true" if value else "false"
-        elif isinstance(value, Enum):
-            return self._text(argument, value.value)
-        elif kind is float:
-            text = repr(value)
-        else:
-            plain = self._made(argument, value, to_jsonable_python)
-            if plain is None or isinstance(plain, list | dict):
-                raise self._invalid(f"{argument.name!r} is {kind.__name__}, which a {argument.where} cannot carry")
-            text = ("true" if plain else "false") if isinstance(plain, bool) else str(plain)
-        if not text.isascii():
-            try:
-                text.encode()
-            except UnicodeEncodeError:
-                raise self._invalid(f"{argument.name!r} has half a character in it") from None
-        return text
+            return str(value)
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        if isinstance(value, Enum):
+            return self._written(argument, value.value)
+        if kind is float:
+            return repr(value)
+        plain = self._made(argument, value, to_jsonable_python)
+        if plain is None or isinstance(plain, list | dict):
+            raise self._invalid(f"{argument.name!r} is {kind.__name__}, which a {argument.where} cannot carry")
+        return ("true" if plain else "false") if isinstance(plain, bool) else str(plain)
 
     def _header(self, argument: Argument, name: str, text: str) -> tuple[str, str]:
         name = name.lower()
@@ -271,6 +293,8 @@ class Encoder:
         else:
             ((_, value),) = body.items()
             if isinstance(value, bytes | bytearray | memoryview):
+                if not value:
+                    raise self._invalid("its body is empty, which is as if none were given")
                 wire.body, wire.media = bytes(value), "application/octet-stream"
                 return
             argument = next(one for one in self._operation.arguments if one.where == "body")

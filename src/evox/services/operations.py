@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from fastapi import params
+from fastapi._compat import field_annotation_is_sequence
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.sse import EventSourceResponse
@@ -241,17 +242,11 @@ def _argument(found: Any, where: Where, *, by_name: bool) -> Argument:
         alias=found.validation_alias or found.alias,
         where=where,
         required=bool(info.is_required()),
-        many=where not in ("path", "body") and _is_sequence(annotation),
+        many=where not in ("path", "body") and field_annotation_is_sequence(annotation),
         fields=where not in ("path", "body", "file") and _is_model(annotation),
         nothing=default is None or default in ([], (), set()),
         by_name=by_name,
     )
-
-
-def _is_sequence(annotation: Any) -> bool:
-    kinds = [annotation, *get_args(annotation)] if _is_union(annotation) else [annotation]
-    origins = [getattr(kind, "__origin__", kind) for kind in kinds]
-    return any(isinstance(one, type) and issubclass(one, list | tuple | set | frozenset) for one in origins)
 
 
 def _is_model(annotation: Any) -> bool:
