@@ -6,7 +6,7 @@ that is cancelled gives its connection back or closes it, so the pool serves the
 
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -157,11 +157,13 @@ class RemoteTarget:
 
     async def _whole(self, response: httpx2.Response) -> Reply:
         headers = _headers(response)
-        parts = Parts(self._limit)
+        parts, raw = Parts(self._limit), response.aiter_raw()
         try:
-            async with aclosing(response.aiter_raw()) as raw:
-                async for part in raw:
-                    parts.add(part)
+            async for part in raw:
+                parts.add(part)
+        except NoAnswer:
+            await _left(response, raw)
+            raise
         except httpx2.HTTPError as error:
             raise NoAnswer(f"its answer broke off: {_named(error)}", sent=True) from error
         return Reply(response.status_code, parts.body(), headers)
@@ -191,10 +193,17 @@ class _Parts:
         return part
 
     async def aclose(self) -> None:
-        with anyio.CancelScope(shield=True, deadline=anyio.current_time() + CLOSING):
-            if self.raw is not None:
-                await self.raw.aclose()
-            await self.response.aclose()
+        await _left(self.response, self.raw)
+
+
+async def _left(response: httpx2.Response, raw: AsyncIterator[bytes] | None) -> None:
+    """Close an answer, and what reads it: of that, each layer ends only by running on into the closed connection."""
+    with anyio.CancelScope(shield=True, deadline=anyio.current_time() + CLOSING):
+        await response.aclose()
+        if raw is not None:
+            with suppress(httpx2.HTTPError, httpx2.StreamError):
+                async for _ in raw:
+                    pass
 
 
 def _headers(response: httpx2.Response) -> dict[str, str]:
