@@ -102,6 +102,7 @@ class Reader:
         self._service = service
         self._operation = operation
         self._adapter = _adapter(returns)
+        self._by_name = operation.route is not None and not operation.route.response_model_by_alias
 
     def __repr__(self) -> str:
         return f"<Reader of {self._service}.{self._operation.name}>"
@@ -157,6 +158,8 @@ class Reader:
         try:
             if self._adapter is None:
                 return json.loads(reply.body)
+            if self._by_name:
+                return self._adapter.validate_json(reply.body, by_alias=False, by_name=True)
             return self._adapter.validate_json(reply.body)
         except ValidationError as error:
             wrong = error.errors(include_url=False, include_input=False, include_context=False)
