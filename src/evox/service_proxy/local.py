@@ -168,7 +168,8 @@ class LocalTarget:
         if len(wire.path) > self._limits.header_bytes or (
             (wire.query or wire.headers) and _head(wire) > self._limits.header_bytes
         ):
-            return Reply(431, b"", {})
+            detail = f"a head of more than {self._limits.header_bytes} bytes"
+            return _reply(problem(431, "Request Header Fields Too Large", detail=detail))
         return None
 
     def _direct_of(self, operation: Operation) -> Any:
