@@ -36,6 +36,7 @@ class _Argument(BaseModel):
     fields: bool = False
     nothing: bool = False
     by_name: bool = False
+    literal: tuple[str, ...] = Field(default=(), max_length=200)
 
 
 class _Operation(BaseModel):

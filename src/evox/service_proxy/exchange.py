@@ -184,7 +184,7 @@ def request_scope(app: Any, operation: Operation, wire: Wire, deadline: float = 
         deadline: When its time is over, in monotonic seconds.
     """
     path, _, query = wire.target.partition("?")
-    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in wire.headers]
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in wire.all_headers()]
     if wire.body is not None:
         headers += [(b"content-type", (wire.media or "").encode()), (b"content-length", str(len(wire.body)).encode())]
     elif operation.method in ("POST", "PUT", "PATCH"):

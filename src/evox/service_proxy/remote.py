@@ -17,7 +17,7 @@ from evox.service_proxy.exchange import Parts, refuse_compressed
 from evox.service_proxy.replies import NoAnswer, Reply
 from evox.service_proxy.sending import Sending
 from evox.service_proxy.streams import Chunks
-from evox.services.encoding import Wire
+from evox.services.encoding import ALWAYS, Wire
 from evox.services.operations import Operation, Operations
 
 __all__ = ["Headers", "Locate", "RemoteTarget", "client_of"]
@@ -39,9 +39,8 @@ def client_of(connections: int, cafile: str | None) -> httpx2.AsyncClient:
     """
     verify: Any = ssl.create_default_context(cafile=cafile)
     limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=KEEP)
-    headers = {"accept": "application/json, */*;q=0.5", "accept-encoding": "identity", "user-agent": "evox"}
     return httpx2.AsyncClient(
-        verify=verify, limits=limits, timeout=None, follow_redirects=False, trust_env=False, headers=headers
+        verify=verify, limits=limits, timeout=None, follow_redirects=False, trust_env=False, headers=dict(ALWAYS)
     )
 
 

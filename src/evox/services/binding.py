@@ -103,7 +103,7 @@ class Binding:
         return values
 
     def _bind_headers(self, wire: Wire, values: dict[str, Any], errors: list[Any]) -> None:
-        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in wire.headers]
+        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in wire.all_headers()]
         headers = Headers(raw=raw)
         if self._headers:
             _take(values, errors, request_params_to_args(self._headers, headers))

@@ -5,9 +5,11 @@ values, and no object is shared. What a request cannot carry, such as a line fee
 """
 
 import re
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -20,9 +22,14 @@ from starlette.routing import compile_path
 from evox.errors import InvalidCall
 from evox.services.operations import Argument, Operation
 
-__all__ = ["Encoder", "Wire"]
+__all__ = ["ALWAYS", "Encoder", "Wire"]
 
 JSON: Final = "application/json"
+ALWAYS: Final = MappingProxyType(
+    {"accept": "application/json, */*;q=0.5", "accept-encoding": "identity", "user-agent": "evox"}
+)
+LONGEST: Final = 60_000  # bytes of a path and query: what a client can send at all
+_LONG: Final = LONGEST // 12  # characters that may become so many: four bytes each, of three characters each
 _PART: Final = re.compile(r"{([^{}:]+)(?::([^{}]*))?}")
 SHORT: Final = 1000  # characters
 _SAFE: Final = re.compile(r"[A-Za-z0-9_-]{1,1000}")
@@ -48,7 +55,7 @@ _OURS: Final = frozenset(
         "x-evox-priority",
     }
 )
-_LISTS: Final = (list, tuple, set, frozenset)
+_LISTS: Final = (list, tuple, set, frozenset, deque)
 _SECRETS: Final = (SecretStr, SecretBytes, Secret)
 
 
@@ -83,6 +90,11 @@ class Wire:
     def target(self) -> str:
         """Path and query, as the first line of a request has them."""
         return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
+
+    def all_headers(self) -> list[tuple[str, str]]:
+        """Return what every call brings along too, where the arguments do not say otherwise."""
+        given = {name for name, _ in self.headers}
+        return [*((name, value) for name, value in ALWAYS.items() if name not in given), *self.headers]
 
 
 class Encoder:
@@ -134,6 +146,8 @@ class Encoder:
             self._check_path(wire)
         if body or rest or wire.query:
             wire.is_short = False
+        if not wire.is_short:
+            self._check_length(wire)
         if body:
             self._put_body(wire, body)
         if rest:
@@ -197,6 +211,11 @@ class Encoder:
             parts += [quote(values[name], safe="/" if convertor == "path" else ""), quote(literal)]
         return "".join(parts)
 
+    def _check_length(self, wire: Wire) -> None:
+        long = sum(map(len, wire.values.values())) + sum(len(text) for _, text in wire.query)
+        if long > _LONG and len(wire.target) > LONGEST:
+            raise self._invalid(f"its arguments are too long for a URL: more than {LONGEST} bytes")
+
     def _check_path(self, wire: Wire) -> None:
         """Refuse texts that would lead to another path."""
         for name, convertor in self._places:
@@ -235,8 +254,12 @@ class Encoder:
         members = self._members(argument, value)
         pairs: list[tuple[str, str]] = []
         for name, item in members.items():
-            sent = name.replace("_", "-") if argument.where == "header" else name
+            sent = name.replace("_", "-") if argument.where == "header" and name not in argument.literal else name
             items = item if isinstance(item, list) else [] if item is None else [item]
+            if not items and not _may_be_nothing(value, name):
+                what = "None" if item is None else "an empty list"
+                why = f"{argument.name}.{name} is {what}, which a {argument.where} cannot say: leave it out"
+                raise self._invalid(why)
             pairs += [(sent, self._text(argument, one)) for one in items]
         return pairs
 
@@ -342,6 +365,17 @@ def _file(value: Any) -> Any:
     if hasattr(value, "file") and hasattr(value, "filename"):
         return (value.filename or "upload", value.file, value.content_type or "application/octet-stream")
     return value
+
+
+def _may_be_nothing(value: Any, sent: str) -> bool:
+    """Return whether a field that is None or empty is the same when it is not sent."""
+    if not isinstance(value, BaseModel):
+        return True
+    for name, info in type(value).model_fields.items():
+        if sent == (info.serialization_alias or info.alias or name):
+            default = info.get_default(call_default_factory=True, validated_data=value.__dict__)
+            return info.is_required() or default is None or default in ([], (), set())
+    return True
 
 
 def _left_out(value: Any) -> Any:

@@ -45,6 +45,7 @@ class Argument:
         fields: Whether it is a model whose fields are sent one by one.
         nothing: Whether nothing, None or an empty list, is what it is when it is left out.
         by_name: Whether it is given by name only: a dependency takes it.
+        literal: Of a model among headers, the fields whose names are sent with the underscores in them.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Argument:
     fields: bool = False
     nothing: bool = False
     by_name: bool = False
+    literal: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,19 +241,44 @@ def _argument(found: Any, where: Where, *, by_name: bool) -> Argument:
     default = NO_TYPE if info.is_required() else info.get_default(call_default_factory=True)
     return Argument(
         name=found.name,
-        alias=found.validation_alias or found.alias,
+        alias=_alias(found),
         where=where,
         required=bool(info.is_required()),
         many=where not in ("path", "body") and field_annotation_is_sequence(annotation),
         fields=where not in ("path", "body", "file") and _is_model(annotation),
         nothing=default is None or default in ([], (), set()),
         by_name=by_name,
+        literal=_literal(info) if where == "header" and _is_model(annotation) else (),
     )
 
 
+def _alias(found: Any) -> str:
+    """Return the name by which a parameter is sent: of several that it may have, the first."""
+    choices = getattr(found.field_info.validation_alias, "choices", ())
+    if choices and all(isinstance(one, str) for one in choices):
+        return str(choices[0])
+    return str(found.validation_alias or found.alias)
+
+
+def _literal(info: Any) -> tuple[str, ...]:
+    """Return the fields of a model whose underscores do not become dashes: those with an alias, or that say so."""
+    found: list[str] = []
+    for model in _models(info.annotation):
+        for name, inner in model.model_fields.items():
+            alias = inner.validation_alias if isinstance(inner.validation_alias, str) else (inner.alias or name)
+            converts = getattr(inner, "convert_underscores", getattr(info, "convert_underscores", True))
+            if "_" in alias and (alias != name or not converts):
+                found.append(alias)
+    return tuple(found)
+
+
 def _is_model(annotation: Any) -> bool:
+    return bool(_models(annotation))
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
     kinds = get_args(annotation) if _is_union(annotation) else (annotation,)
-    return any(isinstance(kind, type) and issubclass(kind, BaseModel) for kind in kinds)
+    return [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
 
 
 def _is_union(annotation: Any) -> bool:
