@@ -18,9 +18,7 @@ svc = ServiceBuilder("order-service").port(8006)
 
 
 @svc.post("/orders", status_code=201)
-async def create_order(
-    new: NewOrder = Body(), orders: Orders = inject(Orders)
-) -> Order | tuple[dict[str, str], int]:
+async def create_order(new: NewOrder = Body(), orders: Orders = inject(Orders)) -> Order | tuple[dict[str, str], int]:
     try:
         user = await users.charge(new.user_id, amount=new.price)
     except CallNotFound as error:

@@ -6,10 +6,13 @@ proxy(UserSvc).get_user(123)             the same, with the types of a class
 proxy.gather(a(), b(), concurrency=5)    several at once
 """
 
+import inspect
 import re
+from collections.abc import Callable
 from typing import Any, Final, TypeVar, cast
 
 from evox.context import give_handles, maybe_service
+from evox.errors import InvalidCall
 from evox.scheduling import gather
 from evox.service_proxy.calls import Called, PendingCall
 from evox.service_proxy.switchboard import Switchboard, SwitchboardStatistics, switchboard
@@ -83,14 +86,18 @@ class Proxy:
             self.__dict__[name] = made  # found without this the next time
         return made
 
-    def __call__(self, contract: type[T], service: str | None = None) -> T:
+    def __call__(self, contract: Callable[..., T], service: str | None = None) -> T:
         """Return a handle with the types of a class: a controller, or a protocol with the same methods.
+
+        (It is annotated as what makes a ``T`` since type checkers take no protocol for a ``type[T]``.)
 
         Args:
             contract: The class. Its methods are async, or return what is streamed.
             service: The service's name. Without it, the one service that has the controller, or else the name of the
                 class: ``UserSvc`` is ``user_svc``.
         """
+        if not inspect.isclass(contract):
+            raise InvalidCall(f"proxy({contract!r})", "it is no class: proxy(UserSvc) gives a handle with its types")
         return cast("T", Handle(service or _named(contract), contract))
 
     def statistics(self) -> SwitchboardStatistics:

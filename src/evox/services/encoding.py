@@ -144,15 +144,17 @@ class Encoder:
                 rest.append((argument, value))
         if self._places:
             self._check_path(wire)
-        if body or rest or wire.query:
-            wire.is_short = False
-        if not wire.is_short:
-            self._check_length(wire)
+        if body or rest or wire.query or not wire.is_short:
+            self._put_more(wire, body, rest)
+        return wire
+
+    def _put_more(self, wire: Wire, body: dict[str, Any], rest: list[tuple[Argument, Any]]) -> None:
+        wire.is_short = False
+        self._check_length(wire)
         if body:
             self._put_body(wire, body)
         if rest:
             self._put_rest(wire, rest)
-        return wire
 
     def _put_rest(self, wire: Wire, given: list[tuple[Argument, Any]]) -> None:
         """Put headers, cookies and the fields of forms where they belong."""

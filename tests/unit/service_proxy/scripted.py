@@ -1,6 +1,5 @@
 """A target that answers what a test has written down, and the line to it; what it was sent is kept."""
 
-import math
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +14,7 @@ from evox.auth import Internal
 from evox.service_proxy import NoAnswer, Reply, Sending
 from evox.service_proxy.calling import Line, make_call
 from evox.service_proxy.calls import PendingCall
-from evox.services.encoding import Wire
+from evox.services.encoding import Encoder, Wire
 from evox.services.operations import Operation, Operations
 from evox.testing import running
 
@@ -147,9 +146,9 @@ async def attempt(
     line: Line, operation: Operation = GET, *, within: float = 10.0, key: str | None = None, hurried: bool = False
 ) -> tuple[Reply, int]:
     """Make one call that has so many seconds."""
-    deadline = math.inf if within == math.inf else anyio.current_time() + within
-    sending = Sending(Internal("orders"), deadline, key=key, hurried=hurried)
-    return await make_call(line, operation, Wire(operation.path), sending)
+    now = anyio.current_time()
+    sending = Sending(Internal("orders"), now + within, now, key=key, hurried=hurried)
+    return await make_call(line, operation, Encoder("users", operation).encode((), {}), sending)
 
 
 async def value_of(call: PendingCall[Any]) -> Any:
