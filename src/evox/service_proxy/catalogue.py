@@ -48,7 +48,7 @@ class _Operation(BaseModel):
     arguments: list[_Argument] = Field(max_length=200)
     embed: bool = False
     idempotent: bool = False
-    keyed: bool = False
+    keyed: bool | None = False
     streams: Literal["jsonl", "sse", "raw"] | None = None
 
     def operation(self) -> Operation:

@@ -51,7 +51,7 @@ def _operation(document: Any, path: str, method: str, said: Mapping[str, Any], s
         path=path,
         arguments=tuple(sorted(ordered, key=lambda one: not one.required)),
         idempotent=method.upper() in IDEMPOTENT,
-        keyed=("header", "idempotency-key") in {(one.where, one.alias.lower()) for one in ordered},
+        keyed=("header", "idempotency-key") in {(one.where, one.alias.lower()) for one in ordered} or None,
     )
 
 

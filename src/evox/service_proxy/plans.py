@@ -62,7 +62,7 @@ class Plan:
         Raises:
             InvalidCall: if the operation keeps no answers by it.
         """
-        if not self.operation.keyed and self.operation.row is not None:
+        if self.operation.keyed is False:
             why = "it keeps no answers by key, so it would run again"
             fix = 'declare it with idempotency="24h"'
             raise InvalidCall(f"{self.operations.service}.{self.operation.name}", why, fix=fix)

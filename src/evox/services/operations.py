@@ -70,7 +70,7 @@ class Operation:
         arguments: What it takes; the first ones may be given by position.
         embed: Whether each argument in the body is a member of one object.
         idempotent: Whether it may be repeated.
-        keyed: Whether it keeps its answers by ``Idempotency-Key``.
+        keyed: Whether it keeps its answers by ``Idempotency-Key``; None where that is not known.
         streams: How it streams its answer; None if it does not.
         anything: Whether it takes whatever it is given: a fake of which nothing else is known.
         returns: The type of its answer, or of each item of it; ``NO_TYPE`` where that is not known.
@@ -84,7 +84,7 @@ class Operation:
     arguments: tuple[Argument, ...] = ()
     embed: bool = False
     idempotent: bool = False
-    keyed: bool = False
+    keyed: bool | None = False
     streams: Streams | None = None
     anything: bool = False
     returns: Any = field(default=NO_TYPE, compare=False, repr=False)
@@ -203,7 +203,7 @@ def _operation(route: APIRoute, effective: Any, method: str) -> Operation:
         arguments=tuple(arguments),
         embed=bool(effective._embed_body_fields),  # noqa: SLF001  FastAPI says it nowhere else
         idempotent=method in IDEMPOTENT if says is None else says,
-        keyed=getattr(row, "idempotency", None) is not None,
+        keyed=None if row is None else getattr(row, "idempotency", None) is not None,
         streams=_streams(route, effective),
         returns=_returns(route, effective),
         row=row,

@@ -73,7 +73,7 @@ class FakeTarget:
         if self._known is not None:
             for one in answers:
                 self._known.named(one)
-        self._loose = Operations(name, [Operation(one, "POST", "/", anything=True) for one in answers])
+        self._loose = Operations(name, [Operation(one, "POST", "/", keyed=None, anything=True) for one in answers])
         self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
 
     def __repr__(self) -> str:
