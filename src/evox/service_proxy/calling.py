@@ -5,8 +5,9 @@ sent. Nothing is held while it waits for the next attempt: no seat of the callee
 """
 
 import random
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -16,11 +17,13 @@ from evox.service_proxy.breaker import Breaker, BreakerStatistics, Verdict
 from evox.service_proxy.budget import Budget
 from evox.service_proxy.replies import ATTEMPTS, UNAVAILABLE, NoAnswer, Reply
 from evox.service_proxy.sending import Sending, Target
+from evox.service_proxy.streams import Chunks
 from evox.services.encoding import Wire
 from evox.services.operations import Operation
 
-__all__ = ["Line", "LineStatistics", "make_call"]
+__all__ = ["Line", "LineStatistics", "ask_once", "ask_stream", "make_call"]
 
+T = TypeVar("T")
 FIRST: Final = 0.1  # seconds; the longest first wait
 LONGEST: Final = 2.0
 PATIENCE: Final = 30.0  # seconds of Retry-After that are waited for
@@ -99,7 +102,7 @@ async def make_call(line: Line, operation: Operation, wire: Wire, sending: Sendi
                 verdict = "answered"
                 line.breaker.answered(permit, now)
                 return reply, tried
-            verdict = "refused" if reply.status < 500 else "failed"
+            verdict = _verdict(reply.status)
         except NoAnswer as error:
             reply, missing = None, error
             verdict = "cancelled" if error.is_timeout and sending.hurried else "failed"
@@ -118,6 +121,60 @@ async def make_call(line: Line, operation: Operation, wire: Wire, sending: Sendi
         return reply, tried
     assert missing is not None  # noqa: S101  one or the other was heard
     raise error_of(missing, line.target.name, operation, tried) from missing.__cause__
+
+
+async def ask_once(
+    line: Line, operation: Operation, sending: Sending, ask: Callable[[], Awaitable[T]], *, good: Verdict = "answered"
+) -> T:
+    """Ask a target for something, once, if the breaker allows: a stream, or what it can do.
+
+    Args:
+        line: Who is asked.
+        operation: What for.
+        sending: What travels along.
+        ask: Asks.
+        good: What an answer says of the target: nothing, ``"cancelled"``, if it may be one of before.
+
+    Raises:
+        CallFailed: if there was no answer.
+    """
+    now = anyio.current_time()
+    permit = line.breaker.enter(now) if now < sending.deadline else None
+    if permit is None:
+        await anyio.lowlevel.checkpoint()
+        raise _not_made(line, operation, sending, now)
+    verdict: Verdict = "cancelled"
+    try:
+        found = await ask()
+        verdict = _verdict(found.status) if isinstance(found, Reply) else good
+    except NoAnswer as error:
+        is_its_own = (error.is_timeout and sending.hurried) or (error.final and not error.sent)
+        verdict = "cancelled" if is_its_own else "failed"
+        raise error_of(error, line.target.name, operation, 1) from error.__cause__
+    finally:
+        permit.give_back(verdict, anyio.current_time())
+    return found
+
+
+async def ask_stream(line: Line, operation: Operation, wire: Wire, sending: Sending) -> Reply | Chunks:
+    """Begin a call whose answer is read part by part; it is not tried again.
+
+    Raises:
+        CallFailed: if it does not begin.
+    """
+    line.calls += 1
+    line.budget.made(anyio.current_time())
+    try:
+        begun = await ask_once(line, operation, sending, lambda: line.target.stream(operation, wire, sending))
+    except CallFailed:
+        line.failed += 1
+        raise
+    line.failed += isinstance(begun, Reply)
+    return begun
+
+
+def _verdict(status: int) -> Verdict:
+    return "answered" if status < 400 else "refused" if status < 500 else "failed"
 
 
 def _pause(

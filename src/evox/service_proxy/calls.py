@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, NamedTuple, Self, TypeVar
 from evox.auth import Internal, current, on_behalf
 from evox.durations import Duration, seconds
 from evox.errors import CallError, CallFailed, InvalidCall
-from evox.service_proxy.calling import Line, error_of, make_call
+from evox.service_proxy.calling import Line, ask_stream, make_call
 from evox.service_proxy.plans import Plan, plan_of
 from evox.service_proxy.replies import NoAnswer, Reader, Reply
 from evox.service_proxy.sending import Sending
@@ -152,10 +152,7 @@ class PendingCall(Generic[T]):
             plan = await plan_of(line, self._called, sending)
             wire = self._wire(plan, sending)
             reader.append(plan.reader)
-            try:
-                begun = await line.target.stream(plan.operation, wire, sending)
-            except NoAnswer as error:
-                raise error_of(error, line.target.name, plan.operation, 1) from error.__cause__
+            begun = await ask_stream(line, plan.operation, wire, sending)
             if isinstance(begun, Reply):
                 raise plan.reader.error(begun) from begun.cause
             return begun

@@ -8,10 +8,10 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, get_type_hints
 
-from evox.errors import InvalidCall, UnknownOperation
-from evox.service_proxy.calling import Line, error_of
+from evox.errors import CallFailed, InvalidCall, UnknownOperation
+from evox.service_proxy.calling import Line, ask_once
 from evox.service_proxy.local import LocalTarget
-from evox.service_proxy.replies import NoAnswer, Reader
+from evox.service_proxy.replies import Reader
 from evox.service_proxy.sending import Sending
 from evox.services.encoding import Encoder, Wire
 from evox.services.operations import NO_TYPE, Operation, Operations
@@ -77,10 +77,17 @@ async def plan_of(line: Line, called: Any, sending: Sending) -> Plan:
         CallUnavailable: if the service cannot be asked what it can do.
     """
     target = line.target
-    try:
-        operations = target.known if isinstance(target, LocalTarget) else await target.operations(sending)
-    except NoAnswer as error:
-        raise error_of(error, target.name, _DESCRIBING, 1) from error.__cause__
+    if isinstance(target, LocalTarget):
+        operations = target.known
+    else:
+        try:
+            operations = await ask_once(
+                line, _DESCRIBING, sending, lambda: target.operations(sending), good="cancelled"
+            )
+        except CallFailed:
+            line.calls += 1
+            line.failed += 1
+            raise
     plans: dict[Any, Plan] = operations.plans
     if isinstance(target, LocalTarget):
         line.plans = plans
