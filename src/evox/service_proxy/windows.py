@@ -45,6 +45,8 @@ class Window:
             _, every, some = self._buckets.pop(0)
             self.all -= every
             self.some -= some
+        if not self._buckets:
+            self._last = [-1, 0, 0]  # what is counted in a bucket that is gone would be counted for ever
 
     def clear(self) -> None:
         """Forget all."""

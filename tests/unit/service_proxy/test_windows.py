@@ -58,6 +58,32 @@ def test_an_hour_of_nothing_forgets_all_at_once() -> None:
     assert (window.all, window._buckets) == (0, [])
 
 
+def test_what_is_told_late_is_forgotten_too() -> None:
+    """A call that had begun long ago was counted in a second that was over, and so for ever."""
+    window = Window()
+    window.add(5.0)
+    window.forget(40.0)
+    window.add(5.5)
+    assert window.all == 1
+    window.add(41.0)
+    assert window.all == 1
+    window.add(20.0)  # in the present, for want of a second that is over
+    assert (window.all, len(window._buckets)) == (2, 1)
+    window.forget(71.0)
+    assert (window.all, window._buckets) == (0, [])
+
+
+@given(st.lists(st.floats(0, 200), max_size=60))
+def test_nothing_is_counted_for_ever_in_whatever_order_it_is_told(times: list[float]) -> None:
+    window = Window()
+    for when in times:
+        window.add(when)
+        window.forget(when)
+        assert window.all == sum(bucket[1] for bucket in window._buckets)
+    window.forget(1000.0)
+    assert window.all == 0
+
+
 @given(st.lists(st.tuples(st.floats(0, 20), st.integers(0, 3), st.integers(0, 3)), max_size=60))
 def test_it_counts_what_a_list_of_all_that_happened_says(steps: list[tuple[float, int, int]]) -> None:
     window, now = Window(), 0.0
