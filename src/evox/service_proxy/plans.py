@@ -8,6 +8,8 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, get_type_hints
 
+import anyio
+
 from evox.errors import CallFailed, InvalidCall, UnknownOperation
 from evox.service_proxy.calling import Line, ask_once
 from evox.service_proxy.local import LocalTarget
@@ -88,6 +90,7 @@ async def plan_of(line: Line, called: Any, sending: Sending) -> Plan:
             line.calls += 1
             line.failed += 1
             raise
+        sending.began = anyio.current_time()  # it may have taken a while to hear that
     plans: dict[Any, Plan] = operations.plans
     if isinstance(target, LocalTarget):
         line.plans = plans

@@ -159,3 +159,22 @@ async def test_X5_refusals_of_streams_and_callers_without_time_say_nothing_of_a_
                 pass
         assert line.statistics().breaker.calls == 0
     assert len(peer.streams) == 20
+
+
+def test_X3_the_time_in_which_a_service_was_asked_what_it_can_do_is_of_the_calls_time() -> None:
+    class Slow(Peer):
+        async def operations(self, sending: Sending) -> Operations:
+            await anyio.sleep(40)
+            return await super().operations(sending)
+
+    async def main() -> None:
+        peer = Slow([status(503), OK])
+        async with calling(peer) as line:
+            began = anyio.current_time()
+            assert await proxy.users.read().with_timeout(60) == 1
+            assert next(sending.deadline - when for when, sending in peer.sent) == pytest.approx(20)
+            assert line.statistics().breaker.calls == 2
+            await anyio.sleep_until(began + 60)
+            assert line.statistics().breaker.calls == 2
+
+    run_virtual(main)
