@@ -99,7 +99,10 @@ class BreakerMachine(RuleBasedStateMachine):
     def end(self, index: int, verdict: Verdict) -> None:
         permit, life, kind = self.out.pop(index % len(self.out))
         late, before = life != self.model.life, self.breaker.statistics(self.now)
-        permit.give_back(verdict, self.now)
+        if verdict == "answered" and index % 2:
+            self.breaker.answered(permit, self.now)  # the short way for what is most common
+        else:
+            permit.give_back(verdict, self.now)
         self.model.ended(life, kind, verdict, self.now)
         if late:
             assert self.breaker.statistics(self.now) == before
