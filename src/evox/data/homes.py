@@ -133,6 +133,12 @@ class Homes:
             home = self._answers[known] = Home(None, prefix, guard, intent, policy, codec_of(None), intent.backend)
         return home
 
+    def firsts(self) -> Home:
+        """Return the home of first answers by idempotency key: records, in the service's own backend."""
+        prefix = keys.place(self._service, keys.FIRSTS)
+        guard = keys.kind_guard(self._service, keys.FIRSTS)
+        return Home("first answers by idempotency key", prefix, guard, Intent(), Policy(), codec_of(None))
+
     def configured(self) -> list[Any]:
         """Return what the configuration speaks of: of each name the types that have it, else the name itself."""
         types: dict[str, list[Any]] = {}

@@ -1,7 +1,7 @@
 """Keys: what may be one, and where a value lives.
 
-A stored key is ``service/kind:key``. The kind keeps apart what was written without a type, under a type or name, and
-the answers of endpoints, so that no read of one reaches another's.
+A stored key is ``service/kind:key``. The kind keeps apart what was written without a type, under a type or name, the
+answers of endpoints, and first answers by idempotency key, so that no read of one reaches another's.
 """
 
 from datetime import date
@@ -13,6 +13,7 @@ from evox.errors import InvalidKey
 
 __all__ = [
     "ANSWERS",
+    "FIRSTS",
     "LONGEST",
     "UNTYPED",
     "check",
@@ -27,6 +28,7 @@ __all__ = [
 LONGEST: Final = 1024  # bytes
 UNTYPED: Final = "d"
 ANSWERS: Final = "h"
+FIRSTS: Final = "i"
 _SHORT: Final = LONGEST // 4  # characters that fit whatever they are
 
 

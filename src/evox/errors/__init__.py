@@ -36,6 +36,9 @@ EvoxError                      id, what, why, fix, place; status (HTTP), exit_co
 |  |- Overloaded               EVX-603   503, retryable: a queue is full, or the wait in it was too long
 |  `- TooManyRequests          EVX-604   429, retryable: one client has as many requests as it may
 |- DeadlineExceeded            EVX-605   504, retryable: the time of a call was over
+|- IdempotencyConflict         EVX-606   409, retryable: a request with the same idempotency key is still running
+|- IdempotencyMismatch         EVX-607   422: an idempotency key that was used for another request
+|- InvalidIdempotencyKey       EVX-608   400: an Idempotency-Key that cannot be one
 |- AuthError
 |  |- NotAuthenticated         EVX-801   401: no credentials
 |  |- TokenRefused             EVX-802   401: a token that proves nothing
@@ -137,6 +140,7 @@ from evox.errors.declaration import (
     NotInjectable,
     UnbindableParameter,
 )
+from evox.errors.idempotency import IdempotencyConflict, IdempotencyMismatch, InvalidIdempotencyKey
 from evox.errors.proxy import (
     AmbiguousOperation,
     CallDenied,
@@ -198,10 +202,13 @@ __all__ = [
     "DuplicatePort",
     "DuplicateService",
     "EvoxError",
+    "IdempotencyConflict",
+    "IdempotencyMismatch",
     "ImportFailed",
     "InsideTransaction",
     "InvalidCall",
     "InvalidDeclaration",
+    "InvalidIdempotencyKey",
     "InvalidKey",
     "InvalidOption",
     "KeysUnavailable",

@@ -23,7 +23,7 @@ from evox.services.endpoint import Endpoint
 from evox.services.pipeline import Inner, Outer, Position
 from evox.services.running import Running
 
-__all__ = ["AdmitStep", "DeadlineStep", "is_hurried", "take_hints"]
+__all__ = ["AdmitStep", "DeadlineStep", "is_hurried", "read_body", "take_hints"]
 
 DEADLINE: Final = b"x-evox-deadline"
 PRIORITY: Final = b"x-evox-priority"
@@ -106,7 +106,7 @@ class AdmitStep:
             if call.whole_body:
                 scheduler.turn_away(level, client)
                 with anyio.CancelScope(deadline=call.deadline):
-                    await _read_body(call)
+                    await read_body(call)
             if call.deadline != math.inf and anyio.current_time() >= call.deadline:
                 raise DeadlineExceeded(name, began=False)
             seat = scheduler.enter(level, client)
@@ -145,8 +145,11 @@ async def _wait(scheduler: Scheduler, seat: Seat, call: Call) -> None:
         call.opened.decide(call.endpoint.on_disconnect)
 
 
-async def _read_body(call: Call) -> None:
+async def read_body(call: Call) -> None:
     """Read the body that FastAPI would read next, so that a client that sends it slowly holds no seat meanwhile.
+
+    Args:
+        call: The call that brings it.
 
     Raises:
         HTTPException: as FastAPI does when a client leaves in the middle of its body.

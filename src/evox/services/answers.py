@@ -24,9 +24,12 @@ __all__ = [
     "copied",
     "dispose",
     "is_private",
+    "is_whole",
+    "replayed",
     "respond",
     "revive",
     "says_private",
+    "sent_answer",
 ]
 
 _TAG: Final = re.compile(r'"[^"]*"|[^\s,"/]+')  # quoted, as it may hold a comma, or as people forget to
@@ -145,6 +148,23 @@ def answer_of(response: Response, without: Sequence[Pair] = ()) -> Answer:
         digest = hashlib.blake2b(body, digest_size=12, person=b"evox-etag").hexdigest()
         headers.append((b"etag", f'"{digest}"'.encode()))
     return Answer(response.status_code, tuple(headers), body)
+
+
+def is_whole(response: Response) -> bool:
+    """Whether a response has all of its body already: it is neither a stream nor a file."""
+    return isinstance(getattr(response, "body", None), bytes)
+
+
+def sent_answer(status: int, headers: Iterable[Pair], body: bytes) -> Answer:
+    """Return an answer as it was sent to a client, without what is for that one delivery alone: cookies too."""
+    return Answer(
+        status, tuple((n, v) for n, v in headers if n.lower() not in _HOP and n.lower() != b"set-cookie"), body
+    )
+
+
+def replayed(answer: Answer) -> Response:
+    """Make the response that gives an answer again to who repeats a request."""
+    return _response(answer.status, [*answer.headers, (b"idempotency-replayed", b"true")], answer.body)
 
 
 def respond(answer: Answer, request: Request, replay: Replay) -> Response:

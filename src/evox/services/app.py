@@ -26,7 +26,7 @@ from evox.services.endpoint import Endpoint
 from evox.services.health import Probe, health_response
 from evox.services.http_errors import evox_error_handler
 from evox.services.life import lifespan_of
-from evox.services.openapi import secured
+from evox.services.openapi import keyed, secured
 from evox.services.router_guard import RouterGuard
 from evox.services.writes import WriteWatch
 
@@ -41,7 +41,7 @@ class EvoxApp(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document, with everything declared so far."""
         self.evox_service.compile()
-        return secured(super().openapi(), self)
+        return keyed(secured(super().openapi(), self), self)
 
     def build_middleware_stack(self) -> ASGIApp:
         """Build FastAPI's stack, with the service's layer outermost."""
@@ -118,7 +118,7 @@ def adopt(app: FastAPI, service: Declaration) -> None:
     app.router.lifespan_context = lifespan_of(service, app.router.lifespan_context)
     app.router.middleware_stack = RouterGuard(app.router.middleware_stack, service)
     describe = app.openapi
-    app.openapi = lambda: secured(describe(), app)  # type: ignore[method-assign]
+    app.openapi = lambda: keyed(secured(describe(), app), app)  # type: ignore[method-assign]
     app.build_middleware_stack = build_with_layer  # type: ignore[method-assign]
     if app.middleware_stack is not None:
         app.middleware_stack = _Layer(app.middleware_stack, service)

@@ -49,6 +49,7 @@ class Call:
         deadline: When its time is over, in monotonic seconds.
         whole_body: Whether its body is read to the end before anything is done with it.
         cache: Keeps its endpoint's answers; None if they are not kept.
+        keyed: Keeps its endpoint's first answers by ``Idempotency-Key``; None if they are not kept.
         response: What FastAPI collects headers in that are set beside an answer; None where nobody needs to know.
         own_headers: Those that its dependencies have set there.
         kept: Whether its answer may be kept, where that is seen before its dependencies run.
@@ -73,6 +74,7 @@ class Call:
     deadline: float = math.inf
     whole_body: bool = False
     cache: Any = None
+    keyed: Any = None
     response: Any = None
     own_headers: tuple[tuple[bytes, bytes], ...] = ()
     kept: bool = False

@@ -17,6 +17,7 @@ from evox.scheduling import Priority
 from evox.services.controllers import controller_of, definitions_of, routes_of
 from evox.services.endpoint import Endpoint, Options, Parameter, Route
 from evox.services.functions import Declared
+from evox.services.writes import HARMLESS
 
 __all__ = ["compile_rows", "refuse_duplicates", "shape"]
 
@@ -80,8 +81,10 @@ def _row(
     intent = _intent(handler, controller)
     own = {
         name: options.pop(name, None)
-        for name in ("cache", "fallback", "max_stale", "timeout", "idempotent", "on_disconnect")
+        for name in ("cache", "fallback", "max_stale", "timeout", "idempotent", "idempotency", "on_disconnect")
     }
+    if "idempotency" not in route.options and HARMLESS.issuperset(route.methods):
+        own["idempotency"] = None  # its controller says it of those that change something
     priority = options.pop("priority", None)
     name: str = options.get("name") or str(getattr(handler, "__name__", type(handler).__name__))
     row = Endpoint(
@@ -132,6 +135,9 @@ def _consistent(row: Endpoint) -> None:
     if row.fallback is not None and row.cache is None and not (row.intent and row.intent.cacheable):
         why = "without cache= there is nothing to fall back to"
         raise InvalidDeclaration("fallback", row.fallback, on=on, why=why, place=row.place)
+    if row.idempotency is not None and HARMLESS.issuperset(row.methods):
+        why = f"{' and '.join(row.methods)} changes nothing, so it may be repeated anyway; put it on POST or PATCH"
+        raise InvalidDeclaration("idempotency", row.idempotency, on=on, why=why, place=row.place)
 
 
 def _signature(handler: Callable[..., Any], *, bound: bool) -> inspect.Signature:

@@ -23,7 +23,7 @@ __all__ = ["Endpoint", "OnDisconnect", "Options", "Parameter", "Route", "parse_o
 OnDisconnect: TypeAlias = Literal["cancel", "finish"]
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 
-_DURATIONS: Final = ("cache", "max_stale", "timeout")
+_DURATIONS: Final = ("cache", "max_stale", "timeout", "idempotency")
 _OWN: Final = frozenset(
     {
         "priority",
@@ -32,6 +32,7 @@ _OWN: Final = frozenset(
         "max_stale",
         "timeout",
         "idempotent",
+        "idempotency",
         "on_disconnect",
         "private",
         "version",
@@ -81,6 +82,7 @@ class Endpoint:
         max_stale: Seconds past ``cache`` that a stale answer may be served.
         timeout: Seconds a call may take, None for no limit of its own.
         idempotent: Whether repeating the call is harmless; None: by its method.
+        idempotency: Seconds for which the first answer to each ``Idempotency-Key`` is kept; None for not at all.
         on_disconnect: What happens to the handler when its client leaves; None: by its method.
         private: For internal callers only.
         requirement: What a caller must be, merged from controller and handler; None when nothing was declared.
@@ -103,6 +105,7 @@ class Endpoint:
     max_stale: float | None = None
     timeout: float | None = None
     idempotent: bool | None = None
+    idempotency: float | None = None
     on_disconnect: OnDisconnect | None = None
     private: bool = False
     requirement: Requirement | None = None

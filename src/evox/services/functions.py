@@ -58,7 +58,7 @@ class Endpoints:
             path: Path template below the service, e.g. ``"/{user_id}"``.
             methods: HTTP methods; a handler of several asks for ``method: Method`` to learn which was called.
             **options: ``priority=``, ``cache=``, ``fallback=``, ``max_stale=``, ``timeout=``, ``idempotent=``,
-                ``on_disconnect=``, ``private=``, ``version=``, and all of FastAPI's.
+                ``idempotency=``, ``on_disconnect=``, ``private=``, ``version=``, and all of FastAPI's.
 
         Raises:
             UnknownOption: if neither Evox nor FastAPI knows an option.

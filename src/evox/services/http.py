@@ -36,6 +36,7 @@ from evox.services.cache_steps import cache_of
 from evox.services.caching import caching_of
 from evox.services.call import OPENED, Call, current_call, inbound_of
 from evox.services.endpoint import Endpoint
+from evox.services.idempotency import answer_keyed, keyed_of
 from evox.services.injection import marker_of
 from evox.services.inputs import has_endings
 from evox.services.pipeline import Inner, Pipeline, compile_pipeline
@@ -67,7 +68,7 @@ class EvoxRoute(APIRoute):
             return response
 
         steps = pipeline.outer(respond)
-        cache = cache_of(row, route.dependant)
+        cache, keyed = cache_of(row, route.dependant), keyed_of(row, route.dependant)
         whole_body = route.body_field is not None and not isinstance(route.body_field.field_info, Form)
         ends_late = has_endings(route.dependant)
 
@@ -82,7 +83,7 @@ class EvoxRoute(APIRoute):
             else:
                 call = Call(row, "internal", name, request.method, request, inbound.parent, inbound.internal)
             call.opened = request.scope.get("extensions", {}).get(OPENED)
-            call.whole_body, call.cache = whole_body, cache
+            call.whole_body, call.cache, call.keyed = whole_body, cache, keyed
             take_hints(call, request.scope)
             write = write_of(request.scope)
             if write is not None:
@@ -105,6 +106,7 @@ class EvoxRoute(APIRoute):
                 raise
             return
         status, began, ended = 500, anyio.current_time(), None
+        kept: float | None = self.endpoint.__evox_row__.idempotency  # type: ignore[attr-defined]
         opened = scope.get("extensions", {}).get(OPENED)
         if opened is not None:
             opened.decide(self.endpoint.__evox_row__.on_disconnect)  # type: ignore[attr-defined]
@@ -120,7 +122,10 @@ class EvoxRoute(APIRoute):
             await send(message)
 
         try:
-            await super().handle(scope, receive, watching)
+            if kept is None:
+                await super().handle(scope, receive, watching)
+            else:
+                await answer_keyed(super().handle, kept, scope, receive, watching)
         finally:
             service = context.maybe_service()
             took = (ended or anyio.current_time()) - began

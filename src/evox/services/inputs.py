@@ -20,7 +20,7 @@ from evox.services.endpoint import Endpoint
 from evox.services.injection import is_resolver
 from evox.services.params import Method
 
-__all__ = ["Inputs", "Reads", "has_endings", "inputs_of"]
+__all__ = ["Inputs", "Reads", "declared_reads", "has_endings", "inputs_of"]
 
 Kind: TypeAlias = Literal["header", "cookie", "request", "dependency"]
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^`|~-]+")  # RFC 9110, without _ as in the names of parameters
@@ -99,6 +99,27 @@ def inputs_of(row: Endpoint, dependant: Dependant, named: tuple[str, ...]) -> In
     if missing:
         raise _refused(row, missing)
     return Inputs(reads, tuple(arguments.items()), any(one.kind == "dependency" for one in found))
+
+
+def declared_reads(dependant: Dependant) -> tuple[Reads, Reads]:
+    """Return which headers and cookies an endpoint and its dependencies declare: credentials, and all others.
+
+    Args:
+        dependant: FastAPI's view of it. Credentials are what its security schemes read.
+    """
+    schemes, others = Reads(), Reads()
+    for one in dependant.header_params:
+        others += _read("header", one, one.alias.lower()).reads
+    for one in dependant.cookie_params:
+        others += _read("cookie", one, one.alias).reads
+    for inner in dependant.dependencies:
+        called: Any = inner.call
+        if isinstance(called, SecurityBase):
+            schemes += _reads_of(inner)
+        else:
+            below = declared_reads(inner)
+            schemes, others = schemes + below[0], others + below[1]
+    return schemes, others
 
 
 def has_endings(dependant: Dependant) -> bool:

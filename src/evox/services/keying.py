@@ -17,7 +17,7 @@ from evox.services.endpoint import Endpoint
 from evox.services.identity import state_of
 from evox.services.inputs import Inputs, Reads
 
-__all__ = ["KeyMaker", "groups_of", "path_of"]
+__all__ = ["KeyMaker", "digest_of", "facts_of", "first_key", "groups_of", "path_of"]
 
 READABLE: Final = 200  # characters; what is longer, or no plain text, is kept under its digest
 
@@ -49,12 +49,12 @@ class KeyMaker:
         raw = scope["query_string"]
         query = f"?{_canonical(raw.decode('latin-1'))}" if raw else ""
         text = _short(f"{scope['method']} {_exact(request)}{query}")
-        facts = _facts(request, self._reads)
+        facts = facts_of(request, self._reads)
         for name, reads in self._arguments:
             value = None if arguments is None else arguments[name]
             # None and True tell nobody from anybody: what it was made of may have been told in other ways.
             silent = value is None or isinstance(value, bool)
-            facts.append([value, *_facts(request, reads)] if silent else _state(name, value))
+            facts.append([value, *facts_of(request, reads)] if silent else _state(name, value))
         if principal.is_authenticated:
             facts.append(list(principal.identity()))
             return f"{text} {_digest(to_json(facts))}"
@@ -64,7 +64,7 @@ class KeyMaker:
         return f"{text} {_digest(to_json(facts))}" if facts else text
 
 
-def _facts(request: Request, reads: Reads) -> list[Any]:
+def facts_of(request: Request, reads: Reads) -> list[Any]:
     """Return what was read of a request: header by header, cookie by cookie, or all that it says of its client."""
     facts: list[Any] = [request.headers.getlist(name) for name in reads.headers]
     facts += [[request.cookies.get(name)] for name in reads.cookies]
@@ -72,6 +72,32 @@ def _facts(request: Request, reads: Reads) -> list[Any]:
         facts += [sorted(request.headers.items()), request.client.host if request.client else None]
         facts += [request.scope["query_string"].decode("latin-1"), request.scope.get("raw_path", b"").decode("latin-1")]
     return facts
+
+
+def first_key(request: Request, given: str, caller: list[Any]) -> str:
+    """Return under which key the first answer to a request is kept: its method and path, and a digest of the rest.
+
+    Args:
+        request: The request.
+        given: Its idempotency key.
+        caller: What tells who calls.
+    """
+    target = f"{request.scope['method']} {_exact(request)}"
+    return f"{_short(target)} {_digest(to_json([target, given, caller]))}"
+
+
+def digest_of(request: Request, body: bytes, facts: list[Any]) -> bytes:
+    """Return a digest of what a request asks for beside its method and path.
+
+    Args:
+        request: The request.
+        body: All of its body.
+        facts: What else of it counts.
+    """
+    head = to_json([_canonical(request.scope["query_string"].decode("latin-1")), facts])
+    digest = hashlib.blake2b(head + b"\0", digest_size=32)
+    digest.update(body)
+    return digest.digest()
 
 
 def _exact(request: Request) -> str:

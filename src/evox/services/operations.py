@@ -23,6 +23,7 @@ from starlette.routing import compile_path
 from evox.errors import AmbiguousOperation, UnknownOperation
 from evox.services.endpoint import METHODS, Endpoint
 from evox.services.results import declared_return
+from evox.services.writes import HARMLESS
 
 __all__ = ["NO_TYPE", "Argument", "Operation", "Operations", "operations_of"]
 
@@ -203,7 +204,7 @@ def _operation(route: APIRoute, effective: Any, method: str) -> Operation:
         arguments=tuple(arguments),
         embed=bool(effective._embed_body_fields),  # noqa: SLF001  FastAPI says it nowhere else
         idempotent=method in IDEMPOTENT if says is None else says,
-        keyed=None if row is None else getattr(row, "idempotency", None) is not None,
+        keyed=None if row is None else row.idempotency is not None and method not in HARMLESS,
         streams=_streams(route, effective),
         returns=_returns(route, effective),
         row=row,

@@ -40,6 +40,7 @@ from evox.runtime import (
 )
 from evox.scheduling import SchedulerStatistics
 from evox.services.declaration import Declaration
+from evox.services.first_answers import FirstAnswers
 from evox.services.health import Checks
 from evox.services.injection import Container
 from evox.services.sharing import Scope
@@ -75,6 +76,7 @@ class Running:
         self.threads = anyio.CapacityLimiter(scope.loaded.settings.runtime.threads)
         self.nursery: Nursery | None = None
         self._data: DataIO | None = None
+        self._first_answers: FirstAnswers | None = None
         self._spawn: Any = None
         self.loop: anyio.lowlevel.EventLoopToken | None = None  # the way back for threads that anyio did not start
         self.runners = tuple(
@@ -123,6 +125,17 @@ class Running:
     def maybe_data(self) -> DataIO | None:
         """The service's data, or None if it is not started: a call may come to an app that never was."""
         return self._data
+
+    @property
+    def first_answers(self) -> FirstAnswers:
+        """The first answers to requests with an idempotency key.
+
+        Raises:
+            OutsideRuntime: if the service is not started.
+        """
+        if self._first_answers is None:
+            self._first_answers = FirstAnswers(self.data)
+        return self._first_answers
 
     @property
     def authority(self) -> Authority:

@@ -7,6 +7,7 @@ from evox.services.cache_steps import BeganStep, CachedAnswerStep, FillStep
 from evox.services.call import Call, enter_call, leave_call
 from evox.services.endpoint import Endpoint
 from evox.services.guard import GuardStep
+from evox.services.idempotency import HandlerBeganStep, IdempotencyStep
 from evox.services.pipeline import Outer, Position, Step
 
 __all__ = ["STEPS", "ContextStep"]
@@ -41,7 +42,9 @@ STEPS: list[Step] = [
     GuardStep(),
     BeganStep(),
     CachedAnswerStep(),
+    IdempotencyStep(),
     AdmitStep(),
     FillStep(),
     DeadlineStep(),
+    HandlerBeganStep(),
 ]
