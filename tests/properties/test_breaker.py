@@ -175,7 +175,7 @@ class BreakerMachine(RuleBasedStateMachine):
 
 
 BreakerMachine.TestCase.settings = settings(
-    max_examples=2000 if SOAK else 60,
+    max_examples=500 if SOAK else 60,
     stateful_step_count=60,
     deadline=None,
     suppress_health_check=list(HealthCheck),
