@@ -1,13 +1,15 @@
 """Isolation: caller and callee share nothing but what is sent, in one process as over a socket (X2)."""
 
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Annotated, Any
 from uuid import UUID, uuid4
 
 import pytest
-from fastapi import Depends
+from fastapi import Body, Depends
 from pydantic import BaseModel, Field, SecretStr
 
 from evox import Service, ServiceBuilder
@@ -29,6 +31,12 @@ class Order(BaseModel):
     count: int = 1
     parts: list[Part] = []
     labels: dict[str, str] = {}
+
+
+@dataclass
+class Keys:
+    first: str
+    second: SecretStr = field(default_factory=lambda: SecretStr("default"))
 
 
 class Login(BaseModel):
@@ -118,6 +126,14 @@ def add_secrets(svc: Service) -> None:
     @svc.post("/login")
     async def login(login: Login) -> str:
         return login.password.get_secret_value()
+
+    @svc.post("/keys")
+    async def keys(keys: Keys) -> str:
+        return keys.first
+
+    @svc.post("/any")
+    async def anything(value: Annotated[Any, Body()]) -> Any:
+        return value
 
     @svc.get("/secret")
     async def secret(key: SecretStr) -> str:
@@ -246,5 +262,12 @@ async def test_X2_secrets_are_refused_rather_than_sent_as_stars(way: str) -> Non
             await proxy.store.login({"user": "ada", "password": SecretStr("x")})
         with pytest.raises(InvalidCall, match="secret"):
             await proxy.store.secret(SecretStr("x"))
+        for keys in (Keys("a", SecretStr("x")), Keys("a")):
+            with pytest.raises(InvalidCall, match="secret"):
+                await proxy.store.keys(keys)
+        values: list[Any] = [[{"a": (SecretStr("x"),)}], {SecretStr("x")}, deque([SecretStr("x")])]
+        for value in values:
+            with pytest.raises(InvalidCall, match="secret"):
+                await proxy.store.anything(value)
         assert await proxy.store.login({"user": "ada", "password": "x"}) == "x"
         assert await proxy.store.secret("x") == "x"

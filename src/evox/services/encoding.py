@@ -14,13 +14,13 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 import httpx2
-from pydantic import BaseModel, RootModel, Secret, SecretBytes, SecretStr
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 from starlette.routing import compile_path
 
 from evox.errors import InvalidCall
 from evox.services.operations import Argument, Operation
+from evox.services.unsent import Misnamed, SecretFound, may_be_unsent, unsent
 
 __all__ = ["ALWAYS", "Encoder", "Wire"]
 
@@ -56,7 +56,6 @@ _OURS: Final = frozenset(
     }
 )
 _LISTS: Final = (list, tuple, set, frozenset, deque)
-_SECRETS: Final = (SecretStr, SecretBytes, Secret)
 
 
 @dataclass(slots=True)
@@ -258,7 +257,7 @@ class Encoder:
         for name, item in members.items():
             sent = name.replace("_", "-") if argument.where == "header" and name not in argument.literal else name
             items = item if isinstance(item, list) else [] if item is None else [item]
-            if not items and not _may_be_nothing(value, name):
+            if not items and not may_be_unsent(value, name):
                 what = "None" if item is None else "an empty list"
                 why = f"{argument.name}.{name} is {what}, which a {argument.where} cannot say: leave it out"
                 raise self._invalid(why)
@@ -338,24 +337,27 @@ class Encoder:
                 continue
             for name, text in self._pairs(argument, value):
                 fields.setdefault(name, []).append(text)
-        request = httpx2.Request("POST", "http://form", data=fields, files=files or None)
-        wire.body, wire.media = request.read(), request.headers["content-type"]
+        try:
+            request = httpx2.Request("POST", "http://form", data=fields, files=files or None)
+            wire.body, wire.media = request.read(), request.headers["content-type"]
+        except (AttributeError, TypeError) as error:
+            names = " or ".join(repr(one.name) for one, _ in form if one.where == "file")
+            raise self._invalid(f"{names} is no file: {error}", fix="give bytes, or an UploadFile") from None
 
     def _made(self, argument: Argument, value: Any, make: Callable[..., Any]) -> Any:
         try:
-            return make(value, exclude=_left_out(value), round_trip=True, by_alias=True)
-        except _SecretFound:
+            return make(value, exclude=unsent(value), round_trip=True, by_alias=True)
+        except SecretFound:
             why = f"{argument.name!r} holds a secret, which would be sent as stars"
             raise self._invalid(why, fix="give it what get_secret_value() returns, in a dict") from None
+        except Misnamed as error:
+            why = f"{argument.name!r} has a field {error} that is written under a name by which it is not read"
+            raise self._invalid(why, fix="give it one alias for both, or give a dict") from None
         except (PydanticSerializationError, UnicodeError, ValueError) as error:
             raise self._invalid(f"{argument.name!r} is {type(value).__name__}, which cannot be sent: {error}") from None
 
     def _invalid(self, why: str, *, fix: str = "") -> InvalidCall:
         return InvalidCall(self._called, why, fix=fix)
-
-
-class _SecretFound(Exception):
-    pass
 
 
 def _file(value: Any) -> Any:
@@ -367,62 +369,3 @@ def _file(value: Any) -> Any:
     if hasattr(value, "file") and hasattr(value, "filename"):
         return (value.filename or "upload", value.file, value.content_type or "application/octet-stream")
     return value
-
-
-def _may_be_nothing(value: Any, sent: str) -> bool:
-    """Return whether a field that is None or empty is the same when it is not sent."""
-    if not isinstance(value, BaseModel):
-        return True
-    for name, info in type(value).model_fields.items():
-        if sent == (info.serialization_alias or info.alias or name):
-            default = info.get_default(call_default_factory=True, validated_data=value.__dict__)
-            return info.is_required() or default is None or default in ([], (), set())
-    return True
-
-
-def _left_out(value: Any) -> Any:
-    """Return which fields of models in a value are not sent: those that nobody has set, and are what they would be.
-
-    The callee then sees which ones were set, as in a partial update, and nothing is lost of what was changed in place.
-    """
-    if isinstance(value, _SECRETS):
-        raise _SecretFound
-    if isinstance(value, RootModel):
-        _left_out(value.root)
-        return None
-    if isinstance(value, BaseModel):
-        return _of_model(value)
-    if isinstance(value, dict):
-        return {key: found for key, item in value.items() if (found := _left_out(item))} or None
-    if isinstance(value, list | tuple):
-        return {index: found for index, item in enumerate(value) if (found := _left_out(item))} or None
-    return None
-
-
-def _of_model(model: BaseModel) -> dict[str, Any] | None:
-    left: dict[str, Any] = {}
-    given = model.model_fields_set
-    for name, info in type(model).model_fields.items():
-        item = model.__dict__.get(name)
-        if name not in given and _is_default(info, item, model):
-            left[name] = True
-        else:
-            inner = _left_out(item)
-            if inner:
-                left[name] = inner
-    for item in (model.__pydantic_extra__ or {}).values():
-        _left_out(item)
-    return left or None
-
-
-def _is_default(info: FieldInfo, item: Any, model: BaseModel) -> bool:
-    if info.default_factory is None:
-        return item is info.default or _equal(item, info.default)
-    return _equal(item, info.get_default(call_default_factory=True, validated_data=model.__dict__))
-
-
-def _equal(one: Any, other: Any) -> bool:
-    try:
-        return type(one) is type(other) and bool(one == other)
-    except Exception:  # noqa: BLE001  what cannot be compared was not left as it was
-        return False
