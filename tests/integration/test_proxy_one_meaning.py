@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Annotated, Any, Literal
 
 import pytest
-from fastapi import Body, Cookie, Header, HTTPException, Path, Query, Request, Response
+from fastapi import Body, Cookie, File, Form, Header, HTTPException, Path, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from pydantic import AliasChoices, BaseModel, Field
 
@@ -96,6 +96,43 @@ async def test_X2_a_compressed_answer_cannot_be_used(svc: ServiceBuilder) -> Non
                 await call()
             with pytest.raises(UnusableAnswer, match="compressed"):
                 await anext(call().stream())
+
+    await both(svc, check)
+
+
+async def test_X2_what_a_server_cannot_send_does_not_come(svc: ServiceBuilder) -> None:
+    answers: dict[str, Callable[[], Any]] = {
+        "feed": lambda: ("x", 200, {"x-a": "line\nfeed"}),
+        "space": lambda: ("x", 200, {"x-a": " space"}),
+        "name": lambda: Response(b"x", headers={"x a": "b"}),
+        "short": lambda: Response(b"abc", headers={"content-length": "10"}),
+        "long": lambda: Response(b"abc", headers={"content-length": "1"}),
+        "early": lambda: ("x", 103),
+        "none": lambda: Response(b"abc", 204),
+    }
+
+    @svc.post("/answer")
+    async def answer(which: str) -> Any:
+        return answers[which]()
+
+    @svc.post("/raised")
+    async def raised() -> None:
+        raise HTTPException(409, "x", {"x-a": "line\r\nfeed"})
+
+    async def check() -> None:
+        assert await proxy.store.answer("space") == "x"
+        for which in ("feed", "name"):
+            with pytest.raises(CallFailed) as caught:
+                await proxy.store.answer(which)
+            assert (caught.value.code, caught.value.detail) == (500, "Internal Server Error"), which
+        with pytest.raises(CallFailed) as caught:
+            await proxy.store.raised()
+        assert (caught.value.code, caught.value.detail) == (500, "Internal Server Error")
+        for which in ("short", "long", "early"):
+            with pytest.raises(CallUnavailable) as missing:
+                await proxy.store.answer(which)
+            assert (missing.value.code, missing.value.may_have_run) == (None, True), which
+            assert await proxy.store.answer("none") is None
 
     await both(svc, check)
 
@@ -329,6 +366,39 @@ async def test_X2_a_handler_of_errors_sees_the_request(svc: ServiceBuilder) -> N
         with pytest.raises(CallRefused) as caught:
             await proxy.store.odd(5, {"a": 1})
         assert caught.value.detail == ["POST", "/odd/5", {"number": "5"}, '{"a":1}']
+
+    await both(svc, check)
+
+
+class Odd(BaseModel):
+    number: int = Field(default=0, validation_alias="read", serialization_alias="written")
+    either: int = Field(default=0, validation_alias=AliasChoices("first", "second"), serialization_alias="second")
+
+
+async def test_X2_a_field_that_is_not_read_as_it_is_written_is_refused(svc: ServiceBuilder) -> None:
+    @svc.post("/odd")
+    async def odd(odd: Odd) -> list[int]:
+        return [odd.number, odd.either]
+
+    async def check() -> None:
+        with pytest.raises(InvalidCall, match="'odd' has a field number"):
+            await proxy.store.odd(Odd(read=5))
+        assert await proxy.store.odd(Odd()) == [0, 0]
+        assert await proxy.store.odd(Odd(first=3)) == [0, 3]
+        assert await proxy.store.odd({"read": 5}) == [5, 0]
+
+    await both(svc, check)
+
+
+async def test_X2_what_is_no_file_is_refused(svc: ServiceBuilder) -> None:
+    @svc.post("/file")
+    async def file(file: Annotated[bytes, File()], name: Annotated[str, Form()] = "none") -> list[str]:
+        return [file.decode(), name]
+
+    async def check() -> None:
+        assert await proxy.store.file(b"abc", "é &") == ["abc", "é &"]
+        with pytest.raises(InvalidCall, match="'file' is no file"):
+            await proxy.store.file(5)
 
     await both(svc, check)
 

@@ -210,7 +210,10 @@ def _dumper(route: Any) -> Callable[[Any], bytes]:
 
 async def _reply_of(response: Response, *, cause: Exception | None = None) -> Reply:
     """Return a response as its bytes; what it wants done after it is done by the service, as after HTTP."""
-    headers = {name.lower(): value for name, value in response.headers.items()}
+    headers: dict[str, str] = {}
+    for name, value in response.headers.items():
+        several = name in headers and name != "content-type"  # of that, the last one counts: see EvoxRoute
+        headers[name] = f"{headers[name]}, {value}" if several else value
     background, response.background = response.background, None
     if background is not None:
         running = context.current_service("a background task")

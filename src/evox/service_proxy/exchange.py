@@ -5,7 +5,6 @@ after an answer is not waited for. Who has called and leaves early ends it.
 """
 
 import math
-from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -18,23 +17,10 @@ from evox.services.call import INBOUND, Inbound
 from evox.services.encoding import Wire
 from evox.services.operations import Operation
 
-__all__ = ["Exchange", "Parts", "refuse_compressed", "request_scope"]
+__all__ = ["Exchange", "Parts", "request_scope"]
 
 LIMIT: Final = 16_777_216  # bytes of an answer that is read whole
 _BUFFER: Final = 16  # parts of an answer that nobody has read yet
-
-
-def refuse_compressed(headers: Mapping[str, str]) -> None:
-    """Refuse an answer that is compressed, which nobody has asked for.
-
-    Args:
-        headers: Those of the answer, by name in lower case.
-
-    Raises:
-        NoAnswer: if it is.
-    """
-    if headers.get("content-encoding", "identity").lower() != "identity":
-        raise NoAnswer("its answer is compressed, which was not asked for", sent=True, final=True)
 
 
 class Parts:

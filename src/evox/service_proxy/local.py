@@ -1,6 +1,7 @@
 """Local: a service of this process as something that can be called."""
 
 import math
+from collections.abc import Mapping
 from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,9 +12,10 @@ from starlette.responses import Response
 from evox.errors import ServiceUnavailable
 from evox.runtime import Native, State
 from evox.service_proxy.direct import Direct, is_direct
-from evox.service_proxy.exchange import Exchange, Parts, refuse_compressed, request_scope
+from evox.service_proxy.exchange import Exchange, Parts, request_scope
 from evox.service_proxy.isolation import Isolated
-from evox.service_proxy.replies import JSON_HEADERS, NoAnswer, Reply
+from evox.service_proxy.received import received, spoilt
+from evox.service_proxy.replies import NoAnswer, Reply
 from evox.service_proxy.sending import Sending
 from evox.service_proxy.streams import Chunks
 from evox.services import Call, Running, Scope, problem_of
@@ -89,14 +91,14 @@ class LocalTarget:
             running.calls.add(scope)
             try:
                 if direct is None or (not wire.body and direct.binding.needs_body):
-                    return self._usable(await self._whole(running, operation, wire, sending))
+                    return await self._whole(running, operation, wire, sending)
                 coroutine = direct(running, wire, _call(direct.row, running.name, operation, sending))
                 apart = copy_context()
                 try:
                     asked = apart.run(coroutine.send, None)
                 except StopIteration as done:
-                    return self._usable(done.value)
-                return self._usable(await Isolated(coroutine, apart, asked))
+                    return received(done.value, self._limit)
+                return received(await Isolated(coroutine, apart, asked), self._limit)
             finally:
                 running.calls.discard(scope)
         if anyio.current_time() >= sending.deadline:
@@ -117,36 +119,19 @@ class LocalTarget:
         exchange = self._exchange(running, operation, wire, sending, math.inf)
         with anyio.CancelScope(deadline=sending.deadline):
             await exchange.begin()
-            try:
-                refuse_compressed(exchange.headers)
-            except NoAnswer:
-                exchange.leave()
-                raise
-            if 200 <= exchange.status < 300:
+            if 200 <= exchange.status < 300 and not _is_odd(exchange.headers):
                 return _Parts(exchange)
-            return await _read(exchange, self._limit)
+            return received(await _read(exchange, self._limit), self._limit)
         raise NoAnswer("its time was over", sent=True, is_timeout=True)
 
     def statistics(self) -> Any:
         """Return whether it runs."""
         return self._scope.find(self._service)
 
-    def _usable(self, reply: Reply) -> Reply:
-        """Return an answer that would come through a socket.
-
-        Raises:
-            NoAnswer: if it would not.
-        """
-        if reply.headers is not JSON_HEADERS:
-            refuse_compressed(reply.headers)
-        if len(reply.body) > self._limit:
-            raise NoAnswer(f"its answer is longer than {self._limit} bytes", sent=True, final=True)
-        return reply
-
     async def _whole(self, running: Running, operation: Operation, wire: Wire, sending: Sending) -> Reply:
         exchange = self._exchange(running, operation, wire, sending, sending.deadline)
         await exchange.begin()
-        return await _read(exchange, self._limit)
+        return received(await _read(exchange, self._limit), self._limit, is_head=operation.method == "HEAD")
 
     def _exchange(
         self, running: Running, operation: Operation, wire: Wire, sending: Sending, deadline: float
@@ -189,6 +174,11 @@ def _call(row: Endpoint, service: str, operation: Operation, sending: Sending) -
     if row.timeout is not None and sending.began + row.timeout < sending.deadline:
         call.deadline, call.bounded = anyio.current_time() + row.timeout, False
     return call
+
+
+def _is_odd(headers: Mapping[str, str]) -> bool:
+    """Return whether an answer would not come, or not be read part by part."""
+    return spoilt(headers) is not None or "content-encoding" in headers
 
 
 def _down(name: str, running: Running | None) -> Reply:

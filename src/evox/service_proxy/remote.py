@@ -13,7 +13,8 @@ from typing import Any, Final
 import anyio
 import httpx2
 
-from evox.service_proxy.exchange import Parts, refuse_compressed
+from evox.service_proxy.exchange import Parts
+from evox.service_proxy.received import refuse_compressed
 from evox.service_proxy.replies import NoAnswer, Reply
 from evox.service_proxy.sending import Sending
 from evox.service_proxy.streams import Chunks
