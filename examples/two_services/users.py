@@ -19,7 +19,7 @@ async def get_user(user_id: int, accounts: Accounts = inject(Accounts)) -> User 
 
 
 # A charge must happen once, however often it is sent: its answer is kept by the key that the proxy sends with it.
-@svc.post("/users/{user_id}/charges", private=True)
+@svc.post("/users/{user_id}/charges", idempotency="1h", private=True)
 async def charge(
     user_id: int, amount: int = Body(embed=True), accounts: Accounts = inject(Accounts)
 ) -> User | tuple[dict[str, str], int]:

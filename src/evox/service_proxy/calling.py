@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 import anyio
 import anyio.lowlevel
 
-from evox.errors import CallFailed, CallTimeout, CallUnavailable, CircuitOpen, UnusableAnswer
+from evox.errors import CallFailed, CallTimeout, CallUnavailable, CircuitOpen, IdempotencyConflict, UnusableAnswer
 from evox.service_proxy.breaker import Breaker, BreakerStatistics, Verdict
 from evox.service_proxy.budget import Budget
 from evox.service_proxy.replies import ATTEMPTS, UNAVAILABLE, NoAnswer, Reply
@@ -26,6 +26,7 @@ __all__ = ["Line", "LineStatistics", "ask_once", "ask_stream", "make_call"]
 T = TypeVar("T")
 FIRST: Final = 0.1  # seconds; the longest first wait
 LONGEST: Final = 2.0
+_STILL_RUNS: Final = f'"urn:evox:error:{IdempotencyConflict.id}"'.encode()
 PATIENCE: Final = 30.0  # seconds of Retry-After that are waited for
 
 
@@ -205,6 +206,8 @@ def _may_repeat(operation: Operation, sending: Sending, reply: Reply | None, mis
     if missing is not None:
         return not missing.final and not missing.is_timeout and (harmless or not missing.sent)
     assert reply is not None  # noqa: S101  one or the other was heard
+    if reply.status == 409 and sending.key is not None and _STILL_RUNS in reply.body:
+        return True  # what was cut off goes on there, and its answer is kept
     return harmless and reply.status in UNAVAILABLE and ATTEMPTS not in reply.headers
 
 

@@ -14,7 +14,7 @@ from evox.errors import CallError, CallFailed, InvalidCall
 from evox.service_proxy.calling import Line, ask_stream, make_call
 from evox.service_proxy.plans import Plan, plan_of
 from evox.service_proxy.replies import NoAnswer, Reader, Reply
-from evox.service_proxy.sending import Sending
+from evox.service_proxy.sending import Sending, is_hurried
 from evox.service_proxy.streams import Chunks, Items, Stream
 from evox.service_proxy.switchboard import Switchboard, switchboard
 from evox.services import Running, current_call
@@ -217,11 +217,12 @@ class PendingCall(Generic[T]):
     def _sending(self, board: Switchboard, running: Running) -> Sending:
         now, parent = board.native.now(), current_call()
         limit = board.timeout if self._timeout is None else self._timeout
-        deadline = own = now + limit
+        deadline = now + limit
         if parent is not None and parent.deadline < deadline:
             deadline = parent.deadline
         internal = _internal(self._called, running.name)
-        return Sending(internal, deadline, now, parent, None, deadline < own, self._args, self._named)
+        hurried = is_hurried(deadline - now, limit)
+        return Sending(internal, deadline, now, parent, None, hurried, limit, self._args, self._named)
 
 
 def _internal(called: Called, caller: str) -> Internal:

@@ -171,8 +171,10 @@ def _call(row: Endpoint, service: str, operation: Operation, sending: Sending) -
     """Return the call that an endpoint is run for. Who calls ends it in time; the endpoint does so if it gives less."""
     call = Call(row, "internal", service, operation.method, None, sending.parent, sending.internal)
     call.deadline, call.bounded = sending.deadline, True
-    if row.timeout is not None and sending.began + row.timeout < sending.deadline:
-        call.deadline, call.bounded = anyio.current_time() + row.timeout, False
+    if row.timeout is not None:
+        own = anyio.current_time() + row.timeout
+        if own < sending.deadline:
+            call.deadline, call.bounded = own, False
     return call
 
 

@@ -15,7 +15,7 @@ from evox.services import Call
 from evox.services.encoding import Wire
 from evox.services.operations import Operation, Operations
 
-__all__ = ["Sending", "Target"]
+__all__ = ["Sending", "Target", "is_hurried"]
 
 
 @dataclass(slots=True)
@@ -28,7 +28,9 @@ class Sending:
         began: When it was made.
         parent: The call that makes it, or None.
         key: Its idempotency key.
-        hurried: Whether its caller has less time than a call has by itself.
+        hurried: Whether its caller gives it less than half of the time that a call has by itself: that it was too
+            little says nothing of the callee.
+        limit: How long a call may take by itself, in seconds.
         args: Its arguments by position, as they were given; fakes see those.
         named: Its arguments by name.
     """
@@ -39,6 +41,7 @@ class Sending:
     parent: Call | None = None
     key: str | None = None
     hurried: bool = False
+    limit: float = 10.0
     args: tuple[Any, ...] = ()
     named: Mapping[str, Any] = field(default_factory=dict)
 
@@ -52,7 +55,12 @@ class Sending:
         """Take on what time the task has in which it is made; that ends it by itself, and others are to know of it."""
         left = anyio.current_effective_deadline()
         if left < self.deadline:
-            self.deadline, self.hurried = left, True
+            self.deadline, self.hurried = left, is_hurried(left - self.began, self.limit)
+
+
+def is_hurried(given: float, limit: float) -> bool:
+    """Whether a caller gives a call so little time that it is the caller's fault if that is over."""
+    return given < limit / 2
 
 
 class Target(Protocol):

@@ -123,12 +123,12 @@ class FaultyTarget:
             NoAnswer: if it does not arrive.
         """
         plan = self._plan
-        if plan.refuse:
-            raise NoAnswer("it cannot be reached", sent=False)
         until = sending.deadline if plan.drop else anyio.current_time() + plan.delay
         await anyio.sleep_until(min(until, sending.deadline))
         if until >= sending.deadline:
             raise NoAnswer("its time was over", sent=plan.drop, is_timeout=True)
+        if plan.refuse:
+            raise NoAnswer("it cannot be reached", sent=False)
 
 
 @contextmanager
