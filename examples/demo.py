@@ -160,6 +160,7 @@ def users(call: Caller) -> None:
     call("GET", f"/users/{grace}", 404, {"error": "User not found"})
     call("GET", "/users", 200, [{"id": ada}])
     call("GET", "/outbox", 200, [f"To {one['email']}: Welcome, {one['name']}!" for one in (ADA, GRACE)])
+    call("GET", f"/users/{ada}/offers", 200, [f"{one} for you, Ada Lovelace" for one in ("Lamp, 25", "Kettle, 40")])
     paths = call("GET", "/openapi.json", 200, {"info": {"title": "basic-user-service"}})["paths"]
     _must_have(paths, "/users", "/users/{user_id}", "/outbox")
 
@@ -235,6 +236,16 @@ def orders(call: Caller) -> None:
     call("GET", "/openapi.json", 401)
 
 
+def two_services(call: Caller) -> None:
+    """Order from a service that charges users of another one, and lists them by what that one knows."""
+    order = {"user_id": 1, "product": "lamp", "price": 30}
+    call("GET", "/health", 200, {"status": "pass"})
+    call("POST", "/orders", 201, {"id": 1, **order, "user": "Ada"}, send=order)
+    call("POST", "/orders", 409, {"error": "Ada has 70 left"}, send={**order, "price": 80})
+    call("POST", "/orders", 422, {"error": "there is no user 9"}, send={**order, "user_id": 9})
+    call("GET", "/orders", 200, [{"product": "lamp", "user": "Ada"}])
+
+
 def _must_have(paths: Mapping[str, Any], *wanted: str) -> None:
     if missing := [path for path in wanted if path not in paths]:
         raise Unexpected(f"the OpenAPI document lacks {', '.join(missing)}")
@@ -245,6 +256,7 @@ VISITS = {
     "advanced-items-service": items,
     "storage-demo-service": storage,
     "secured-orders-service": orders,
+    "order-service": two_services,
 }
 
 

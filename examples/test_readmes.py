@@ -21,14 +21,20 @@ from .advanced_items_svc.service import svc as items
 from .basic_user_svc.service import svc as users
 from .secured_orders_svc.service import svc as orders
 from .storage_demo_svc.service import svc as shop
+from .two_services.orders import svc as ordering
+from .two_services.users import svc as charged
 
 HERE = Path(__file__).parent
 SERVICES = [
-    ("basic_user_svc", users),
-    ("advanced_items_svc", items),
-    ("storage_demo_svc", shop),
-    ("secured_orders_svc", orders),
+    ("basic_user_svc", [users]),
+    ("advanced_items_svc", [items]),
+    ("storage_demo_svc", [shop]),
+    ("secured_orders_svc", [orders]),
+    ("two_services", [ordering, charged]),
 ]
+"""Folders, and what runs in them; the first one is asked."""
+
+every_example = pytest.mark.parametrize(("folder", "services"), SERVICES, ids=[folder for folder, _ in SERVICES])
 
 curl = argparse.ArgumentParser("curl")
 curl.add_argument("url")
@@ -64,11 +70,11 @@ def steps(folder: str) -> Iterator[Step]:
             yield Step(line.removeprefix("$ "), below.rstrip().split("\n"))
 
 
-async def follow(service: Service, todo: Iterable[Step]) -> None:
+async def follow(services: list[Service], todo: Iterable[Step]) -> None:
     """Do what a README says, and compare each reply with what it shows."""
     done, kept = 0, dict[str, str]()
-    async with running(service) as env:
-        client = env.client(service, headers={"accept": "*/*"})
+    async with running(*services) as env:
+        client = env.client(services[0], headers={"accept": "*/*"})
         for step in todo:
             keeping = KEPT.fullmatch(step.command)
             command = Template(keeping[2] if keeping else step.command).safe_substitute(kept)
@@ -122,11 +128,11 @@ def undated(line: str) -> str:
     return "date: ..." if line.startswith("date: ") else line
 
 
-@pytest.mark.parametrize(("folder", "service"), SERVICES)
-async def test_each_curl_line_of_a_readme_is_answered_as_it_says(folder: str, service: Service) -> None:
-    await follow(service, takewhile(lambda step: not step.command.startswith("sleep"), steps(folder)))
+@every_example
+async def test_each_curl_line_of_a_readme_is_answered_as_it_says(folder: str, services: list[Service]) -> None:
+    await follow(services, takewhile(lambda step: not step.command.startswith("sleep"), steps(folder)))
 
 
-@pytest.mark.parametrize(("folder", "service"), SERVICES)
-def test_each_reply_is_as_it_says_after_a_while_too(folder: str, service: Service) -> None:
-    run_virtual(lambda: follow(service, steps(folder)))
+@every_example
+def test_each_reply_is_as_it_says_after_a_while_too(folder: str, services: list[Service]) -> None:
+    run_virtual(lambda: follow(services, steps(folder)))

@@ -1,4 +1,7 @@
-"""Users in function syntax: create, read, update, delete, list and filter, with a welcome mail for each new one."""
+"""Users in function syntax: create, read, update, delete, list and filter, with a welcome mail for each new one.
+
+What it has to offer comes from the items service, which it calls as a function.
+"""
 
 from itertools import count
 from typing import Annotated, TypeAlias
@@ -29,6 +32,13 @@ class UserUpdate(BaseModel):
 
 class User(UserCreate):
     id: str
+
+
+class Offer(BaseModel, from_attributes=True):
+    """What is used of an item, whether the items service's own type is known here or not."""
+
+    name: str
+    price: float
 
 
 class UserStore:
@@ -78,6 +88,8 @@ class Outbox:
 
 
 svc = ServiceBuilder("basic-user-service").port(8001)
+
+shop = inject.service("advanced-items-service")  # looked for when it is called, in this process or elsewhere
 
 
 @svc.on_startup
@@ -144,6 +156,16 @@ async def one_user(
             return {"error": "PUT needs a body with what to change"}, 422
         return users.update(user, changes)
     return user
+
+
+@svc.get("/users/{user_id}/offers")
+async def read_offers(user_id: str = Param(), users: UserStore = inject(UserStore)) -> list[str] | Problem:
+    """What the items service has for up to 50; nothing while it is away."""
+    user = users.get(user_id)
+    if user is None:
+        return {"error": "User not found"}, 404
+    items = await shop.list_items(max_price=50).with_fallback([])
+    return [f"{item.name}, {item.price:g} for you, {user.name}" for item in map(Offer.model_validate, items)]
 
 
 @svc.get("/outbox")

@@ -116,6 +116,25 @@ async def test_a_filter_that_is_no_number_is_refused() -> None:
         assert (reply.status_code, reply.json()["detail"][0]["loc"]) == (422, ["query", "min_age"])
 
 
+async def test_offers_are_those_of_the_items_service() -> None:
+    kettle = {"id": "9", "name": "Kettle", "price": 9.5}
+    async with running(svc) as env:
+        client = env.client(svc)
+        user_id = await create(client, ADA)
+        with env.fake("advanced-items-service", list_items=[kettle]) as fake:
+            assert (await client.get(f"/users/{user_id}/offers")).json() == ["Kettle, 9.5 for you, Ada Lovelace"]
+            assert (await client.get("/users/7/offers")).status_code == 404
+        assert fake.calls == [("list_items", (), {"max_price": 50})]
+
+
+async def test_there_are_no_offers_while_the_items_service_is_away() -> None:
+    async with running(svc) as env:
+        client = env.client(svc)
+        user_id = await create(client, ADA)
+        with env.fake("advanced-items-service", list_items=TimeoutError):
+            assert (await client.get(f"/users/{user_id}/offers")).json() == []
+
+
 async def test_a_new_user_is_sent_a_welcome_mail() -> None:
     async with running(svc) as env:
         client = env.client(svc)

@@ -185,10 +185,16 @@ def operations_of(service: str, app: Any) -> Operations:
     found: list[Operation] = []
     for context in iter_route_contexts(app.routes):
         route: Any = context.original_route
-        if isinstance(route, APIRoute):
+        if isinstance(route, APIRoute) and not _is_twin(route):
             effective = context if context.methods else route
             found += [_operation(route, effective, method) for method in METHODS if method in (effective.methods or ())]
     return Operations(service, found)
+
+
+def _is_twin(route: APIRoute) -> bool:
+    """Whether a route is there only so that a path answers with a slash at its end too."""
+    row: Endpoint | None = getattr(route.endpoint, "__evox_row__", None)
+    return row is not None and row.both_slashes and route.path == f"{row.path}/"
 
 
 def _operation(route: APIRoute, effective: Any, method: str) -> Operation:
