@@ -187,7 +187,7 @@ def test_every_environment_variable_that_a_page_names_exists(page: Path) -> None
     named = set(re.findall(r"\bEVOX_[A-Z][A-Z_]*[A-Z]", page.read_text(encoding="utf-8")))
     assert list(config.unknown_variables(dict.fromkeys(named, ""))) == []
     nested = {option.split("`")[1].replace(".", "__").upper() for option in options(Settings)}
-    sections = ("EVOX_CONFIG__",)
+    sections = ("EVOX_CONFIG__", "EVOX_PEERS__")
     assert [
         name
         for name in sorted(named)
