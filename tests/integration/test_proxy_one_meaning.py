@@ -340,7 +340,18 @@ async def test_X2_what_every_request_brings_along_is_there(svc: ServiceBuilder) 
     async def asking(request: Request) -> list[str | None]:
         return [request.headers.get("user-agent"), request.headers.get("accept")]
 
+    @svc.get("/where")
+    async def where(request: Request) -> list[str | None]:
+        assert request.client is not None
+        return [request.client.host, request.url.scheme, request.url.path, str(request.base_url)[:7]]
+
+    @svc.get("/host")
+    async def host(host: Annotated[str, Header()] = "") -> bool:
+        return bool(host)
+
     async def check() -> None:
+        assert await proxy.store.where() == ["127.0.0.1", "http", "/where", "http://"]
+        assert await proxy.store.host() is True
         said = ["evox", "application/json, */*;q=0.5"]
         assert await proxy.store.plain() == said
         assert await proxy.store.asking() == said

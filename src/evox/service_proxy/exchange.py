@@ -188,7 +188,7 @@ def request_scope(app: Any, operation: Operation, wire: Wire, deadline: float = 
         "query_string": query.encode("ascii"),
         "root_path": "",
         "headers": headers,
-        "client": None,
+        "client": ("127.0.0.1", 0),  # code that asks who calls finds an address, as it does under a server
         "server": None,
         "state": {},
         "extensions": {},

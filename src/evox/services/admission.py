@@ -18,7 +18,7 @@ from evox import context
 from evox.auth import INTERNAL_SCHEME
 from evox.errors import DeadlineExceeded
 from evox.scheduling import Priority, Scheduler, Seat
-from evox.services.call import Call
+from evox.services.call import Call, inbound_of
 from evox.services.endpoint import Endpoint
 from evox.services.pipeline import Inner, Outer, Position
 from evox.services.running import Running
@@ -126,7 +126,9 @@ def _client(call: Call) -> str | None:
     """Return who a client is: by its name, wherever it calls from, or else by where it calls from."""
     if call.principal.kind == "user":
         return f"{call.principal.issuer} {call.principal.subject}"
-    return call.request.client.host if call.request is not None and call.request.client is not None else None
+    if call.request is None or call.request.client is None or inbound_of(call.request.scope) is not None:
+        return None
+    return str(call.request.client.host)
 
 
 async def _wait(scheduler: Scheduler, seat: Seat, call: Call) -> None:

@@ -91,9 +91,10 @@ class Wire:
         return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
 
     def all_headers(self) -> list[tuple[str, str]]:
-        """Return what every call brings along too, where the arguments do not say otherwise."""
+        """Return what a call within the process brings along: its own, and what all others have too."""
         given = {name for name, _ in self.headers}
-        return [*((name, value) for name, value in ALWAYS.items() if name not in given), *self.headers]
+        always = [(name, value) for name, value in ALWAYS.items() if name not in given]
+        return [("host", "localhost"), *always, *self.headers]
 
 
 class Encoder:
