@@ -391,12 +391,17 @@ async def test_X2_a_field_that_is_not_read_as_it_is_written_is_refused(svc: Serv
     async def odd(odd: Odd) -> list[int]:
         return [odd.number, odd.either]
 
+    @svc.get("/given")
+    async def given() -> dict[str, list[Odd]]:
+        return {"ours": [Odd(read=5)]}
+
     async def check() -> None:
         with pytest.raises(InvalidCall, match="'odd' has a field number"):
             await proxy.store.odd(Odd(read=5))
         assert await proxy.store.odd(Odd()) == [0, 0]
         assert await proxy.store.odd(Odd(first=3)) == [0, 3]
         assert await proxy.store.odd({"read": 5}) == [5, 0]
+        assert await proxy.store.given() == {"ours": [{"written": 5, "second": 0}]}
 
     await both(svc, check)
 

@@ -27,6 +27,7 @@ from evox.errors import (
 from evox.service_proxy.streams import Items, NoAnswer
 from evox.services.http_errors import ATTEMPTS
 from evox.services.operations import NO_TYPE, Operation, Streams
+from evox.services.unsent import reads_itself
 
 __all__ = ["ATTEMPTS", "JSON_HEADERS", "NoAnswer", "Reader", "Reply", "is_json"]
 
@@ -186,8 +187,8 @@ def is_json(media: str) -> bool:
 
 
 def _adapter(returns: Any) -> TypeAdapter[Any] | None:
-    if returns is NO_TYPE or returns is Any:
-        return None
+    if returns is NO_TYPE or returns is Any or not reads_itself(returns):
+        return None  # what was written under another name than it is read by would be lost
     try:
         return TypeAdapter(returns)
     except (PydanticSchemaGenerationError, PydanticUserError):

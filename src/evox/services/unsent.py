@@ -3,12 +3,12 @@
 from collections import deque
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from pydantic import BaseModel, RootModel, Secret, SecretBytes, SecretStr
 from pydantic.fields import FieldInfo
 
-__all__ = ["Misnamed", "SecretFound", "may_be_unsent", "unsent"]
+__all__ = ["Misnamed", "SecretFound", "may_be_unsent", "reads_itself", "unsent"]
 
 _SECRETS: Final = (SecretStr, SecretBytes, Secret)
 _PLAIN: Final = frozenset({str, int, float, bool, bytes, type(None)})
@@ -92,7 +92,7 @@ def _of_model(model: BaseModel) -> dict[str, Any] | None:
 
 @lru_cache(maxsize=1024)
 def _misnamed(model: type[BaseModel]) -> frozenset[str]:
-    """Return the fields that are read under other names than the one that they are written under."""
+    """Return the fields of a model that are read under other names than the one that they are written under."""
     config = model.model_config
     by_name = config.get("populate_by_name") or config.get("validate_by_name")
     by_alias = config.get("validate_by_alias", True)
@@ -103,6 +103,22 @@ def _misnamed(model: type[BaseModel]) -> frozenset[str]:
         if not info.exclude and written not in names and not (by_name and written == name):
             found.add(name)
     return frozenset(found)
+
+
+def reads_itself(annotation: Any, seen: frozenset[Any] = frozenset()) -> bool:
+    """Return whether all models in a type read what they write.
+
+    Args:
+        annotation: The type.
+        seen: Models that need not be looked at again.
+    """
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        if annotation in seen:
+            return True
+        seen = seen | {annotation}
+        inner = [one.annotation for one in annotation.model_fields.values()]
+        return not _misnamed(annotation) and all(reads_itself(one, seen) for one in inner)
+    return all(reads_itself(one, seen) for one in get_args(annotation))
 
 
 def _is_default(info: FieldInfo, item: Any, model: BaseModel) -> bool:
