@@ -154,6 +154,8 @@ class _Keeper:
     async def send(self, message: Message) -> None:
         """Send a part of the answer; keep the answer before its client has any of it."""
         if self._claim is None or self._passes:
+            if message["type"] == "http.response.body" and not message.get("more_body", False) and self._late is None:
+                await self.give_back()  # who has read a stream to its end may ask again
             await self._send(message)
             return
         if message["type"] == "http.response.start":
