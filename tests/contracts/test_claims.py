@@ -145,3 +145,43 @@ async def test_X9_an_answer_is_no_copy_that_may_be_taken_away(kind: str, tmp_pat
         await backend.invalidate(claim.full)
         await backend.invalidate_prefix("s/", "s/in:i")
         assert await firsts(backend, group).claim("pay", "k", ONE, 60.0) == ANSWER
+
+
+@EACH_KIND
+async def test_X9_a_claim_that_was_given_up_while_it_was_stored_blocks_nobody(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(kind, tmp_path) as backend, anyio.create_task_group() as group:
+        fill, stored = backend.fill, anyio.Event()
+
+        async def stored_and_no_answer(*args: Any) -> int:
+            await fill(*args)
+            monkeypatch.undo()
+            stored.set()
+            await anyio.sleep_forever()
+            return 0
+
+        monkeypatch.setattr(backend, "fill", stored_and_no_answer)
+        async with anyio.create_task_group() as claiming:
+            claiming.start_soon(claimed, firsts(backend, group))
+            await stored.wait()
+            claiming.cancel_scope.cancel()
+        await claimed(firsts(backend, group), digest=OTHER)
+
+
+@EACH_KIND
+async def test_X9_a_key_that_changes_hands_while_it_is_looked_up_is_looked_up_again(kind: str, tmp_path: Path) -> None:
+    async with opened(kind, tmp_path) as backend, anyio.create_task_group() as group:
+        one, other = firsts(backend, group), firsts(backend, group)
+        store = await one._data.store_of(one._home)
+        get, holder = store.get, list[Claim]()
+
+        async def taken_meanwhile(*args: Any, **more: Any) -> Any:
+            reading = await get(*args, **more)
+            if not holder:
+                holder.append(await claimed(other))
+                await other.keep(holder[0], ANSWER, 60.0)
+            return reading
+
+        store.get = taken_meanwhile  # type: ignore[method-assign]
+        assert await one.claim("pay", "k", ONE, 60.0) == ANSWER

@@ -11,7 +11,7 @@ import pytest
 from tests.integration.keyed import KINDS, Till, idle, on, post, sums
 
 from evox import Depends, HTTPException, Query, Response, ServiceBuilder, inject
-from evox.errors import Overloaded
+from evox.errors import BackendUnavailable, Overloaded
 from evox.testing import run_virtual, running
 
 EACH_KIND = pytest.mark.parametrize("kind", KINDS)
@@ -166,6 +166,41 @@ def test_X9_what_runs_longer_than_its_claim_is_still_not_run_twice_beside_itself
             await anyio.sleep(200)
             assert answers[0].json() == 1
             assert (await post(env, "/x")).headers["idempotency-replayed"] == "true"
+
+    run_virtual(main)
+
+
+@pytest.mark.parametrize("is_down", [False, True])
+def test_X9_a_backend_that_fails_keeps_an_answer_from_its_client_for_a_few_seconds_only(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, *, is_down: bool
+) -> None:
+    till = Till()
+
+    async def fails(*_: Any) -> int:
+        if is_down:
+            raise BackendUnavailable("a store", "a test")
+        await anyio.sleep_forever()
+        return 0
+
+    async def main() -> None:
+        async with running(till.svc) as env, anyio.create_task_group() as group:
+            answers = list[httpx2.Response]()
+
+            async def one() -> None:
+                answers.append(await post(env, "/slow", timeout=None))
+
+            group.start_soon(one)
+            await till.begun.wait()
+            (store,) = env.service("till").data.stores.all()
+            monkeypatch.setattr(store.backend, "fill", fails)
+            till.go.set()
+            await anyio.sleep(6)
+            assert (answers[0].status_code, sums(env).running, sums(env).unkept) == (200, 0, 1)
+            monkeypatch.undo()
+            assert ["is not kept for its idempotency key" in one.message for one in caplog.records] == [True]
+            assert (await post(env, "/slow")).status_code == 409
+            await anyio.sleep(60)  # its claim is over: nobody knows that it was done
+            assert (await post(env, "/slow")).status_code == 200
 
     run_virtual(main)
 

@@ -17,13 +17,22 @@ from typing import Final
 import anyio
 
 from evox.data import DataIO, Entry, Lease, Store
-from evox.errors import CapacityExceeded, DataError, IdempotencyConflict, IdempotencyMismatch, InsideTransaction
+from evox.errors import (
+    BackendUnavailable,
+    CapacityExceeded,
+    DataError,
+    IdempotencyConflict,
+    IdempotencyMismatch,
+    InsideTransaction,
+    WriteOutcomeUnknown,
+)
 from evox.services.answers import Answer, revive
 
 __all__ = ["PATIENCE", "Claim", "FirstAnswers", "FirstAnswersStatistics"]
 
 TRIES: Final = 5  # times that a key is looked up anew because it has changed meanwhile
 PATIENCE: Final = 5.0  # seconds for which a backend may hold up who has been answered, or has left
+PAUSE: Final = 0.25  # seconds between two tries to keep an answer
 BRIEF: Final = 1.0  # seconds for which it is kept that a key was freed; what says so means nothing by then
 _ANSWER, _CLAIM, _FREED = b"a", b"c", b"f"
 _DIGEST: Final = 32  # bytes
@@ -152,7 +161,7 @@ class FirstAnswers:
             self.tell(claim, f"it takes {len(data)} bytes, and value_bytes allows {self._data.value_bytes}")
             return
         try:
-            is_kept = await self._end(claim, data, ttl)
+            is_kept = await self._insist(claim, data, ttl)
         except InsideTransaction:
             raise
         except CapacityExceeded as error:
@@ -213,6 +222,17 @@ class FirstAnswers:
         self._counts["conflicts"] += 1
         return IdempotencyConflict(f"{endpoint!r}")
 
+    async def _insist(self, claim: Claim, data: bytes, ttl: float) -> bool:
+        """Store something in the place of a claim, again while the backend fails: what was done cannot be undone."""
+        ends = anyio.current_time() + PATIENCE
+        while True:
+            try:
+                return await self._end(claim, data, ttl)
+            except (BackendUnavailable, WriteOutcomeUnknown):
+                if anyio.current_time() + PAUSE >= ends:
+                    raise
+                await anyio.sleep(PAUSE)
+
     async def _end(self, claim: Claim, data: bytes, ttl: float) -> bool:
         """Store something in the place of a claim; whether it still stood, or had ended and nobody else has the key."""
         store, lease = claim.store, Lease(claim.version)
@@ -221,7 +241,7 @@ class FirstAnswers:
                 return True
             found = await store.get(claim.full, near=False)
             if found.entry is not None and found.entry.data not in (claim.data, _FREED):
-                return False
+                return found.entry.data == data  # the backend had done it, and could not say so
             lease = found.lease
         return False
 
