@@ -1,5 +1,6 @@
 """X9: a key is its caller's own. Nobody is given another's answer, and who is refused is given none."""
 
+import secrets
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ from tests.integration.keyed import KINDS, on, post, sums
 
 from evox import Cookie, Depends, Header, ServiceBuilder
 from evox.core import auth, proxy
+from evox.errors import CallInvalid
 from evox.testing import running
 
 pytestmark = pytest.mark.parametrize("kind", KINDS)
@@ -131,3 +133,29 @@ async def test_X9_calls_of_other_services_are_answered_once_for_each_key(kind: s
         assert await proxy.till.charge(5) == 3  # the proxy makes a key of its own
         assert sums(env).kept == 3
         assert (await post(env, "/charges?amount=5", "k")).json() == 4  # a client from outside is somebody else
+
+
+@pytest.mark.parametrize("asks", [False, True])
+async def test_X9_a_token_between_services_is_new_for_each_attempt_and_its_caller_is_not(
+    kind: str, tmp_path: Path, *, asks: bool
+) -> None:
+    runs = list[str]()
+    shop, till = ServiceBuilder("shop"), ServiceBuilder("till")
+
+    @till.post("/charges", idempotency=60, private=asks)
+    async def charge(amount: int) -> str:
+        runs.append(auth.current().subject)
+        return f"{len(runs)} {auth.current().subject}"
+
+    secret = tmp_path / "internal.key"
+    secret.write_text(secrets.token_urlsafe(40))
+    known = {"auth": {"internal_keys": [str(secret)]}}
+    async with running(till, sockets=True, settings=on(kind, tmp_path) | known) as there:
+        peers = {"peers": {"till": there.url(till)}}
+        async with running(shop, declared=[till], settings=known | peers):
+            for _ in range(2):
+                assert await proxy.till.charge(5).with_key("k") == "1 shop"
+            assert (await proxy.till.charge(5).with_key("k2"))[0] == "2"
+            with pytest.raises(CallInvalid):
+                await proxy.till.charge(6).with_key("k")
+        assert (sums(there).kept, sums(there).replayed, sums(there).mismatches) == (2, 1, 1)
