@@ -14,6 +14,7 @@ import anyio
 import httpx2
 
 from evox.service_proxy.exchange import Parts
+from evox.service_proxy.reading import named, read_parts
 from evox.service_proxy.received import refuse_compressed
 from evox.service_proxy.replies import NoAnswer, Reply
 from evox.service_proxy.sending import Sending
@@ -151,21 +152,19 @@ class RemoteTarget:
             self._lost(base)
             raise NoAnswer(_unreachable(error), sent=False, final=_is_refused(error)) from error
         except httpx2.HTTPError as error:
-            raise NoAnswer(f"the connection broke: {_named(error)}", sent=True) from error
+            raise NoAnswer(f"the connection broke: {named(error)}", sent=True) from error
         except Exception as error:  # on uvloop a connection that is reset at once raises AttributeError
             raise NoAnswer(f"the connection broke: {type(error).__name__}", sent=True) from error
 
     async def _whole(self, response: httpx2.Response) -> Reply:
         headers = _headers(response)
-        parts, raw = Parts(self._limit), response.aiter_raw()
+        parts, raw = Parts(self._limit), read_parts(response)
         try:
             async for part in raw:
                 parts.add(part)
         except NoAnswer:
             await _left(response, raw)
             raise
-        except httpx2.HTTPError as error:
-            raise NoAnswer(f"its answer broke off: {_named(error)}", sent=True) from error
         return Reply(response.status_code, parts.body(), headers)
 
 
@@ -183,13 +182,8 @@ class _Parts:
 
     async def receive(self) -> bytes | None:
         if self.raw is None:
-            self.raw = self.response.aiter_raw()
-        try:
-            part: bytes = await anext(self.raw)
-        except StopAsyncIteration:
-            return None
-        except httpx2.HTTPError as error:
-            raise NoAnswer(f"its answer broke off: {_named(error)}", sent=True) from error
+            self.raw = read_parts(self.response)
+        part: bytes | None = await anext(self.raw, None)
         return part
 
     async def aclose(self) -> None:
@@ -201,7 +195,7 @@ async def _left(response: httpx2.Response, raw: AsyncIterator[bytes] | None) -> 
     with anyio.CancelScope(shield=True, deadline=anyio.current_time() + CLOSING):
         await response.aclose()
         if raw is not None:
-            with suppress(httpx2.HTTPError, httpx2.StreamError):
+            with suppress(NoAnswer, httpx2.StreamError):
                 async for _ in raw:
                     pass
 
@@ -223,7 +217,7 @@ def _unreachable(error: Exception) -> str:
         if isinstance(cause, ssl.SSLError):
             return f"its certificate is not believed: {getattr(cause, 'verify_message', '') or cause.reason or cause}"
         cause = cause.__cause__ or cause.__context__
-    return f"it cannot be reached: {_named(error)}"
+    return f"it cannot be reached: {named(error)}"
 
 
 def _is_refused(error: Exception) -> bool:
@@ -233,7 +227,3 @@ def _is_refused(error: Exception) -> bool:
             return True
         cause = cause.__cause__ or cause.__context__
     return isinstance(error, httpx2.UnsupportedProtocol)
-
-
-def _named(error: Exception) -> str:
-    return str(error) or type(error).__name__

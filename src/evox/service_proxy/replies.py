@@ -72,7 +72,7 @@ class Reply:
         if said is None:
             return None
         if said.isascii() and said.isdigit():
-            return float(said)
+            return _seconds(said)
         try:
             return max(0.0, parsedate_to_datetime(said).timestamp() - time())
         except (TypeError, ValueError, OverflowError):
@@ -82,7 +82,7 @@ class Reply:
     def age(self) -> float:
         """How old it was when it was given, in seconds (RFC 9111, section 5.1)."""
         said = self.headers.get("age", "")
-        return float(said) if said.isascii() and said.isdigit() else 0.0
+        return _seconds(said) if said.isascii() and said.isdigit() else 0.0
 
     @property
     def is_stale(self) -> bool:
@@ -184,6 +184,11 @@ class Reader:
 def is_json(media: str) -> bool:
     """Whether a content type is one of JSON (RFC 6839, section 3.1)."""
     return media == "application/json" or (media.startswith("application/") and media.endswith("+json"))
+
+
+def _seconds(digits: str) -> float:
+    """Return so many seconds; 2**31 for more (RFC 9111, section 1.2.2), of which nobody makes infinity."""
+    return min(float(digits), 2.0**31)
 
 
 def _adapter(returns: Any) -> TypeAdapter[Any] | None:
