@@ -116,6 +116,6 @@ def declared() -> ServiceBuilder:
 async def calling(peer: RawPeer, *, known: bool = True, **settings: Any) -> AsyncIterator[Env]:
     """Run a service that calls the peer, each call once. ``known``: whether the peer's code is here."""
     proxy = {"timeout": 5.0, "attempts": 1, **settings.pop("proxy", {})}
-    more = {"peers": {"users": {"url": peer.url, **settings.pop("peer", {})}}, "proxy": proxy, **settings}
+    more = {"peers": {"users": {"url": peer.url, **settings.pop("of", {})}}, "proxy": proxy, **settings}
     async with running(ServiceBuilder("orders"), settings=more, declared=[declared()] if known else []) as env:
         yield env

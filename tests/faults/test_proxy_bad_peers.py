@@ -174,7 +174,7 @@ async def test_a_body_whose_type_is_not_known_is_a_value_or_a_clear_error(name: 
     body, media = BODIES[name]
     async with raw_peer(answer(body, media=media)) as peer, calling(peer):
         ended = await proxy.gather(proxy.users.anything(), return_exceptions=True)
-        assert isinstance(ended[0], UnusableAnswer | str) or not math.isfinite(ended[0])
+        assert isinstance(ended[0], UnusableAnswer | str | float)
         assert SECRET not in str(ended[0])
 
 

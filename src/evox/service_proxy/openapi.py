@@ -6,15 +6,16 @@ holds is one argument, ``body``.
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from evox.services.operations import IDEMPOTENT, Argument, Operation
+from evox.services.operations import IDEMPOTENT, Argument, Operation, Where
 
 __all__ = ["operations_in"]
 
 _METHODS: Final = ("get", "head", "post", "put", "patch", "delete", "options", "trace")
 _WHERE: Final = frozenset({"path", "query", "header", "cookie"})
 _ODD: Final = re.compile(r"\W")
+_PLACE: Final = re.compile(r"{([^{}]*)}")
 
 
 def operations_in(document: Any) -> list[Operation]:
@@ -31,7 +32,7 @@ def operations_in(document: Any) -> list[Operation]:
         item = _followed(document, item)  # noqa: PLW2901  what it refers to is it
         if not isinstance(item, Mapping) or not str(path).startswith("/"):
             continue
-        shared = item.get("parameters", ())
+        shared = _listed(item.get("parameters"))
         for method in _METHODS:
             said = item.get(method)
             if isinstance(said, Mapping):
@@ -40,7 +41,9 @@ def operations_in(document: Any) -> list[Operation]:
 
 
 def _operation(document: Any, path: str, method: str, said: Mapping[str, Any], shared: Any) -> Operation:
-    arguments = {(one.where, one.alias): one for one in _parameters(document, [*shared, *said.get("parameters", ())])}
+    arguments = {
+        (one.where, one.alias): one for one in _parameters(document, [*shared, *_listed(said.get("parameters"))])
+    }
     body = _followed(document, said.get("requestBody"))
     ordered = sorted(arguments.values(), key=lambda one: (not one.required, one.where != "path"))
     if isinstance(body, Mapping):
@@ -48,7 +51,7 @@ def _operation(document: Any, path: str, method: str, said: Mapping[str, Any], s
     return Operation(
         name=_name(said.get("operationId"), path, method),
         method=method.upper(),
-        path=path,
+        path=_PLACE.sub(lambda found: "{" + _ODD.sub("_", found[1]) + "}", path),
         arguments=tuple(sorted(ordered, key=lambda one: not one.required)),
         idempotent=method.upper() in IDEMPOTENT,
         keyed=("header", "idempotency-key") in {(one.where, one.alias.lower()) for one in ordered} or None,
@@ -58,18 +61,23 @@ def _operation(document: Any, path: str, method: str, said: Mapping[str, Any], s
 def _parameters(document: Any, given: list[Any]) -> Iterator[Argument]:
     for one in given:
         said = _followed(document, one)
-        if not isinstance(said, Mapping) or said.get("in") not in _WHERE or not isinstance(said.get("name"), str):
+        where, alias = (said.get("in"), said.get("name")) if isinstance(said, Mapping) else (None, None)
+        if not (isinstance(where, str) and where in _WHERE and isinstance(alias, str)):
             continue
         schema = _followed(document, said.get("schema")) or {}
-        alias = said["name"]
+        name = _ODD.sub("_", alias)
         yield Argument(
-            name=_ODD.sub("_", alias),
-            alias=alias,
-            where=said["in"],
-            required=bool(said.get("required", False)) or said["in"] == "path",
+            name=name,
+            alias=name if where == "path" else alias,  # what a placeholder is called is not sent
+            where=cast("Where", where),
+            required=bool(said.get("required", False)) or where == "path",
             many=isinstance(schema, Mapping) and schema.get("type") == "array",
             nothing=True,
         )
+
+
+def _listed(given: Any) -> list[Any]:
+    return given if isinstance(given, list) else []
 
 
 def _followed(document: Any, part: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any, Final, get_type_hints
 
 import anyio
 
-from evox.errors import CallFailed, InvalidCall, UnknownOperation
+from evox.errors import CallFailed, InvalidCall, UnknownOperation, UnusableAnswer
 from evox.service_proxy.calling import Line, ask_once
 from evox.service_proxy.local import LocalTarget
 from evox.service_proxy.replies import Reader
@@ -77,6 +77,7 @@ async def plan_of(line: Line, called: Any, sending: Sending) -> Plan:
     Raises:
         UnknownOperation, AmbiguousOperation: if the name means none, or several.
         CallUnavailable: if the service cannot be asked what it can do.
+        UnusableAnswer: if it says of itself what cannot be.
     """
     target = line.target
     if isinstance(target, LocalTarget):
@@ -97,7 +98,11 @@ async def plan_of(line: Line, called: Any, sending: Sending) -> Plan:
     plan = plans.get(called)
     if plan is None:
         operation = operations.find(called.operation, called.method)
-        plan = plans[called] = Plan(operations, operation, _returns(called, operation))
+        try:
+            plan = plans[called] = Plan(operations, operation, _returns(called, operation))
+        except (AssertionError, ValueError) as error:  # Starlette's, of the path that a service elsewhere has told
+            why = f"what it says of {operation} cannot be used: {error}"
+            raise UnusableAnswer(target.name, operation.name, why=why[:500], may_have_run=False) from None
     return plan
 
 

@@ -13,7 +13,9 @@ from typing import Any, Final
 import anyio
 import httpx2
 
+from evox.errors import InvalidOption
 from evox.service_proxy.exchange import Parts
+from evox.service_proxy.handshakes import Handshake
 from evox.service_proxy.reading import named, read_parts
 from evox.service_proxy.received import refuse_compressed
 from evox.service_proxy.replies import NoAnswer, Reply
@@ -38,8 +40,15 @@ def client_of(connections: int, cafile: str | None) -> httpx2.AsyncClient:
     Args:
         connections: How many may be open.
         cafile: Certificates in PEM that it is trusted by; the system's if None.
+
+    Raises:
+        InvalidOption: if there are none in that file.
     """
-    verify: Any = ssl.create_default_context(cafile=cafile)
+    try:
+        verify = ssl.create_default_context(cafile=cafile)
+    except (OSError, ssl.SSLError) as error:
+        reason = error.strerror if isinstance(error, FileNotFoundError) else "it holds no certificate in PEM"
+        raise InvalidOption("cafile", source="the configuration", why=f"{cafile}: {reason}") from None
     limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=KEEP)
     return httpx2.AsyncClient(
         verify=verify, limits=limits, timeout=None, follow_redirects=False, trust_env=False, headers=dict(ALWAYS)
@@ -145,7 +154,11 @@ class RemoteTarget:
         if wire.media is not None:
             sent.append(("content-type", wire.media))
         raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in sent]
-        request = self._client.build_request(operation.method, base + wire.target, headers=raw, content=wire.body)
+        made = Handshake()
+        extensions = {"trace": made.trace} if base.startswith("https:") else {}
+        request = self._client.build_request(
+            operation.method, base + wire.target, headers=raw, content=wire.body, extensions=extensions
+        )
         try:
             return await self._client.send(request, stream=True)
         except _NOT_SENT as error:
@@ -155,6 +168,9 @@ class RemoteTarget:
             raise NoAnswer(f"the connection broke: {named(error)}", sent=True) from error
         except Exception as error:  # on uvloop a connection that is reset at once raises AttributeError
             raise NoAnswer(f"the connection broke: {type(error).__name__}", sent=True) from error
+        except BaseException:
+            await made.leave()
+            raise
 
     async def _whole(self, response: httpx2.Response) -> Reply:
         headers = _headers(response)

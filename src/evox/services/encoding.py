@@ -34,6 +34,7 @@ _PART: Final = re.compile(r"{([^{}:]+)(?::([^{}]*))?}")
 SHORT: Final = 1000  # characters
 _SAFE: Final = re.compile(r"[A-Za-z0-9_-]{1,1000}")
 _HEADER: Final = re.compile(r"(?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?")
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 _COOKIE: Final = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")  # RFC 6265, section 4.1.1
 _OURS: Final = frozenset(
     {
@@ -221,6 +222,8 @@ class Encoder:
     def _check_path(self, wire: Wire) -> None:
         """Refuse texts that would lead to another path."""
         for name, convertor in self._places:
+            if name not in wire.values:
+                raise self._invalid(f"its path has {{{name}}}, which it does not take: {self._operation.path}")
             text = wire.values[name]
             if not _SAFE.fullmatch(text):
                 self._check_part(name, convertor, text)
@@ -300,6 +303,8 @@ class Encoder:
         name = name.lower()
         if name in _OURS:
             raise self._invalid(f"the header {name!r} belongs to the call itself")
+        if not _TOKEN.fullmatch(name):
+            raise self._invalid(f"no header can be called {name!r}")
         if not _HEADER.fullmatch(text):
             why = (
                 f"{argument.name!r} has what no header can carry: line feeds, spaces at an end, or letters beyond latin"
@@ -310,6 +315,8 @@ class Encoder:
     def _cookie(self, argument: Argument, name: str, text: str) -> str:
         if not _COOKIE.fullmatch(text):
             raise self._invalid(f"{argument.name!r} has what no cookie can carry: spaces, quotes, commas, ; or \\")
+        if not name or "=" in name or not _COOKIE.fullmatch(name):
+            raise self._invalid(f"no cookie can be called {name!r}")
         return f"{name}={text}"
 
     def _put_body(self, wire: Wire, body: dict[str, Any]) -> None:

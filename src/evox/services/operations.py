@@ -30,6 +30,7 @@ __all__ = ["NO_TYPE", "Argument", "Operation", "Operations", "operations_of"]
 Where: TypeAlias = Literal["path", "query", "header", "cookie", "body", "form", "file"]
 Streams: TypeAlias = Literal["jsonl", "sse", "raw"]
 NO_TYPE: Final = inspect.Signature.empty
+_NOWHERE: Final = re.compile(r"(?!)")
 IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})  # RFC 9110, section 9.2.2
 
 
@@ -171,7 +172,11 @@ class Operations:
     def _pattern(self, operation: Operation) -> re.Pattern[str]:
         found = self._patterns.get(operation)
         if found is None:
-            found = self._patterns[operation] = compile_path(operation.path)[0]
+            try:
+                found = compile_path(operation.path)[0]
+            except (AssertionError, ValueError):  # of a service elsewhere: a convertor of its own, say
+                found = _NOWHERE
+            self._patterns[operation] = found
         return found
 
 
