@@ -50,12 +50,15 @@ async def test_X9_without_a_key_every_request_is_run(kind: str, tmp_path: Path) 
 async def test_X9_headers_and_status_are_given_again_and_cookies_are_not(kind: str, tmp_path: Path) -> None:
     svc, after, done = ServiceBuilder("till"), list[str](), anyio.Event()
 
+    async def finish() -> None:
+        after.append("done")
+        done.set()
+
     @svc.post("/x", idempotency="24h")
     async def x(response: Response, tasks: BackgroundTasks, body: Any = Body()) -> Any:
         response.headers["x-order"] = "ünï-7"
         response.set_cookie("session", "secret")
-        tasks.add_task(after.append, "done")
-        tasks.add_task(done.set)
+        tasks.add_task(finish)
         return {"got": body}, 202, {"location": "/x/7"}
 
     async with running(svc, settings=on(kind, tmp_path)) as env:
