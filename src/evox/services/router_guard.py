@@ -29,6 +29,7 @@ from evox.services.running import Running
 
 __all__ = ["RouterGuard"]
 
+_NONE: Final = (None, None)
 _CLOSED: Final = 1008  # policy violation; before a WebSocket is accepted its client sees 403
 
 
@@ -65,7 +66,7 @@ class RouterGuard:
     async def _look(self, scope: Scope, running: Running) -> AuthError | None:
         """Return why a request may not go on; None if it may."""
         app = self._service.app
-        route = _chosen(app.router, scope)
+        route, path = _chosen(app.router, scope)
         if route is None or isinstance(route, EvoxRoute):
             return None
         requirement = requirement_of_route(route)
@@ -76,7 +77,8 @@ class RouterGuard:
         try:
             inbound = inbound_of(scope)
             if inbound is None:
-                caller = await running.identify(scope["headers"], operation=None, optional=optional)
+                operation = f"{scope['method']} {path}" if path and "method" in scope else None
+                caller = await running.identify(scope["headers"], operation=operation, optional=optional)
             else:
                 caller = Caller(inbound.internal.principal, inbound.internal)
             if getattr(getattr(getattr(route, "endpoint", None), "__evox_row__", None), "private", False):
@@ -89,8 +91,8 @@ class RouterGuard:
         return None
 
 
-def _chosen(router: Any, scope: Scope) -> Any:
-    """Return the route that a router is about to choose; None if it will choose one of ours or none, or answer 405.
+def _chosen(router: Any, scope: Scope) -> tuple[Any, str | None]:
+    """Return the route that a router is about to choose, and its path; None if that is one of ours, or none, or says 405.
 
     There may be many of ours, so they are held against a request only where something else would answer it.
     """
@@ -101,22 +103,22 @@ def _chosen(router: Any, scope: Scope) -> Any:
             continue
         match, _ = route.matches(scope)
         if match is Match.FULL:
-            return None if _answer(ours, scope) else _within(route, scope)
+            return _NONE if _answer(ours, scope) else _within(route, scope)
         partly = partly or match is Match.PARTIAL
     fallback = getattr(router.default, "__func__", router.default)
     is_usual = fallback is Router.not_found and not _has_front_ends(router)
     if (is_usual and not partly) or _answer(ours, scope):
-        return None
+        return _NONE
     for route in router.routes:
         if route.matches(scope)[0] is Match.PARTIAL:
-            inner = _within(route, scope)
-            return None if isinstance(inner, Route) else inner  # those answer 405
+            inner, path = _within(route, scope)
+            return _NONE if isinstance(inner, Route) else (inner, path)  # those answer 405
     low: Any = getattr(router, "_match_low_priority", None)
     if low is not None:
         match, _, route, _ = low(scope)
         if match is Match.FULL:
-            return route
-    return None if fallback is Router.not_found else fallback
+            return route, None
+    return _NONE if fallback is Router.not_found else (fallback, None)
 
 
 def _answer(routes: Iterable[BaseRoute], scope: Scope) -> bool:
@@ -130,13 +132,15 @@ def _has_front_ends(router: Any) -> bool:
     return hasattr(router, "_match_low_priority") if listed is None else any(True for _ in listed())
 
 
-def _within(route: Any, scope: Scope) -> Any:
-    """Return the route that is chosen within an included router, at any depth."""
+def _within(route: Any, scope: Scope) -> tuple[Any, str | None]:
+    """Return the route that is chosen within an included router, at any depth, and its whole path."""
+    path = getattr(route, "path", None)
     while hasattr(route, "include_context"):
         _, _, route, chosen = route._match(scope)  # noqa: SLF001  FastAPI keeps included routers to itself
+        path = getattr(chosen, "path", None) or getattr(route, "path", None)
         starlette = getattr(chosen, "starlette_route", None)
         route = starlette if starlette is not None else route
-    return route
+    return route, path
 
 
 async def _refuse(error: AuthError, scope: Scope, receive: Receive, send: Send) -> None:
