@@ -92,7 +92,7 @@ class RouterGuard:
 
 
 def _chosen(router: Any, scope: Scope) -> tuple[Any, str | None]:
-    """Return the route that a router is about to choose, and its path; None if that is one of ours, or none, or says 405.
+    """Return the route that a router is about to choose, and its path; None for one of ours, none, or a 405.
 
     There may be many of ours, so they are held against a request only where something else would answer it.
     """
