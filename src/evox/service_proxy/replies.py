@@ -24,7 +24,8 @@ from evox.errors import (
     CallUnavailable,
     UnusableAnswer,
 )
-from evox.service_proxy.streams import Items, NoAnswer
+from evox.service_proxy.items import Items
+from evox.service_proxy.streams import NoAnswer
 from evox.services.http_errors import ATTEMPTS
 from evox.services.operations import NO_TYPE, Operation, Streams
 from evox.services.unsent import reads_itself
@@ -135,10 +136,10 @@ class Reader:
         """
         return self._json(Reply(200, text))
 
-    def items(self, media: str) -> Items:
-        """Return what cuts a stream of a content type into items."""
+    def items(self, media: str, limit: int) -> Items:
+        """Return what cuts a stream of a content type into items, none of them longer than so many bytes."""
         kind = _STREAMS.get(media.partition(";")[0].strip().lower())
-        return Items(kind, self.item, lambda why: self._unusable(Reply(200), why))
+        return Items(kind, self.item, lambda why: self._unusable(Reply(200), why), limit)
 
     def broken(self, missing: NoAnswer) -> CallError:
         """Return the error of a stream that broke off."""

@@ -1,19 +1,17 @@
 """Streams: an answer that is read part by part, each item as the type that the operation declares.
 
-It is read with ``async for``; ``async with`` round that ends it where it is left in the middle.
+It is read with ``async for``; ``async with`` round that ends it where it is left in the middle. One that is left
+without that is ended once nobody can read it any more.
 """
 
-import json
+from collections import deque
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Protocol, Self
 
-from evox.errors import UnusableAnswer
-from evox.services.operations import Streams
+from evox.service_proxy.items import Items
 
-__all__ = ["Chunks", "Items", "NoAnswer", "Stream"]
-
-LINE: Final = 1_048_576  # bytes of one item
+__all__ = ["Chunks", "NoAnswer", "Stream"]
 
 
 class NoAnswer(Exception):
@@ -49,56 +47,6 @@ class Chunks(Protocol):
         """Read no more of it."""
 
 
-class Items:
-    """Cuts a stream into items.
-
-    Args:
-        kind: How it is written; None for parts as they come.
-        read: Reads one item of JSON.
-        unusable: Makes the error of one that cannot be read.
-    """
-
-    def __init__(
-        self, kind: Streams | None, read: Callable[[bytes], Any], unusable: Callable[[str], UnusableAnswer]
-    ) -> None:
-        self._kind, self._read, self._unusable = kind, read, unusable
-        self._rest = b""
-
-    def feed(self, part: bytes) -> list[Any]:
-        """Return the items that are complete with one more part.
-
-        Raises:
-            UnusableAnswer: if one cannot be read.
-        """
-        if self._kind in (None, "raw"):
-            return [part]
-        end = b"\n" if self._kind == "jsonl" else b"\n\n"
-        if self._kind == "sse":
-            part = part.replace(b"\r\n", b"\n")
-        *whole, self._rest = (self._rest + part).split(end)
-        if len(self._rest) > LINE:
-            raise self._unusable(f"an item of it is longer than {LINE} bytes")
-        return [item for one in whole for item in self._items(one)]
-
-    def end(self) -> list[Any]:
-        """Return what is left at the end."""
-        rest, self._rest = self._rest, b""
-        return self._items(rest) if rest.strip() else []
-
-    def _items(self, text: bytes) -> list[Any]:
-        if self._kind == "jsonl":
-            return [self._read(text)] if text.strip() else []
-        data = [line[5:].removeprefix(b" ") for line in text.split(b"\n") if line.startswith(b"data:")]
-        if not data:
-            return []  # a comment that keeps the connection alive
-        joined = b"\n".join(data)
-        try:
-            json.loads(joined)
-        except ValueError:
-            return [joined.decode(errors="replace")]  # an event may carry any text
-        return [self._read(joined)]
-
-
 class Stream:
     """An answer in parts. Made by ``async for ... in proxy.service.operation(...)``.
 
@@ -106,19 +54,28 @@ class Stream:
         begin: Begins the call.
         items: Cuts what comes in.
         failed: Makes the error of one that breaks off.
+        dropped: Told of a body that is to be closed, since nobody can read it any more. It may be any thread.
     """
 
     def __init__(
-        self, begin: Callable[[], Any], items: Callable[[str], Items], failed: Callable[[NoAnswer], Exception]
+        self,
+        begin: Callable[[], Any],
+        items: Callable[[str], Items],
+        failed: Callable[[NoAnswer], Exception],
+        dropped: Callable[[Chunks], None],
     ) -> None:
-        self._begin, self._items_of, self._failed = begin, items, failed
+        self._begin, self._items_of, self._failed, self._dropped = begin, items, failed, dropped
         self._chunks: Chunks | None = None
         self._items: Items | None = None
-        self._ready: list[Any] = []
-        self._ended = False
+        self._ready: deque[bytes] = deque()
+        self._ended = self._closed = False
 
     def __repr__(self) -> str:
         return f"<Stream {'ended' if self._ended else 'open' if self._chunks is not None else 'not begun'}>"
+
+    def __del__(self) -> None:
+        if self._chunks is not None and not self._closed:
+            self._dropped(self._chunks)
 
     async def __aenter__(self) -> Self:
         await self._open()
@@ -146,7 +103,7 @@ class Stream:
 
     async def aclose(self) -> None:
         """Read no more of it."""
-        self._ended = True
+        self._ended = self._closed = True
         self._ready.clear()
         if self._chunks is not None:
             await self._chunks.aclose()
@@ -166,5 +123,6 @@ class Stream:
             except NoAnswer as error:
                 raise self._failed(error) from error.__cause__
             self._ended = part is None
-            self._ready = self._items.end() if part is None else self._items.feed(part)
-        return self._ready.pop(0)
+            self._ready.extend(self._items.end() if part is None else self._items.feed(part))
+        assert self._items is not None  # noqa: S101  it has made what is ready
+        return self._items.value(self._ready.popleft())

@@ -18,6 +18,7 @@ from evox.runtime import native
 from evox.service_proxy.announced import Announced
 from evox.service_proxy.calling import Line, LineStatistics
 from evox.service_proxy.catalogue import Catalogue
+from evox.service_proxy.leaving import Left
 from evox.service_proxy.local import LocalTarget
 from evox.service_proxy.registry import Registry
 from evox.service_proxy.remote import Locate, RemoteTarget, client_of
@@ -64,6 +65,7 @@ class Switchboard:
         self._services = 0
         self._said: set[str] = set()
         self.registry = _registry(self.settings)
+        self.left = Left()
 
     def __repr__(self) -> str:
         return f"<Switchboard with {len(self._lines)} lines>"
