@@ -128,6 +128,7 @@ class _Life:
                     with self._ending:
                         async with AsyncExitStack() as stack:
                             stack.push_async_callback(running.close_data)
+                            stack.callback(running.cut)  # what others have called here runs in their tasks
                             stack.push_async_callback(self._end_jobs)
                             try:
                                 await self._start(stack, group)
@@ -143,6 +144,7 @@ class _Life:
                     group.cancel_scope.cancel()
             finally:
                 running.nursery = None
+                running.cut()  # those that came since; there is no way in any more
                 running.settled.set()
         if self._failure is not None:
             raise self._failure  # a cleanup that hung and was cut must not hide it
