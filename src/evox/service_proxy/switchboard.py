@@ -5,10 +5,11 @@ of services, and at its DNS name, in this order.
 """
 
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from evox import context
 from evox.auth import INTERNAL_SCHEME, current
@@ -30,6 +31,7 @@ from evox.services.operations import Operation
 
 __all__ = ["Switchboard", "SwitchboardStatistics", "normal", "switchboard"]
 
+_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")  # that of a service, no longer than DNS has it
 _log = logging.getLogger("evox.proxy")
 
 
@@ -152,6 +154,8 @@ class Switchboard:
         return [*(one.service for one in self.scope.lives), *self.scope.declared]
 
     def _target(self, key: str) -> Target:
+        if not _NAME.fullmatch(key):  # it may come from anywhere, and becomes part of a URL
+            raise UnknownService(key, self.known())
         here = [one.service for one in self.scope.lives if normal(one.name) == key]
         if len(here) > 1:
             names = [f"service {one.name!r}" for one in here]

@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
+from evox import context
 from evox.auth import ANONYMOUS, Internal, Principal
 from evox.scheduling import Priority
 from evox.services.endpoint import Endpoint
@@ -106,7 +107,7 @@ def inbound_of(scope: Mapping[str, Any]) -> Inbound | None:
     return found
 
 
-_call: ContextVar[Call | None] = ContextVar("evox_call", default=None)
+_call: ContextVar[Call | None] = context.of_request(ContextVar("evox_call", default=None), None)
 
 
 def current_call() -> Call | None:
