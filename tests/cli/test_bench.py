@@ -124,3 +124,20 @@ def test_auth_is_shown_as_tables_with_the_target_beside_the_figure() -> None:
         assert wanted in done.stdout
     (plain, *_) = [line for line in done.stdout.splitlines() if "nothing asks" in line]
     assert plain.split()[-3:] == ["-", "-", "-"]
+
+
+def test_the_proxy_is_measured_on_both_loops_beside_the_coroutine_and_http() -> None:
+    done = scaled("proxy", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    names = ["the coroutine", "proxy, in the process", "httpx2, over HTTP", "proxy, over HTTP"]
+    for backend in ("trio", "asyncio"):
+        assert [one["name"] for one in found["calls"][backend]] == names
+        assert all(one["microseconds"] > 0 for one in found["calls"][backend])
+    assert (found["more"], found["faster"]) == (20, 20)
+
+
+def test_the_proxy_is_shown_as_tables() -> None:
+    done = scaled("proxy")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("proxy, in the process") == 2

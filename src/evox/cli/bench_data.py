@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import asyncclick as click
 
+from evox.cli.measuring import as_json, scale
+
 if TYPE_CHECKING:
     from evox.bench.caching import Crowd, Expiry, Hits, Reads
     from evox.bench.storing import Behind, Writes
@@ -19,14 +21,8 @@ __all__ = ["command"]
 
 
 @click.command(name="data")
-@click.option(
-    *("--scale", "scale"),
-    type=click.FloatRange(0.01, 10),
-    default=1.0,
-    show_default=True,
-    help="How much is measured: 0.1 is ten times quicker, and less exact.",
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@scale
+@as_json
 def command(scale: float, as_json: bool) -> Any:
     """Cache and storage: costs, hit ratios, crowds, expiry and writes, beside other libraries.
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import asyncclick as click
 
+from evox.cli.measuring import as_json, scale
+
 if TYPE_CHECKING:
     from evox.bench.calling import Measured
 
@@ -16,14 +18,8 @@ __all__ = ["command"]
 
 
 @click.command(name="proxy")
-@click.option(
-    *("--scale", "scale"),
-    type=click.FloatRange(0.01, 10),
-    default=1.0,
-    show_default=True,
-    help="How much is measured: 0.1 is ten times quicker, and less exact.",
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@scale
+@as_json
 def command(scale: float, as_json: bool) -> Any:
     """Proxy: a call within the process beside the bare coroutine and the same call over HTTP, on trio and asyncio."""
     return lambda: _measured(scale, as_json)
