@@ -27,6 +27,7 @@ T = TypeVar("T")
 FIRST: Final = 0.1  # seconds; the longest first wait
 LONGEST: Final = 2.0
 _STILL_RUNS: Final = f'"urn:evox:error:{IdempotencyConflict.id}"'.encode()
+TIMEOUT: Final = 10.0
 PATIENCE: Final = 30.0  # seconds of Retry-After that are waited for
 
 
@@ -48,11 +49,13 @@ class Line:
     Args:
         target: What is called.
         attempts: How often a call is tried.
+        timeout: Seconds that a call may take in all, unless it says otherwise.
     """
 
-    def __init__(self, target: Target, attempts: int) -> None:
+    def __init__(self, target: Target, attempts: int, timeout: float = TIMEOUT) -> None:
         self.target = target
         self.attempts = attempts
+        self.timeout = timeout
         self.breaker = Breaker()
         self.budget = Budget()
         self.plans: dict[Any, Any] = {}  # of a service here, whose operations stay as they are

@@ -103,7 +103,7 @@ class PendingCall(Generic[T]):
         return self
 
     def with_timeout(self, limit: Duration) -> Self:
-        """Let the call take so long in all, instead of ``[tool.evox.proxy] timeout``; never longer than its caller has.
+        """Let the call take so long in all, whatever the settings say; never longer than its caller has.
 
         Args:
             limit: Seconds, or a duration such as ``"2s"``.
@@ -212,7 +212,7 @@ class PendingCall(Generic[T]):
         self._used = True
         board, running = switchboard(called)
         line = board.line(called.service)
-        sending = self._sending(board, running)
+        sending = self._sending(board, running, line)
         if line.target.kind != "local":
             sending.tighten()
         return line, sending
@@ -222,9 +222,9 @@ class PendingCall(Generic[T]):
             sending.key = plan.key(self._key)
         return plan.wire(self._args, self._named)
 
-    def _sending(self, board: Switchboard, running: Running) -> Sending:
+    def _sending(self, board: Switchboard, running: Running, line: Line) -> Sending:
         now, parent = board.native.now(), current_call()
-        limit = board.timeout if self._timeout is None else self._timeout
+        limit = line.timeout if self._timeout is None else self._timeout
         deadline = now + limit
         if parent is not None and parent.deadline < deadline:
             deadline = parent.deadline

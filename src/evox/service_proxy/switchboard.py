@@ -59,7 +59,6 @@ class Switchboard:
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
         self.settings = scope.loaded.settings.proxy
-        self.timeout = self.settings.timeout
         self.native = native()
         self._lines: dict[str, Line] = {}
         self._names: dict[str, Line] = {}  # the same, by every way of writing a name that was used
@@ -95,13 +94,13 @@ class Switchboard:
             return fakes[-1]
         line = self._lines.get(key)
         if line is None:
-            line = self._lines[key] = Line(self._target(key), self.settings.attempts)
+            line = self._lines[key] = self._line(self._target(key), key)
         self._names[name] = line
         return line
 
     def fake(self, target: Target) -> Callable[[], None]:
         """Let a fake answer in the place of a service; call what is returned to undo it."""
-        line = Line(target, self.settings.attempts)
+        line = self._line(target, normal(target.name))
         stack = self._fakes.setdefault(normal(target.name), [])
         stack.append(line)
         self._names.clear()
@@ -149,6 +148,11 @@ class Switchboard:
                 await close()
         if self.registry is not None:
             await self.registry.close()
+
+    def _line(self, target: Target, key: str) -> Line:
+        peer = self.scope.loaded.settings.peers.get(key) if target.kind != "local" else None
+        limit = self.settings.timeout if peer is None or peer.timeout is None else peer.timeout
+        return Line(target, self.settings.attempts, limit)
 
     def _declared(self) -> list[Declaration]:
         return [*(one.service for one in self.scope.lives), *self.scope.declared]
