@@ -87,10 +87,11 @@ class LocalTarget:
                 return refusal
         assert running is not None  # noqa: S101  it would have been refused
         direct = self._direct_of(operation)
-        with self._bounded(deadline=sending.deadline) as scope:
+        with self._bounded() as scope:
             running.calls.add(scope)
             try:
                 if direct is None or (not wire.body and direct.binding.needs_body):
+                    scope.deadline = sending.deadline
                     return await self._whole(running, operation, wire, sending)
                 coroutine = direct(running, wire, _call(direct.row, running.name, operation, sending))
                 apart = copy_context()
@@ -98,6 +99,7 @@ class LocalTarget:
                     asked = apart.run(coroutine.send, None)
                 except StopIteration as done:
                     return received(done.value, self._limit)
+                scope.deadline = sending.deadline  # only what waits for something can be ended
                 return received(await Isolated(coroutine, apart, asked), self._limit)
             finally:
                 running.calls.discard(scope)
