@@ -342,7 +342,7 @@ class Inject:
         Args:
             name: The service's name, e.g. ``"user-service"``.
         """
-        return _give(Key("service", name))
+        return _give(_service_key(name))
 
     def override(self, thing: Any, fake: Any) -> Any:
         """Put ``fake`` in place of ``thing`` for the time of a ``with`` block, in the current runtime only.
@@ -383,6 +383,11 @@ def _give(key: Key) -> Any:
     return scope.resolve(key)
 
 
+def _service_key(name: str) -> Key:
+    """Return the key of another service, however its name is written."""
+    return Key("service", name.replace("-", "_"))
+
+
 def _key_of(thing: Any) -> Key:
     if isinstance(thing, Key):
         return thing
@@ -390,7 +395,7 @@ def _key_of(thing: Any) -> Key:
         return cast("Key", thing._key)  # noqa: SLF001  the marker hides its key from everyone but this module
     name = getattr(thing, "__evox_service__", None)
     if name is not None and not inspect.isclass(thing):
-        return Key("service", name)
+        return _service_key(name)
     if not inspect.isclass(thing):
         raise NotInjectable(repr(thing), "it is not a type")
     return Key("type", thing)
