@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import anyio
 import anyio.to_thread
@@ -74,8 +75,9 @@ async def test_what_was_known_is_given_for_a_lease_then_an_error_and_all_are_fou
         await anyio.to_thread.run_sync(server.stop)
         with anyio.fail_after(PATIENCE):
             while reader.statistics().available:
-                found = set(await reader.instances("users"))
-                assert found == {HERE, THERE} or anyio.current_time() > began + lease
+                with suppress(RegistryUnavailable):  # the stop itself may have taken longer than a lease
+                    found = set(await reader.instances("users"))
+                    assert found == {HERE, THERE} or anyio.current_time() > began + lease
                 await anyio.sleep(0.02)
         with pytest.raises(RegistryUnavailable) as caught:  # noqa: PT012  it comes when it comes
             while True:
