@@ -10,10 +10,10 @@ import pytest
 from tests import valkey_server
 
 from evox import ServiceBuilder
-from evox.config import settings_of
+from evox.config import Loaded, settings_of
 from evox.core import proxy
 from evox.errors import CallUnavailable, InvalidOption
-from evox.orchestrator.announcing import check_address
+from evox.orchestrator.announcing import check_proxy
 from evox.testing import running, service_process
 
 # coredis leaves a connection's queues as they are when it cannot connect; no descriptor is lost by that.
@@ -90,6 +90,17 @@ async def test_a_service_is_found_by_the_pattern_of_its_dns_name(tmp_path: Path)
 def test_an_address_that_leads_nowhere_is_not_announced(host: str) -> None:
     said = {"registry": "valkey://127.0.0.1:6379"}
     with pytest.raises(InvalidOption, match=r"proxy\.advertise"):
-        check_address(settings_of({"host": host, "proxy": said}, "a test"))
-    check_address(settings_of({"host": host, "proxy": said | {"advertise": "https://10.0.0.7"}}, "a test"))
-    check_address(settings_of({"host": host}, "a test"))
+        check({"host": host, "proxy": said})
+    check({"host": host, "proxy": said | {"advertise": "https://10.0.0.7"}})
+    check({"host": host})
+
+
+def check(options: dict[str, Any]) -> None:
+    check_proxy(Loaded(settings_of(options, "a test"), Path(__file__).parent))
+
+
+def test_certificates_that_cannot_be_read_are_refused_before_anything_starts() -> None:
+    with pytest.raises(InvalidOption, match=r"peers\.users\.cafile"):
+        check({"peers": {"users": {"url": "https://users.example", "cafile": "nowhere.pem"}}})
+    with pytest.raises(InvalidOption, match=r"proxy\.cafile"):
+        check({"proxy": {"cafile": Path(__file__).name}})

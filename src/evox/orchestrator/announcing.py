@@ -6,21 +6,33 @@ from urllib.parse import urlsplit
 
 import anyio
 
-from evox.config import Settings
+from evox.config import Loaded, Settings
 from evox.errors import InvalidOption
-from evox.service_proxy import Switchboard
+from evox.service_proxy import Switchboard, trusted
 from evox.services import Scope
 from evox.serving import Port
 
-__all__ = ["Announcement", "addresses_of", "check_address"]
+__all__ = ["Announcement", "addresses_of", "check_proxy"]
 
 
-def check_address(settings: Settings) -> None:
-    """Refuse to announce an address that leads others nowhere.
+def check_proxy(loaded: Loaded) -> None:
+    """Refuse what calls between services would fail for later.
+
+    Args:
+        loaded: The project's configuration.
 
     Raises:
-        InvalidOption: if every address of the machine is listened on, and none of them is said.
+        InvalidOption: if certificates cannot be read, or the address that is announced leads others nowhere.
     """
+    settings = loaded.settings
+    files = {f"peers.{name}.cafile": peer.cafile for name, peer in settings.peers.items()}
+    for option, file in (files | {"proxy.cafile": settings.proxy.cafile}).items():
+        if file is not None:
+            trusted(str(loaded.root / file), option)
+    _check_address(settings)
+
+
+def _check_address(settings: Settings) -> None:
     if settings.proxy.registry is None or settings.proxy.advertise is not None:
         return
     try:

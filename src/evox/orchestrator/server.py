@@ -25,7 +25,7 @@ from evox.auth import Mode
 from evox.config import Loaded, PrioritySettings, ServingSettings, find_root, load
 from evox.errors import EvoxError, NoService
 from evox.failures import root_cause
-from evox.orchestrator.announcing import Announcement, addresses_of, check_address
+from evox.orchestrator.announcing import Announcement, addresses_of, check_proxy
 from evox.orchestrator.console import Console, Row, configure_logs
 from evox.orchestrator.discovery import Found, discover
 from evox.orchestrator.fleet import DrainReport, Fleet
@@ -147,7 +147,7 @@ def plan(options: RunOptions, loaded: Loaded | None = None) -> Plan:
     source = loaded.sources.get("backend", "the default")
     loop = choose(loaded.settings.backend, source=source, asyncio_because=[*imported, *adopted])
     notes = [f"{name} in the environment is not an option of Evox" for name in loaded.unknown_environment] + misnamed
-    check_address(loaded.settings)
+    check_proxy(loaded)
     return Plan(options, loaded, found, loop, tls, notes, beside)
 
 

@@ -4,6 +4,7 @@ from evox.service_proxy.calls import Called, Outcome, PendingCall
 from evox.service_proxy.facade import Handle, OperationHandle, Proxy, proxy
 from evox.service_proxy.registry import Registry, RegistryStatistics
 from evox.service_proxy.registry_memory import Instance
+from evox.service_proxy.remote import trusted
 from evox.service_proxy.replies import Reply
 from evox.service_proxy.sending import Sending, Target
 from evox.service_proxy.streams import NoAnswer
@@ -26,4 +27,5 @@ __all__ = [
     "SwitchboardStatistics",
     "Target",
     "proxy",
+    "trusted",
 ]

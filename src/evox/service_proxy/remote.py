@@ -24,7 +24,7 @@ from evox.service_proxy.streams import Chunks
 from evox.services.encoding import ALWAYS, Wire
 from evox.services.operations import Operation, Operations
 
-__all__ = ["Headers", "Locate", "RemoteTarget", "client_of"]
+__all__ = ["Headers", "Locate", "RemoteTarget", "client_of", "trusted"]
 
 KEEP: Final = 5.0  # seconds for which an idle connection is kept: less than servers keep theirs
 CLOSING: Final = 1.0
@@ -44,15 +44,28 @@ def client_of(connections: int, cafile: str | None) -> httpx2.AsyncClient:
     Raises:
         InvalidOption: if there are none in that file.
     """
-    try:
-        verify = ssl.create_default_context(cafile=cafile)
-    except (OSError, ssl.SSLError) as error:
-        reason = error.strerror if isinstance(error, FileNotFoundError) else "it holds no certificate in PEM"
-        raise InvalidOption("cafile", source="the configuration", why=f"{cafile}: {reason}") from None
+    verify = trusted(cafile)
     limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=KEEP)
     return httpx2.AsyncClient(
         verify=verify, limits=limits, timeout=None, follow_redirects=False, trust_env=False, headers=dict(ALWAYS)
     )
+
+
+def trusted(cafile: str | None, option: str = "cafile") -> ssl.SSLContext:
+    """Return what the certificates of a peer are checked with.
+
+    Args:
+        cafile: Certificates in PEM; the system's if None.
+        option: Where the file is named, for the error.
+
+    Raises:
+        InvalidOption: if there are none in that file.
+    """
+    try:
+        return ssl.create_default_context(cafile=cafile)
+    except (OSError, ssl.SSLError) as error:
+        reason = error.strerror if isinstance(error, FileNotFoundError) else "it holds no certificate in PEM"
+        raise InvalidOption(option, source="the configuration", why=f"{cafile}: {reason}") from None
 
 
 class RemoteTarget:
