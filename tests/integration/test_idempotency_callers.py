@@ -9,7 +9,7 @@ from fastapi import Security
 from fastapi.security import APIKeyCookie, APIKeyHeader
 from tests.integration.keyed import KINDS, on, post, sums
 
-from evox import Cookie, Depends, Header, ServiceBuilder
+from evox import Cookie, Depends, Header, Request, ServiceBuilder
 from evox.core import auth, proxy
 from evox.errors import CallInvalid
 from evox.testing import running
@@ -159,3 +159,28 @@ async def test_X9_a_token_between_services_is_new_for_each_attempt_and_its_calle
             with pytest.raises(CallInvalid):
                 await proxy.till.charge(6).with_key("k")
         assert (sums(there).kept, sums(there).replayed, sums(there).mismatches) == (2, 1, 1)
+
+
+async def test_X9_a_session_that_nobody_has_declared_is_given_nobody_elses_answer(kind: str, tmp_path: Path) -> None:
+    svc, runs = ServiceBuilder("till"), list[str]()
+
+    def user(request: Request) -> str:
+        return request.cookies.get("session", "") or request.headers.get("x-user", "")
+
+    @svc.post("/opaque", idempotency=60)
+    async def opaque(name: Annotated[str, Depends(user)]) -> str:
+        runs.append(name)
+        return name
+
+    @svc.post("/plain", idempotency=60)
+    async def plain() -> str:
+        return "what middleware may have made of a cookie"
+
+    async with running(svc, settings=on(kind, tmp_path)) as env:
+        for path, header in (("/opaque", "cookie"), ("/opaque", "x-user"), ("/plain", "cookie")):
+            ada, bob = ({header: f"session={name}" if header == "cookie" else name} for name in ("ada", "bob"))
+            given = {"key": f"{path}-{header}"}
+            first = await post(env, path, headers=ada, **given)
+            assert (await post(env, path, headers=ada | {"traceparent": "00-1-1-00"}, **given)).json() == first.json()
+            assert (await post(env, path, headers=bob, **given)).status_code == 422
+        assert runs == ["ada", "ada"]

@@ -52,6 +52,12 @@ _FLEETING: Final = frozenset(
 )
 
 
+# What carries a request, and says nothing of who sends it.
+_CARRYING: Final = frozenset(
+    {"connection", "content-length", "host", "keep-alive", "te", "transfer-encoding", "x-evox-priority"}
+)
+
+
 class Keyed:
     """Runs the requests to one endpoint once for each key.
 
@@ -66,6 +72,7 @@ class Keyed:
         self._lease = LEASE if row.timeout is None else row.timeout + GRACE
         self._credentials = Reads(_without(credentials.headers, {"authorization"}), credentials.cookies)
         self._others = Reads(_without(others.headers, _FLEETING), others.cookies)
+        self._whole = others.whole
 
     def __repr__(self) -> str:
         return f"<Keyed {self._name!r}>"
@@ -84,7 +91,7 @@ class Keyed:
             return await then(call)
         body = await self._body(call)
         key = first_key(request, given, self._caller(call))
-        digest = digest_of(request, body, facts_of(request, self._others))
+        digest = digest_of(request, body, [*facts_of(request, self._others), *self._unseen(call)])
         firsts = _firsts()
         found = await firsts.claim(self._name, key, digest, self._lease)
         if isinstance(found, Answer):
@@ -107,6 +114,16 @@ class Keyed:
             body: bytes = await call.request.body()
             return body
         raise DeadlineExceeded(f"{self._name!r}", began=False)
+
+    def _unseen(self, call: Call) -> list[Any]:
+        """Return what may tell who calls, where nobody has said so: to another one an answer is never given.
+
+        Those who differ in it are told that the key was used for another request, so nothing is done twice either.
+        """
+        headers = call.request.headers
+        if self._whole:
+            return [sorted(pair for pair in headers.items() if pair[0] not in _FLEETING | _CARRYING)]
+        return [] if call.principal.is_authenticated else headers.getlist("cookie")
 
     def _caller(self, call: Call) -> list[Any]:
         """Return what tells who calls. A token between services is another one for each attempt."""

@@ -104,6 +104,8 @@ def inputs_of(row: Endpoint, dependant: Dependant, named: tuple[str, ...]) -> In
 def declared_reads(dependant: Dependant) -> tuple[Reads, Reads]:
     """Return which headers and cookies an endpoint and its dependencies declare: credentials, and all others.
 
+    The others are ``whole`` where one of them takes the request itself, and may read anything.
+
     Args:
         dependant: FastAPI's view of it. Credentials are what its security schemes read.
     """
@@ -112,8 +114,12 @@ def declared_reads(dependant: Dependant) -> tuple[Reads, Reads]:
         others += _read("header", one, one.alias.lower()).reads
     for one in dependant.cookie_params:
         others += _read("cookie", one, one.alias).reads
+    if dependant.request_param_name or dependant.http_connection_param_name:
+        others += Reads(whole=True)
     for inner in dependant.dependencies:
         called: Any = inner.call
+        if _is_ours(called):
+            continue
         if isinstance(called, SecurityBase):
             schemes += _reads_of(inner)
         else:
