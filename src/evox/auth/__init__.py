@@ -9,7 +9,7 @@ auth.TokenVerifier(keys, issuer=..., audience=...).verify(token)      the verifi
 """
 
 from evox.auth.authority import Authority, AuthorityStatistics, Caller, Mode
-from evox.auth.credentials import INTERNAL_SCHEME
+from evox.auth.credentials import INTERNAL_SCHEME, claims_internal
 from evox.auth.facade import issue, public_jwks
 from evox.auth.internal import Internal, InternalTokens
 from evox.auth.jws import verify_jws
@@ -49,6 +49,7 @@ __all__ = [
     "Requirement",
     "TokenVerifier",
     "anything_declared",
+    "claims_internal",
     "current",
     "declared_on_types",
     "enter_principal",

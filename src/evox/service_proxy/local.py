@@ -143,7 +143,9 @@ class LocalTarget:
         if sending.key is not None:
             scope["headers"].append((b"idempotency-key", sending.key.encode("latin-1")))
         scope["state"] = dict(running.state)
-        return Exchange(running, scope, wire.body or b"", Inbound(sending.internal, sending.parent))
+        return Exchange(
+            running, scope, wire.body or b"", Inbound(sending.internal, sending.parent, self.name, str(operation))
+        )
 
     def _refusal(self, running: Running | None, wire: Wire) -> Reply | None:
         """Return what answers a call that cannot be made: the service is not there, or it is too large."""

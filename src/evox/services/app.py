@@ -128,7 +128,7 @@ def adopted_routes(service: Declaration) -> dict[str, ASGIApp]:
     """Return what answers the built-in paths of an existing app. It gets no routes of ours, and its own win."""
     own = set(_literal_paths(service.app))
     built_in = {path: _health(service, probe) for path, probe in health_paths(service.settings.health_path)}
-    built_in[DESCRIPTION] = describes(service)
+    built_in[DESCRIPTION] = _answering(describes(service))
     return {path: request_response(answer) for path, answer in built_in.items() if path not in own}
 
 
@@ -150,6 +150,18 @@ def health_paths(base: str) -> list[tuple[str, Probe]]:
         (f"{base}/ready", "ready"),
         (f"{base}/startup", "startup"),
     ]
+
+
+def _answering(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    """Answer errors of ours where no app does."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except EvoxError as error:
+            return await evox_error_handler(request, error)
+
+    return answer
 
 
 def _health(service: Declaration, probe: Probe) -> Callable[[Request], Awaitable[Response]]:

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from evox import context
 from evox.auth import ANONYMOUS, Internal, Principal
+from evox.errors import UnacceptableClaims
 from evox.scheduling import Priority
 from evox.services.endpoint import Endpoint
 
@@ -95,10 +96,27 @@ class Inbound:
     Attributes:
         internal: Who makes it.
         parent: The call that makes it, or None.
+        service: Which service is called.
+        operation: Which of its operations, e.g. ``"GET /users/{user_id}"``; as a token, it is good for no other.
     """
 
     internal: Internal
     parent: Call | None
+    service: str
+    operation: str
+
+    def check(self, service: str, operation: str | None) -> None:
+        """Look whether this is what is called.
+
+        Args:
+            service: The service that answers.
+            operation: Which of its operations; None for what is none.
+
+        Raises:
+            UnacceptableClaims: if it is not: a value in its path has led elsewhere.
+        """
+        if (service, operation) != (self.service, self.operation):
+            raise UnacceptableClaims("it is for another operation")
 
 
 def inbound_of(scope: Mapping[str, Any]) -> Inbound | None:

@@ -24,9 +24,12 @@ def describes(service: Declaration) -> Any:
 
     async def describe(request: Request) -> Response:
         running = service.ambient()
-        is_internal = inbound_of(request.scope) is not None
-        if not is_internal:
-            caller = await running.identify(request.scope["headers"], operation=f"GET {PATH}", optional=False)
+        operation, inbound = f"GET {PATH}", inbound_of(request.scope)
+        if inbound is not None:
+            inbound.check(running.name, operation)
+            is_internal = True
+        else:
+            caller = await running.identify(request.scope["headers"], operation=operation, optional=False)
             is_internal = caller.internal is not None
         if not is_internal and not running.shows_documentation:
             raise NotAuthenticated(PATH)

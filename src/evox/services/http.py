@@ -81,6 +81,7 @@ class EvoxRoute(APIRoute):
             if inbound is None:
                 call = Call(row, "http", name, request.method, request, current_call())
             else:
+                inbound.check(name, f"{request.method} {row.path}")
                 call = Call(row, "internal", name, request.method, request, inbound.parent, inbound.internal)
             call.opened = request.scope.get("extensions", {}).get(OPENED)
             call.whole_body, call.cache, call.keyed = whole_body, cache, keyed

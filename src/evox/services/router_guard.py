@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Match, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from evox import context
-from evox.auth import Caller, enter_principal
+from evox.auth import Caller, claims_internal, enter_principal
 from evox.errors import AuthError, NotAllowed, OutsideRuntime
 from evox.services.call import inbound_of
 from evox.services.declaration import Declaration
@@ -56,8 +56,8 @@ class RouterGuard:
         is_own = isinstance(running, Running) and running.service is self._service
         if not is_own and scope["type"] != "lifespan" and self._service.asking:
             raise OutsideRuntime(f"the router of service {self._service.name!r}, taken out of its app")
-        if isinstance(running, Running) and is_own and running.looks_at_callers:
-            refusal = await self._look(scope, running)
+        if isinstance(running, Running) and is_own:
+            refusal = await (self._look if running.looks_at_callers else self._believe)(scope, running)
             if refusal is not None:
                 await _refuse(refusal, scope, receive, send)
                 return
@@ -70,25 +70,55 @@ class RouterGuard:
         if route is None or isinstance(route, EvoxRoute):
             return None
         requirement = requirement_of_route(route)
-        if requirement is None and is_documentation(route, app) and running.shows_documentation:
+        is_open = requirement is None and is_documentation(route, app) and running.shows_documentation
+        if is_open and inbound_of(scope) is None and not claims_internal(scope["headers"]):
             return None
         target = f"route {getattr(route, 'path', None) or route!r}"
         optional = (requirement is None and not running.asks) or (requirement is not None and requirement.public)
         try:
-            inbound = inbound_of(scope)
-            if inbound is None:
-                operation = f"{scope['method']} {path}" if path and "method" in scope else None
-                caller = await running.identify(scope["headers"], operation=operation, optional=optional)
-            else:
-                caller = Caller(inbound.internal.principal, inbound.internal)
+            caller = await _caller(scope, running, path, optional=optional)
             if getattr(getattr(getattr(route, "endpoint", None), "__evox_row__", None), "private", False):
                 raise NotAllowed(target, "it is an endpoint for other services, under another route")
-            pass_through(caller.principal, requirement, target, asks=running.asks)
+            pass_through(caller.principal, requirement, target, asks=running.asks and not is_open)
         except AuthError as error:
             running.refused(error, target)
             return error
         enter_principal(caller.principal)  # the app's layer leaves it
         return None
+
+    async def _believe(self, scope: Scope, running: Running) -> AuthError | None:
+        """Find out which other service calls, where nobody asks: whom it works for is for those called from here.
+
+        Returns:
+            Why a request may not go on: it says that a service makes it, and that is not true. None if it may.
+        """
+        is_within = inbound_of(scope) is not None
+        if not is_within and (not claims_internal(scope["headers"]) or running.authority.internal_tokens() is None):
+            return None
+        route, path = _chosen(self._service.app.router, scope)
+        if route is None or isinstance(route, EvoxRoute):
+            return None
+        try:
+            caller = await _caller(scope, running, path, optional=True)
+        except AuthError as error:
+            running.refused(error, f"route {path or route!r}")
+            return error
+        enter_principal(caller.principal)  # the app's layer leaves it
+        return None
+
+
+async def _caller(scope: Scope, running: Running, path: str | None, *, optional: bool) -> Caller:
+    """Return who calls what is no endpoint of ours.
+
+    Raises:
+        AuthError: if that is said, and not true.
+    """
+    operation = f"{scope['method']} {path}" if path and "method" in scope else None
+    inbound = inbound_of(scope)
+    if inbound is None:
+        return await running.identify(scope["headers"], operation=operation, optional=optional)
+    inbound.check(running.name, operation)
+    return Caller(inbound.internal.principal, inbound.internal)
 
 
 def _chosen(router: Any, scope: Scope) -> tuple[Any, str | None]:
