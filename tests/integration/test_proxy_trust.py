@@ -211,7 +211,8 @@ async def test_A6_a_circle_ends_whatever_it_goes_through(kind: str) -> None:
         depth += 1
         return depth if depth > 40 else await proxy.circle.on()
 
-    {"own": svc, "router": router, "adopted": app}[kind].get("/on", name="on")(on)
+    places: dict[str, Any] = {"own": svc, "router": router, "adopted": app}
+    places[kind].get("/on", name="on")(on)
     svc.include_router(router)
     one = Service.from_fastapi(app, name="circle") if kind == "adopted" else svc
     async with running(one):
@@ -231,7 +232,7 @@ async def test_A6_a_dependency_sees_the_caller_that_its_handler_sees() -> None:
         return [before, auth.current().subject]
 
     for where in ("in-process", "loopback"):
-        async with spread(where, asker, svc):  # type: ignore[arg-type]
+        async with spread(where, asker, svc):
             with acting_as("ada"):
                 assert await proxy.callee.both() == ["ada", "ada"]
             assert await proxy.callee.both() == ["asker", "asker"]

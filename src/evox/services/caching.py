@@ -115,7 +115,7 @@ class AnswerCache:
     async def place(self, data: DataIO, call: Call, arguments: dict[str, Any] | None = None) -> tuple[Store, str]:
         """Return where the answer to a call is kept, and under which key."""
         home = data.homes.answers(self._intent, self._policy)
-        return await data.store_of(home), home.prefix + self._keys.make(call.request, arguments, call.principal)
+        return await data.store_of(home), home.prefix + self._keys.make(call.request, arguments, call.caller)
 
     def guards(self, data: DataIO, call: Call) -> tuple[str, ...]:
         """Return the tags of the answer to a call."""
@@ -147,7 +147,7 @@ class AnswerCache:
         answer: Answer = revive(entry.data) if outcome.verdict != "miss" and entry is not None else outcome.value
         age = now - entry.stored_at if entry is not None and outcome.verdict != "miss" else None
         status = self._status(outcome, now)
-        known = call.principal.is_authenticated  # it may be made for whoever that is, even where nothing is asked
+        known = call.caller.is_authenticated  # it may be made for whoever that is, even where nothing is asked
         private, vary = self._private or known, self._vary
         if known and "authorization" not in vary:
             vary = (*vary, "authorization")

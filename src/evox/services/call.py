@@ -88,6 +88,13 @@ class Call:
     claims: bool = False
     trace: tuple[str, str, str] | None = None
 
+    @property
+    def caller(self) -> Principal:
+        """Who its answer is made for. Where nobody asks, a handler still knows whom another service works for."""
+        if self.internal is not None and not self.principal.is_authenticated:
+            return self.internal.principal
+        return self.principal
+
 
 @dataclass(frozen=True, slots=True)
 class Inbound:

@@ -128,9 +128,7 @@ class Keyed:
     def _caller(self, call: Call) -> list[Any]:
         """Return what tells who calls. A token between services is another one for each attempt."""
         request: Request = call.request
-        principal = call.principal
-        if not principal.is_authenticated and call.internal is not None:
-            principal = call.internal.principal
+        principal = call.caller
         facts = facts_of(request, self._credentials)
         if principal.is_authenticated:
             return [*facts, list(principal.identity())]
