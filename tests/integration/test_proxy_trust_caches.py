@@ -1,6 +1,7 @@
 """D6, A6: what is kept for one caller is given to no other when the calls come from the proxy."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, TypeVar
 
 import pytest
 from pydantic import BaseModel
@@ -12,6 +13,7 @@ from evox.testing import acting_as, spread
 
 CALLERS = ("ada", "bob", None, "ada", "bob", None)
 Where = Literal["in-process", "loopback"]
+F = TypeVar("F", bound=Callable[..., Any])
 both = pytest.mark.parametrize("where", ["in-process", "loopback"])
 
 
@@ -23,9 +25,13 @@ def says_yes() -> bool:
     return True
 
 
+def _as_it_is(handler: F) -> F:
+    return handler
+
+
 def callee(*, asks: bool) -> ServiceBuilder:
     svc = ServiceBuilder("callee")
-    open_to = auth.public if asks else lambda handler: handler
+    open_to: Callable[[F], F] = auth.public if asks else _as_it_is
 
     @svc.get("/plain", cache=60)
     @open_to

@@ -1,13 +1,15 @@
 """Remote: a service elsewhere as something that can be called, over HTTP with httpx2.
 
-Nothing is followed, guessed or unpacked: a redirect, a compressed answer and one that is too long are errors. A call
-that is cancelled gives its connection back or closes it, so the pool serves the next one.
+Nothing is followed, guessed, unpacked or remembered: a redirect, a compressed answer and one that is too long are
+errors, and a cookie is nobody's. A call that is cancelled gives its connection back or closes it, so the pool serves
+the next one.
 """
 
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final
 
 import anyio
@@ -16,6 +18,7 @@ import httpx2
 from evox.errors import InvalidOption
 from evox.service_proxy.exchange import Parts
 from evox.service_proxy.handshakes import Handshake
+from evox.service_proxy.logs import unlogged
 from evox.service_proxy.reading import named, read_parts
 from evox.service_proxy.received import refuse_compressed
 from evox.service_proxy.replies import NoAnswer, Reply
@@ -46,8 +49,16 @@ def client_of(connections: int, cafile: str | None) -> httpx2.AsyncClient:
     """
     verify = trusted(cafile)
     limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=KEEP)
+    # One client calls on behalf of everybody: a cookie that it kept for one would be sent for all others.
+    jar = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
     return httpx2.AsyncClient(
-        verify=verify, limits=limits, timeout=None, follow_redirects=False, trust_env=False, headers=dict(ALWAYS)
+        verify=verify,
+        limits=limits,
+        timeout=None,
+        follow_redirects=False,
+        trust_env=False,
+        headers=dict(ALWAYS),
+        cookies=jar,
     )
 
 
@@ -173,7 +184,8 @@ class RemoteTarget:
             operation.method, base + wire.target, headers=raw, content=wire.body, extensions=extensions
         )
         try:
-            return await self._client.send(request, stream=True)
+            with unlogged():
+                return await self._client.send(request, stream=True)
         except _NOT_SENT as error:
             self._lost(base)
             raise NoAnswer(_unreachable(error), sent=False, final=_is_refused(error)) from error
