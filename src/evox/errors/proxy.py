@@ -4,9 +4,10 @@ What a callee refuses is the business of whoever calls it, and no client's: unha
 the caller, never the callee's own 401 or 422.
 """
 
+import re
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from evox.errors.base import EvoxError, Place
 from evox.errors.secrets import masked
@@ -29,6 +30,8 @@ __all__ = [
     "UnknownService",
     "UnusableAnswer",
 ]
+
+_TOKEN: Final = re.compile(r"\beyJ[\w-]{6,}(?:\.[\w-]+)*")  # how each JWT begins; a callee may say what it was sent
 
 
 class ProxyError(EvoxError):
@@ -238,12 +241,12 @@ class CallTimeout(CallUnavailable, TimeoutError):
 
 
 def _told(detail: Any) -> str:
-    """Return what may be shown of what a callee said: never the values that it was given."""
+    """Return what may be shown of what a callee said: never the values that it was given, nor a token."""
     if isinstance(detail, str):
-        return f"it said: {detail[:200]}" if detail else ""
+        return f"it said: {_TOKEN.sub('***', detail[:1000])[:200]}" if detail else ""
     if isinstance(detail, list):
         shown = [
             f"{'.'.join(map(str, one.get('loc', ())))}: {one.get('msg', '')}" for one in detail if isinstance(one, dict)
         ]
-        return "; ".join(shown)[:500]
+        return _TOKEN.sub("***", "; ".join(shown))[:500]
     return ""

@@ -11,7 +11,7 @@ from typing import Any, Final
 import anyio
 from fastapi.datastructures import DefaultPlaceholder
 from fastapi.encoders import jsonable_encoder
-from fastapi.exceptions import ResponseValidationError
+from fastapi.exceptions import RequestValidationError, ResponseValidationError
 from fastapi.responses import JSONResponse
 from fastapi.utils import is_body_allowed_for_status_code
 from pydantic import TypeAdapter, ValidationError
@@ -153,7 +153,9 @@ class Direct:
         """Return what the app makes of an error: of those of its own handlers, FastAPI's, and ours."""
         request = _request(self._app, self._operation, running, wire)
         try:
-            return await _reply_of(await response_to(error, request), cause=error)
+            # What a 422 says of the arguments is for its reader alone: as a cause it would be in every log.
+            cause = None if isinstance(error, RequestValidationError) else error
+            return await _reply_of(await response_to(error, request), cause=cause)
         except NoAnswer:
             raise
         except Exception as failure:  # noqa: BLE001  what no handler takes is the callee's failure
