@@ -115,13 +115,16 @@ class PendingCall(Generic[T]):
         """Send this as ``Idempotency-Key``, so that the call may be repeated. Without it the proxy makes one.
 
         Args:
-            key: 1 to 255 printable ASCII characters, the same for each try of one thing to be done.
+            key: 1 to 255 printable ASCII characters, without spaces at the ends; the same for each try of one thing to
+                be done.
 
         Raises:
             InvalidCall: if it is none.
         """
-        if not (isinstance(key, str) and 0 < len(key) <= 255 and key.isascii() and key.isprintable()):
-            raise InvalidCall(str(self._called), "an idempotency key has 1 to 255 printable ASCII characters")
+        is_text = isinstance(key, str) and 0 < len(key) <= 255 and key.isascii() and key.isprintable()
+        if not is_text or key != key.strip():
+            why = "an idempotency key has 1 to 255 printable ASCII characters, and no spaces at the ends"
+            raise InvalidCall(str(self._called), why)
         self._key = key
         return self
 

@@ -351,6 +351,8 @@ class Encoder:
         except (AttributeError, TypeError) as error:
             names = " or ".join(repr(one.name) for one, _ in form if one.where == "file")
             raise self._invalid(f"{names} is no file: {error}", fix="give bytes, or an UploadFile") from None
+        except ValueError:
+            raise self._invalid("what it says of a file cannot be sent: its name, or its content type") from None
 
     def _made(self, argument: Argument, value: Any, make: Callable[..., Any]) -> Any:
         try:
