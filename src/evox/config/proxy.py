@@ -24,6 +24,8 @@ def is_loopback_url(url: str) -> bool:
 
 
 def _address(url: str) -> str:
+    if not url.isprintable() or " " in url:  # urlsplit leaves some of that out, and the client does not
+        raise ValueError("there are no spaces or line feeds in a URL")
     try:
         parts = urlsplit(url)
         _ = parts.port
@@ -33,16 +35,22 @@ def _address(url: str) -> str:
         raise ValueError("write https://host, or http://127.0.0.1:8001 on this machine")
     if parts.username is not None or parts.password is not None:
         raise ValueError("there is no user or password in it: services know each other by auth.internal_keys")
-    if parts.query or parts.fragment:
+    if "?" in url or "#" in url:
         raise ValueError("it ends with the path below which the service is; leave out ? and #")
-    return url.rstrip("/")
+    return _plain(url)
+
+
+def _plain(url: str) -> str:
+    """Write the scheme as it is compared everywhere: in lower case (RFC 3986, section 3.1)."""
+    scheme, colon, rest = url.partition(":")
+    return f"{scheme.lower()}{colon}{rest.rstrip('/')}"
 
 
 def _pattern(pattern: str) -> str:
     if "{service}" not in pattern:
         raise ValueError("it has {service} where the name of a service goes: https://{service}.shop.svc:8443")
     _address(pattern.replace("{service}", "a"))
-    return pattern
+    return _plain(pattern)
 
 
 def _registry(url: str) -> str:
