@@ -9,6 +9,11 @@ from evox.service_proxy.streams import NoAnswer
 __all__ = ["Announced"]
 
 
+def _is_safe(url: str) -> bool:
+    """Whether a token may be sent to a URL."""
+    return url.startswith("https://") or (url.startswith("http://") and is_loopback_url(url))
+
+
 class Announced:
     """Where one service is.
 
@@ -35,7 +40,7 @@ class Announced:
             found = await self._registry.instances(self._service)
         except RegistryUnavailable as error:
             raise NoAnswer(f"{error.what}: {error.reason}", sent=False) from error
-        safe = [one for one in found if one.url.startswith("https://") or is_loopback_url(one.url)]
+        safe = [one for one in found if _is_safe(one.url)]
         if safe:
             self._turn += 1
             return safe[self._turn % len(safe)].url

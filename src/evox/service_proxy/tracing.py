@@ -14,7 +14,7 @@ from evox.services import Call
 __all__ = ["trace_headers"]
 
 _PARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(-.*)?")
-_STATE: Final = 512  # characters of tracestate that are handed on
+_STATE: Final = re.compile(r"[\t -~]{1,512}")  # what is handed on of tracestate; a client cannot send all that comes in
 
 
 def trace_headers(call: Call | None) -> dict[str, str]:
@@ -60,8 +60,8 @@ def _incoming(call: Call) -> tuple[str, str, str] | None:
     found = _PARENT.fullmatch(given[0].strip()) if len(given) == 1 else None
     if found is None or (given[0].startswith("00") and found[3]):
         return None
-    state = ",".join(headers.getlist("tracestate"))
-    return found[1], found[2], state if len(state) <= _STATE else ""
+    state = ",".join(headers.getlist("tracestate")).strip()
+    return found[1], found[2], state if _STATE.fullmatch(state) else ""
 
 
 def _telemetry() -> dict[str, str]:

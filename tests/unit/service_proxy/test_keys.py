@@ -118,4 +118,4 @@ async def test_X9_a_fake_of_an_unknown_service_takes_a_key() -> None:
 def test_X9_a_key_that_no_header_carries_as_it_is_is_refused_at_once(key: str) -> None:
     """Over a socket it broke each attempt, and counted as a failure of the callee."""
     with pytest.raises(InvalidCall, match="spaces at the ends"):
-        proxy.users.get_user(1).with_key(key)
+        _ = proxy.users.get_user(1).with_key(key)
