@@ -8,9 +8,10 @@ from evox.services.definition import Service
 from evox.services.endpoint import Endpoint, Parameter
 from evox.services.functions import delete, get, head, options, patch, pending, post, put
 from evox.services.http_errors import problem, problem_of
-from evox.services.injection import ConfigSection, Inject, Injected, inject
+from evox.services.injection import Inject, Injected, inject
 from evox.services.params import Body, Cookie, Depends, File, Form, Header, Method, Param, Query
 from evox.services.running import Running, ServiceStatistics
+from evox.services.sections import ConfigSection
 from evox.services.sharing import Scope
 
 __all__ = [
