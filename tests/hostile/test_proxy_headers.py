@@ -33,7 +33,7 @@ class Place:
     env: Env
     url: str
 
-    def token(self, operation: str, call: Internal | None = None, audience: str = "front") -> Header:
+    def token(self, operation: str, call: Internal | None = None, audience: str = "front") -> tuple[str, str]:
         tokens = self.env.service("front").authority.internal_tokens()
         assert tokens is not None
         made = tokens.issue(call or Internal("other", ADA), audience=audience, operation=operation)
@@ -184,9 +184,9 @@ async def test_X7_no_trace_of_a_client_breaks_the_calls_of_others(tmp_path: Path
             said = await send(place.url, Ask((("traceparent", parent), ("tracestate", "a=1")), target="/onward"))
             assert said.status in (200, 400, 431), parent
         client = place.env.client("front")
-        for state in (b"a=\x0b", b"a=\x00", b"a=1\r\nx-evil: 1", b" a=1 ", b"\x01"):  # as another server may give them
-            scoped = {"headers": [(b"traceparent", PARENT.encode()), (b"tracestate", state)]}
-            assert (await _asked(place, scoped)) == 200, state
+        for raw in (b"a=\x0b", b"a=\x00", b"a=1\r\nx-evil: 1", b" a=1 ", b"\x01"):  # as another server may give them
+            scoped = {"headers": [(b"traceparent", PARENT.encode()), (b"tracestate", raw)]}
+            assert (await _asked(place, scoped)) == 200, raw
         assert (await client.get("/onward")).status_code == 200
 
 
@@ -201,7 +201,13 @@ async def _asked(place: Place, scope: dict[str, Any]) -> int:
         if message["type"] == "http.response.start":
             statuses.append(message["status"])
 
-    plain = {"type": "http", "method": "GET", "path": "/onward", "raw_path": b"/onward", "query_string": b""}
+    plain: dict[str, Any] = {
+        "type": "http",
+        "method": "GET",
+        "path": "/onward",
+        "raw_path": b"/onward",
+        "query_string": b"",
+    }
     plain |= {"root_path": "", "scheme": "http", "client": ("10.0.0.9", 1), "server": None, "extensions": {}}
     await place.env.host("front")({"asgi": {"version": "3.0"}, "http_version": "1.1"} | plain | scope, receive, sent)
     return statuses[0]
