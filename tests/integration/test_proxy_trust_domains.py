@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -91,6 +92,34 @@ async def test_A6_an_external_peer_gets_no_token_of_ours_and_the_users_own_if_to
     for head in peer.heads:
         assert b"vox-Internal" not in head
         assert b"x-evox-priority" not in head
+
+
+@pytest.mark.parametrize("operation", ["direct", "with_request"])
+async def test_A6_the_users_token_goes_on_from_behind_another_service_and_for_that_user_alone(operation: str) -> None:
+    """A service that was called through its app, as one is that takes the request, did not hand it on."""
+    first, middle = ServiceBuilder("first"), ServiceBuilder("middle")
+
+    @middle.get("/direct")
+    async def direct(other: str = "") -> Any:
+        with acting_as(other, roles=["user"]) if other else nullcontext():
+            return await proxy.users.get_user(1)
+
+    @middle.get("/with-request")
+    async def with_request(request: Request, other: str = "") -> Any:
+        return await direct(other)
+
+    @first.get("/on")
+    @auth.require_roles("user")
+    async def on(other: str = "") -> Any:
+        return await getattr(proxy.middle, operation)(other=other)
+
+    async with raw_peer(OK) as peer:
+        settings = peers(peer, trust="external", forward_user=True)
+        async with running(first, middle, settings=settings, declared=[declared()]) as env:
+            client = env.client(first, token=env.token("ada", roles=["user"]))
+            assert (await client.get("/on")).json() == 1
+            assert (await client.get("/on?other=bob")).json() == 1
+    assert credentials(peer) == ["Bearer", ""]
 
 
 async def test_A6_an_internal_peer_gets_our_token_and_never_the_users() -> None:

@@ -260,12 +260,14 @@ def _at(url: str) -> Locate:
 
 
 def _bearer(sending: Sending) -> str | None:
-    """Return the user's own credentials, from the request that began the chain."""
-    call = sending.parent
+    """Return the user's own credentials, from the request that began the chain, if it is still that user's."""
+    call, who = sending.parent, current()
     while call is not None:
-        if call.request is not None:
+        if call.request is not None and call.origin == "http":
             given = call.request.headers.getlist("authorization")
             is_bearer = len(given) == 1 and given[0][:7].lower() == "bearer "
-            return given[0] if is_bearer and current().kind == "user" else None
+            known = call.principal
+            is_theirs = who.kind == "user" and (who.issuer, who.subject) == (known.issuer, known.subject)
+            return given[0] if is_bearer and is_theirs else None
         call = call.parent
     return None
