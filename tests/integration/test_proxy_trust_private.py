@@ -204,3 +204,17 @@ async def test_A1_production_without_keys_does_not_start_what_is_private(tmp_pat
         with pytest.raises(MissingKeys):
             authority.open(list(map(str, svc.asking)) or ["callee"])
         assert authority.internal_tokens() is None
+
+
+async def test_A6_a_service_that_is_mounted_in_another_one_knows_its_callers_itself(keys: Any) -> None:
+    outer, inner = ServiceBuilder("outer"), ServiceBuilder("inner")
+
+    @inner.get("/hidden", private=True)
+    async def hidden() -> str:
+        return auth.current().subject
+
+    outer.app.mount("/inner", inner.app)
+    async with running(outer, sockets=True, **keys) as there:
+        more = {"settings": {**keys["settings"], "peers": {"inner": f"{there.url(outer)}/inner"}}, "root": keys["root"]}
+        async with running(ServiceBuilder("asker"), declared=[inner], **more):
+            assert await proxy.inner.hidden() == "asker"

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Match, Route, Router
+from starlette.routing import BaseRoute, Match, Mount, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from evox import context
@@ -96,7 +96,7 @@ class RouterGuard:
         if not is_within and (not claims_internal(scope["headers"]) or running.authority.internal_tokens() is None):
             return None
         route, path = _chosen(self._service.app.router, scope)
-        if route is None or isinstance(route, EvoxRoute):
+        if route is None or isinstance(route, EvoxRoute | Mount):  # what is mounted may be a service of its own
             return None
         try:
             caller = await _caller(scope, running, path, optional=True)
