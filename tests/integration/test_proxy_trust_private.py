@@ -6,10 +6,12 @@ from typing import Any, Literal
 
 import pytest
 from fastapi import APIRouter, FastAPI
+from pydantic import BaseModel
 
 from evox import Request, Service, ServiceBuilder
-from evox.auth import Internal
-from evox.core import auth, proxy
+from evox.auth import Authority, Internal
+from evox.config import AuthSettings
+from evox.core import auth, data_intent, proxy
 from evox.errors import CallDenied, InvalidCall, MissingKeys
 from evox.testing import Env, running, spread
 
@@ -196,18 +198,25 @@ async def test_A6_a_bad_token_of_a_service_is_refused_where_nobody_asks_too(keys
         assert (await client.get(path, headers={"authorization": "Evox-Internal x"})).status_code == 401
 
 
-async def test_A1_production_without_keys_does_not_start_what_is_private(tmp_path: Path) -> None:
-    svc = callee()
-    async with running(ServiceBuilder("other"), root=tmp_path) as env:
-        authority = env.service("other").authority
-        authority.mode = "production"
-        with pytest.raises(MissingKeys):
-            authority.open(list(map(str, svc.asking)) or ["callee"])
-        assert authority.internal_tokens() is None
+def test_A1_production_without_keys_does_not_start_what_is_private(tmp_path: Path) -> None:
+    authority = Authority(AuthSettings(), tmp_path, mode="production")
+    with pytest.raises(MissingKeys):
+        authority.open(list(map(str, callee().asking)))
+    assert authority.internal_tokens() is None
 
 
-async def test_A6_a_service_that_is_mounted_in_another_one_knows_its_callers_itself(keys: Any) -> None:
+@pytest.mark.parametrize("types_ask", [False, True])
+async def test_A6_a_service_that_is_mounted_in_another_one_knows_its_callers_itself(
+    keys: Any, *, types_ask: bool
+) -> None:
+    """Where a type of the process had a requirement, the service above refused a token that was not for itself."""
     outer, inner = ServiceBuilder("outer"), ServiceBuilder("inner")
+    if types_ask:
+
+        @auth.require_roles("admin")
+        @data_intent.cacheable(ttl=60)
+        class Guarded(BaseModel):
+            id: str
 
     @inner.get("/hidden", private=True)
     async def hidden() -> str:

@@ -70,8 +70,10 @@ class RouterGuard:
         if route is None or isinstance(route, EvoxRoute):
             return None
         requirement = requirement_of_route(route)
+        if isinstance(route, Mount) and requirement is None and not running.asks and _claims(scope):
+            return None  # types are asked for elsewhere in the process: what is mounted may be a service of its own
         is_open = requirement is None and is_documentation(route, app) and running.shows_documentation
-        if is_open and inbound_of(scope) is None and not claims_internal(scope["headers"]):
+        if is_open and not _claims(scope):
             return None
         target = f"route {getattr(route, 'path', None) or route!r}"
         optional = (requirement is None and not running.asks) or (requirement is not None and requirement.public)
@@ -105,6 +107,11 @@ class RouterGuard:
             return error
         enter_principal(caller.principal)  # the app's layer leaves it
         return None
+
+
+def _claims(scope: Scope) -> bool:
+    """Whether it is said, rightly or not, that another service calls."""
+    return inbound_of(scope) is not None or claims_internal(scope["headers"])
 
 
 async def _caller(scope: Scope, running: Running, path: str | None, *, optional: bool) -> Caller:
