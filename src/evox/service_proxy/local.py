@@ -15,7 +15,7 @@ from evox.service_proxy.direct import Direct, is_direct
 from evox.service_proxy.exchange import Exchange, Parts, request_scope
 from evox.service_proxy.isolation import Isolated
 from evox.service_proxy.received import received, spoilt
-from evox.service_proxy.replies import NoAnswer, Reply
+from evox.service_proxy.replies import JSON_HEADERS, NoAnswer, Reply
 from evox.service_proxy.sending import Sending
 from evox.service_proxy.streams import Chunks
 from evox.services import Call, Running, Scope, problem_of
@@ -86,7 +86,9 @@ class LocalTarget:
                 await anyio.lowlevel.checkpoint()
                 return refusal
         assert running is not None  # noqa: S101  it would have been refused
-        direct = self._direct_of(operation)
+        direct = self._direct.get(id(operation), _UNKNOWN)
+        if direct is _UNKNOWN:
+            direct = self._direct_of(operation)
         with self._bounded() as scope:
             running.calls.add(scope)
             try:
@@ -98,7 +100,9 @@ class LocalTarget:
                 try:
                     asked = apart.run(coroutine.send, None)
                 except StopIteration as done:
-                    return received(done.value, self._limit)
+                    reply: Reply = done.value
+                    is_usual = reply.headers is JSON_HEADERS and len(reply.body) <= self._limit
+                    return reply if is_usual else received(reply, self._limit)
                 scope.deadline = sending.deadline  # only what waits for something can be ended
                 return received(await Isolated(coroutine, apart, asked), self._limit)
             finally:
@@ -162,12 +166,11 @@ class LocalTarget:
         return None
 
     def _direct_of(self, operation: Operation) -> Any:
-        found = self._direct.get(id(operation), _UNKNOWN)
-        if found is _UNKNOWN:
-            app = self._service.app
-            is_plain = not self._service.adopted and is_direct(operation, app)
-            self._kept.append(operation)  # its id is its own for as long as it is there
-            found = self._direct[id(operation)] = Direct(operation, app) if is_plain else None
+        """Return what calls an endpoint without HTTP, or None if it needs some; it is kept."""
+        app = self._service.app
+        is_plain = not self._service.adopted and is_direct(operation, app)
+        self._kept.append(operation)  # its id is its own for as long as it is there
+        found = self._direct[id(operation)] = Direct(operation, app) if is_plain else None
         return found
 
 

@@ -94,8 +94,10 @@ class AdmitStep:
         own, name = endpoint.priority, f"{endpoint.name!r}"
 
         async def run(call: Call) -> Any:
+            if context.maybe_seat() is not None:
+                return await then(call)
             running = context.maybe_service()
-            if context.maybe_seat() is not None or not isinstance(running, Running):
+            if not isinstance(running, Running):
                 return await then(call)
             scheduler = running.scheduler
             asked = context.maybe_level() if call.origin == "internal" else None
