@@ -21,7 +21,7 @@ import anyio
 import anyio.to_thread
 
 from evox.auth.credentials import Headers, claims_internal, credentials_of
-from evox.auth.development import INTERNAL_FILE, KEY_FILE, development_key, is_loopback
+from evox.auth.development import INTERNAL_FILE, KEY_FILE, development_key
 from evox.auth.internal import Internal, InternalTokens
 from evox.auth.issuing import Issuer
 from evox.auth.jwks import FetchedKeys, Spawn, fetcher
@@ -31,7 +31,7 @@ from evox.auth.keysets import Keys, KeySet
 from evox.auth.principal import ANONYMOUS, Principal
 from evox.auth.refusals import Refusal, Refusals
 from evox.auth.verifier import TokenVerifier
-from evox.config import AuthSettings, find_root
+from evox.config import AuthSettings, find_root, is_loopback
 from evox.durations import Duration
 from evox.errors import (
     CannotIssue,

@@ -4,7 +4,6 @@ import base64
 import json
 import os
 import secrets
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +11,7 @@ from evox.auth.keys import Key
 from evox.auth.strength import DEVELOPMENT
 from evox.errors import UnusableKey
 
-__all__ = ["INTERNAL_FILE", "KEY_FILE", "development_key", "is_loopback"]
+__all__ = ["INTERNAL_FILE", "KEY_FILE", "development_key"]
 
 KEY_FILE: Final = ".evox/dev-key.json"
 INTERNAL_FILE: Final = ".evox/dev-internal-key.json"
@@ -41,14 +40,6 @@ def development_key(root: Path, name: str = KEY_FILE) -> Key:
     if not key.is_for_development:
         raise UnusableKey(name, "it was not made for development", fix=f"remove {file}; a new one is made")
     return key
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address is reached from this machine alone."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _make(file: Path) -> None:

@@ -14,6 +14,7 @@ import anyio.lowlevel
 import trio
 
 from evox.config import PrioritySettings
+from evox.runtime import on_trio
 from evox.scheduling import Priority, Scheduler
 
 __all__ = ["DEPTH", "Cost", "measure"]
@@ -42,7 +43,7 @@ async def measure(*, calls: int = CALLS, rounds: int = ROUNDS) -> list[Cost]:
         rounds: How often, of which the best counts.
     """
     contestants: dict[str, _Timed] = {"anyio.CapacityLimiter": _anyio_limiter}
-    if _on_trio():
+    if on_trio():
         contestants["trio.CapacityLimiter"] = _trio_limiter
     contestants |= {
         "Scheduler, a seat is free": _free,
@@ -57,10 +58,6 @@ async def measure(*, calls: int = CALLS, rounds: int = ROUNDS) -> list[Cost]:
             best[name] = min(best[name], await timed(calls))
     base = best["anyio.CapacityLimiter"]
     return [Cost(name, 1e6 * took, took / base) for name, took in best.items()]
-
-
-def _on_trio() -> bool:
-    return bool(trio.lowlevel.in_trio_run())
 
 
 async def _anyio_limiter(calls: int) -> float:

@@ -9,9 +9,9 @@ from evox.config.data import DataSettings, IntentSettings
 from evox.config.layers import Origin
 from evox.config.loading import Loaded, find_root, load, section, settings_of, unknown_variables
 from evox.config.priority import PerLevel, PrioritySettings
-from evox.config.proxy import PeerSettings, ProxySettings, is_loopback_url
+from evox.config.proxy import PeerSettings, ProxySettings, in_code, is_loopback_url
 from evox.config.tables import RuntimeSettings, ServingSettings, Settings
-from evox.config.urls import hidden, scheme_of, without_secrets
+from evox.config.urls import hidden, is_loopback, scheme_of, without_secrets
 
 __all__ = [
     "AuthSettings",
@@ -28,6 +28,8 @@ __all__ = [
     "Settings",
     "find_root",
     "hidden",
+    "in_code",
+    "is_loopback",
     "is_loopback_url",
     "load",
     "scheme_of",

@@ -1,26 +1,21 @@
 """Proxy: where other services are, and how calls to them are made. ``[tool.evox.proxy]`` and ``[tool.evox.peers]``."""
 
-from ipaddress import ip_address
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, model_validator
 
 from evox.config.fields import Bytes, Count, Limit, Table
-from evox.config.urls import scheme_of
+from evox.config.urls import is_loopback, scheme_of
 
-__all__ = ["PeerSettings", "ProxySettings", "is_loopback_url"]
+__all__ = ["PeerSettings", "ProxySettings", "in_code", "is_loopback_url"]
 
 Trust = Literal["internal", "external"]
 
 
 def is_loopback_url(url: str) -> bool:
     """Whether a URL leads to this machine alone."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return is_loopback(urlsplit(url).hostname or "")
 
 
 def _address(url: str) -> str:
@@ -124,11 +119,16 @@ class ProxySettings(Table):
         return self
 
 
+def in_code(service: str) -> str:
+    """Return a service's name as code writes it: dashes are underscores there, so two that differ in them are one."""
+    return service.replace("-", "_")
+
+
 def _named(value: object) -> object:
     """Bring names into the form in which code writes them: with underscores."""
     if not isinstance(value, dict):
         return value
-    made = {str(name).replace("-", "_"): peer for name, peer in value.items()}
+    made = {in_code(str(name)): peer for name, peer in value.items()}
     if len(made) < len(value):
         raise ValueError("two peers have one name: dashes and underscores are the same")
     return made

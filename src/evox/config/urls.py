@@ -1,10 +1,11 @@
 """URLs of backends: which backend one names, whether it can be read, and how it may be shown."""
 
 import re
+from ipaddress import ip_address
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-__all__ = ["KNOWN", "hidden", "scheme_of", "without_secrets"]
+__all__ = ["KNOWN", "hidden", "is_loopback", "scheme_of", "without_secrets"]
 
 SCHEMES: Final = {
     "memory": "memory",
@@ -17,6 +18,14 @@ SCHEMES: Final = {
     "rediss": "valkey",
 }
 KNOWN: Final = "memory, sqlite:///path, postgresql://... and valkey://... (or redis://...)"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is reached from this machine alone."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def scheme_of(url: str) -> str:

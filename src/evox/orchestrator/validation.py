@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Sequence
 
-from evox.config import Loaded
+from evox.config import Loaded, in_code
 from evox.errors import DuplicatePort, DuplicateService, InvalidDeclaration, InvalidOption, UnknownOption
 from evox.services import Service
 
@@ -25,7 +25,7 @@ def validate(services: Sequence[Service], *, gateway: bool = False) -> None:
     ports: dict[int, Service] = {}
     for service in services:
         service.compile()
-        earlier = names.setdefault(service.name.replace("-", "_"), service)
+        earlier = names.setdefault(in_code(service.name), service)
         if earlier is not service:
             raise DuplicateService(service.name, [earlier.place, service.place], earlier.name)
         port = service.settings.port

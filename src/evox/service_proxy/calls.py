@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, NamedTuple, Self, TypeVar
 
 from evox.auth import Internal, current, on_behalf
+from evox.auth.internal import DEEPEST
 from evox.durations import Duration, seconds
 from evox.errors import CallError, CallFailed, InvalidCall
 from evox.service_proxy.calling import Line, ask_stream, make_call
@@ -24,7 +25,6 @@ from evox.services.encoding import Wire
 __all__ = ["Called", "Outcome", "PendingCall"]
 
 T = TypeVar("T")
-DEEPEST: Final = 16  # services in a chain: more is a circle
 _NONE: Final = object()
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from evox import context
 from evox.auth import INTERNAL_SCHEME, current
-from evox.config import PeerSettings, ProxySettings
+from evox.config import PeerSettings, ProxySettings, in_code
 from evox.errors import AmbiguousOperation, CannotIssue, OutsideRuntime, UnknownService
 from evox.runtime import native
 from evox.service_proxy.announced import Announced
@@ -29,15 +29,10 @@ from evox.services import Running, Scope
 from evox.services.declaration import Declaration
 from evox.services.operations import Operation
 
-__all__ = ["Switchboard", "SwitchboardStatistics", "normal", "switchboard"]
+__all__ = ["Switchboard", "SwitchboardStatistics", "switchboard"]
 
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")  # that of a service, no longer than DNS has it
 _log = logging.getLogger("evox.proxy")
-
-
-def normal(name: str) -> str:
-    """Return a service's name as code writes it: with underscores."""
-    return name.replace("-", "_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +83,7 @@ class Switchboard:
         line = self._names.get(name)
         if line is not None:
             return line
-        key = normal(name)
+        key = in_code(name)
         fakes = self._fakes.get(key)
         if fakes:
             return fakes[-1]
@@ -100,8 +95,8 @@ class Switchboard:
 
     def fake(self, target: Target) -> Callable[[], None]:
         """Let a fake answer in the place of a service; call what is returned to undo it."""
-        line = self._line(target, normal(target.name))
-        stack = self._fakes.setdefault(normal(target.name), [])
+        line = self._line(target, in_code(target.name))
+        stack = self._fakes.setdefault(in_code(target.name), [])
         stack.append(line)
         self._names.clear()
 
@@ -120,7 +115,7 @@ class Switchboard:
 
     def declaration(self, name: str) -> Declaration | None:
         """Return what is known in this process of a service's code, whether it runs here or not."""
-        found = {id(one): one for one in self._declared() if normal(one.name) == normal(name)}
+        found = {id(one): one for one in self._declared() if in_code(one.name) == in_code(name)}
         return next(iter(found.values())) if len(found) == 1 else None
 
     def owner(self, controller: type) -> Declaration | None:
@@ -130,7 +125,7 @@ class Switchboard:
 
     def known(self) -> list[str]:
         """Return the names of all services that can be called."""
-        here = [normal(one.name) for one in self.scope.lives]
+        here = [in_code(one.name) for one in self.scope.lives]
         return list(dict.fromkeys([*here, *self.scope.loaded.settings.peers, *self._fakes]))
 
     def statistics(self) -> SwitchboardStatistics:
@@ -160,7 +155,7 @@ class Switchboard:
     def _target(self, key: str) -> Target:
         if not _NAME.fullmatch(key):  # it may come from anywhere, and becomes part of a URL
             raise UnknownService(key, self.known())
-        here = [one.service for one in self.scope.lives if normal(one.name) == key]
+        here = [one.service for one in self.scope.lives if in_code(one.name) == key]
         if len(here) > 1:
             names = [f"service {one.name!r}" for one in here]
             raise AmbiguousOperation(f"service {key!r}", names, fix="give one of them another name")

@@ -7,6 +7,7 @@ FastAPI's own errors (422, HTTPException) keep FastAPI's shape; this is for erro
 import json
 import logging
 import math
+from http import HTTPStatus
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -29,7 +30,6 @@ from evox.failures import describe
 __all__ = ["ATTEMPTS", "evox_error_handler", "problem", "problem_of"]
 
 _REFUSALS: Final = {401: "Unauthorized", 403: "Forbidden", 503: "Service Unavailable"}
-_GATEWAY: Final = {502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout"}
 ATTEMPTS: Final = "x-evox-attempts"  # of the callee behind an answer: its caller need not try again
 _log = logging.getLogger("evox.requests")
 
@@ -85,8 +85,9 @@ def problem_of(error: EvoxError, *, retry_after: float | None = None) -> Respons
 def _of_callee(error: ProxyError) -> Response:
     """Make the answer to a client whose request needed another service. Which one is no concern of its own."""
     wait = getattr(error, "retry_after", None) or (1.0 if error.retryable else None)
-    title = _GATEWAY.get(error.status, "Internal Server Error")
-    response = problem(error.status, title, type_=f"urn:evox:error:{error.id}", retry_after=wait)
+    response = problem(
+        error.status, HTTPStatus(error.status).phrase, type_=f"urn:evox:error:{error.id}", retry_after=wait
+    )
     if isinstance(error, CallError):
         response.headers[ATTEMPTS] = str(error.attempts)
     return response

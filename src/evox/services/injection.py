@@ -18,6 +18,7 @@ from weakref import WeakSet
 from fastapi import params
 from pydantic import BaseModel, ValidationError
 
+from evox.config import in_code
 from evox.context import current_service, handle_of, maybe_service
 from evox.data import Database
 from evox.errors import InvalidOption, NotInjectable, OutsideRuntime, place_of
@@ -355,7 +356,7 @@ def _give(key: Key) -> Any:
 
 def _service_key(name: str) -> Key:
     """Return the key of another service, however its name is written."""
-    return Key("service", name.replace("-", "_"))
+    return Key("service", in_code(name))
 
 
 def _key_of(thing: Any) -> Key:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from evox.auth import Authority, Key
-from evox.auth.development import KEY_FILE, development_key, is_loopback
-from evox.config import AuthSettings
+from evox.auth.development import KEY_FILE, development_key
+from evox.config import AuthSettings, is_loopback
 from evox.errors import CannotIssue, MissingKeys, UnusableKey
 
 
