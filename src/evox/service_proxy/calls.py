@@ -13,11 +13,10 @@ from evox.auth.internal import DEEPEST
 from evox.durations import Duration, seconds
 from evox.errors import CallError, CallFailed, InvalidCall
 from evox.service_proxy.calling import Line, ask_stream, make_call
-from evox.service_proxy.items import Items
 from evox.service_proxy.plans import Plan, plan_of
-from evox.service_proxy.replies import NoAnswer, Reader, Reply
+from evox.service_proxy.replies import Reply
 from evox.service_proxy.sending import Sending, is_hurried
-from evox.service_proxy.streams import Chunks, Stream
+from evox.service_proxy.streams import Opened, Stream
 from evox.service_proxy.switchboard import Switchboard, switchboard
 from evox.services import Running, current_call
 from evox.services.encoding import Wire
@@ -149,32 +148,19 @@ class PendingCall(Generic[T]):
 
     def stream(self) -> Stream:
         """Make the call, and read its answer item by item: ``async for``, or ``async with`` to leave it early."""
-        reader: list[Reader] = []
-        boards: list[Switchboard] = []
+        return Stream(self._streamed)
 
-        async def begin() -> Chunks:
-            line, sending = self._begin()
-            board, running = switchboard(self._called)
-            boards.append(board)
-            board.left.enter(running)
-            plan = await plan_of(line, self._called, sending)
-            wire = self._wire(plan, sending)
-            reader.append(plan.reader)
-            begun = await ask_stream(line, plan.operation, wire, sending)
-            if isinstance(begun, Reply):
-                raise plan.reader.error(begun) from begun.cause
-            return begun
-
-        def items(media: str) -> Items:
-            return reader[0].items(media, int(boards[0].settings.answer_bytes))
-
-        def failed(error: NoAnswer) -> Exception:
-            return reader[0].broken(error)
-
-        def dropped(chunks: Chunks) -> None:
-            boards[0].left.add(chunks)
-
-        return Stream(begin, items, failed, dropped)
+    async def _streamed(self) -> Opened:
+        line, sending = self._begin()
+        board, running = switchboard(self._called)
+        board.left.enter(running)
+        plan = await plan_of(line, self._called, sending)
+        begun = await ask_stream(line, plan.operation, self._wire(plan, sending), sending)
+        reader = plan.reader
+        if isinstance(begun, Reply):
+            raise reader.error(begun) from begun.cause
+        items = reader.items(begun.media, int(board.settings.answer_bytes))
+        return Opened(begun, items, reader.broken, board.left.add)
 
     async def _value(self) -> T:
         line, sending = self._begin()

@@ -5,13 +5,13 @@ without that is ended once nobody can read it any more.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from evox.service_proxy.items import Items
 
-__all__ = ["Chunks", "NoAnswer", "Stream"]
+__all__ = ["Chunks", "NoAnswer", "Opened", "Stream"]
 
 
 class NoAnswer(Exception):
@@ -47,38 +47,45 @@ class Chunks(Protocol):
         """Read no more of it."""
 
 
+class Opened(NamedTuple):
+    """A call that has begun to answer.
+
+    Attributes:
+        chunks: What comes in.
+        items: Cuts that.
+        failed: Makes the error of an answer that breaks off.
+        dropped: Told of a body that is to be closed, since nobody can read it any more. It may be any thread.
+    """
+
+    chunks: Chunks
+    items: Items
+    failed: Callable[[NoAnswer], Exception]
+    dropped: Callable[[Chunks], None]
+
+
 class Stream:
     """An answer in parts. Made by ``async for ... in proxy.service.operation(...)``.
 
     Args:
         begin: Begins the call.
-        items: Cuts what comes in.
-        failed: Makes the error of one that breaks off.
-        dropped: Told of a body that is to be closed, since nobody can read it any more. It may be any thread.
     """
 
-    def __init__(
-        self,
-        begin: Callable[[], Any],
-        items: Callable[[str], Items],
-        failed: Callable[[NoAnswer], Exception],
-        dropped: Callable[[Chunks], None],
-    ) -> None:
-        self._begin, self._items_of, self._failed, self._dropped = begin, items, failed, dropped
-        self._chunks: Chunks | None = None
-        self._items: Items | None = None
+    def __init__(self, begin: Callable[[], Awaitable[Opened]]) -> None:
+        self._begin = begin
+        self._opened: Opened | None = None
         self._ready: deque[bytes] = deque()
         self._ended = self._closed = False
 
     def __repr__(self) -> str:
-        return f"<Stream {'ended' if self._ended else 'open' if self._chunks is not None else 'not begun'}>"
+        return f"<Stream {'ended' if self._ended else 'open' if self._opened is not None else 'not begun'}>"
 
     def __del__(self) -> None:
-        if self._chunks is not None and not self._closed:
-            self._dropped(self._chunks)
+        if self._opened is not None and not self._closed:
+            self._opened.dropped(self._opened.chunks)
 
     async def __aenter__(self) -> Self:
-        await self._open()
+        if not self._ended:
+            await self._open()
         return self
 
     async def __aexit__(
@@ -105,24 +112,25 @@ class Stream:
         """Read no more of it."""
         self._ended = self._closed = True
         self._ready.clear()
-        if self._chunks is not None:
-            await self._chunks.aclose()
+        if self._opened is not None:
+            await self._opened.chunks.aclose()
 
-    async def _open(self) -> None:
-        if self._chunks is None and not self._ended:
-            self._chunks = await self._begin()
-            self._items = self._items_of(self._chunks.media)
+    async def _open(self) -> Opened:
+        if self._opened is None:
+            self._opened = await self._begin()
+        return self._opened
 
     async def _next(self) -> Any:
-        await self._open()
+        if self._ended and not self._ready:
+            raise StopAsyncIteration
+        chunks, items, failed, _ = await self._open()
         while not self._ready:
-            if self._ended or self._chunks is None or self._items is None:
+            if self._ended:
                 raise StopAsyncIteration
             try:
-                part = await self._chunks.receive()
+                part = await chunks.receive()
             except NoAnswer as error:
-                raise self._failed(error) from error.__cause__
+                raise failed(error) from error.__cause__
             self._ended = part is None
-            self._ready.extend(self._items.end() if part is None else self._items.feed(part))
-        assert self._items is not None  # noqa: S101  it has made what is ready
-        return self._items.value(self._ready.popleft())
+            self._ready.extend(items.end() if part is None else items.feed(part))
+        return items.value(self._ready.popleft())
