@@ -132,7 +132,7 @@ def test_the_report_is_written_by_the_service_itself() -> None:
 async def test_another_service_is_told_of_the_stock(tmp_path: Path) -> None:
     (tmp_path / "internal.key").write_text("Zx8k2LqPw5vN9rT3yB7mJ4hG6fD1sA0c-internal", encoding="utf-8")
     async with running(svc, settings={"auth": {"internal_keys": ["internal.key"]}}, root=tmp_path) as env:
-        tokens = env.service(svc).authority.internal
+        tokens = env.service(svc).authority.internal_tokens()
         assert tokens is not None
         token = tokens.issue(Internal("shipping"), audience=svc.name, operation="GET /stock/{product}")
         reply = await env.client(svc).get("/stock/sofa", headers={"authorization": f"Evox-Internal {token}"})

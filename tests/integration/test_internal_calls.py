@@ -59,7 +59,7 @@ def internal(tmp_path: Path) -> dict[str, Any]:
 
 
 def credentials(env: Env, operation: str, call: Internal, audience: str = "users") -> dict[str, str]:
-    tokens = env.service("users").authority.internal
+    tokens = env.service("users").authority.internal_tokens()
     assert tokens is not None
     token = tokens.issue(call, audience=audience, operation=operation)
     return {"authorization": f"Evox-Internal {token}"}

@@ -234,13 +234,10 @@ class Authority:
         how = f"evox token --role admin --sub ada{_named(self._root)}"
         return [f"tokens are signed with a key made for development, {KEY_FILE}; get one: {how}"] if is_made else []
 
-    @property
-    def internal(self) -> InternalTokens | None:
-        """What signs calls to services of other processes; None without ``internal_keys``."""
-        return self._internal
-
     def internal_tokens(self) -> InternalTokens | None:
-        """Return the same, with a key made for it where keys may be: for the time of a test, or on this machine.
+        """Return what signs calls to services of other processes; None without ``internal_keys``.
+
+        Where keys may be made, for the time of a test or on this machine, one is.
 
         Raises:
             UnusableKey: if the one for development cannot be used.

@@ -6,6 +6,7 @@ A plan is made the first time that an operation is called, and kept while the se
 import inspect
 import secrets
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Any, Final, get_type_hints
 
 import anyio
@@ -37,9 +38,8 @@ class Plan:
         self.operation = operation
         self._encoder = Encoder(operations.service, operation)
         self.reader = Reader(operations.service, operation, returns)
-        self._before = any(
-            one.method == operation.method and one is not operation for one in _until(operations, operation)
-        )
+        before = takewhile(lambda one: one is not operation, operations)
+        self._before = any(one.method == operation.method for one in before)
 
     def __repr__(self) -> str:
         return f"<Plan of {self.operations.service}.{self.operation.name}: {self.operation}>"
@@ -104,15 +104,6 @@ async def plan_of(line: Line, called: Any, sending: Sending) -> Plan:
             why = f"what it says of {operation} cannot be used: {error}"
             raise UnusableAnswer(target.name, operation.name, why=why[:500], may_have_run=False) from None
     return plan
-
-
-def _until(operations: Operations, operation: Operation) -> list[Operation]:
-    before = []
-    for one in operations:
-        if one is operation:
-            break
-        before.append(one)
-    return before
 
 
 def _returns(called: Any, operation: Operation) -> Any:

@@ -16,13 +16,12 @@ from starlette.datastructures import Headers, QueryParams
 from starlette.requests import cookie_parser
 
 from evox.services.encoding import JSON, Wire
-from evox.services.injection import is_resolver
+from evox.services.inputs import is_ours
 from evox.services.operations import Argument, Operation
-from evox.services.params import Method
+from evox.services.params import method_of
 
 __all__ = ["Binding", "is_bindable"]
 
-_METHOD: Final = Method.__metadata__[0].dependency  # type: ignore[attr-defined]
 _PARTS: Final = ("request", "websocket", "http_connection", "background_tasks", "security_scopes")
 _HIDDEN: Final = "evox_response"  # what our own routes add to collect headers in
 
@@ -36,7 +35,7 @@ def is_bindable(operation: Operation) -> bool:
         return False
     if any(one.where in ("form", "file") for one in operation.arguments):
         return False
-    return all(inner.call is _METHOD or is_resolver(inner.call) for inner in dependant.dependencies)
+    return all(is_ours(inner.call) for inner in dependant.dependencies)
 
 
 class Binding:
@@ -64,7 +63,7 @@ class Binding:
         for inner in dependant.dependencies:
             if inner.name is None or inner.call is None:
                 continue
-            if inner.call is _METHOD:
+            if inner.call is method_of:
                 self._methods.append(inner.name)
             else:
                 self._injected.append((inner.name, inner.call))

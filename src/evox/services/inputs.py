@@ -18,13 +18,12 @@ from pydantic import BaseModel
 from evox.errors import InvalidDeclaration
 from evox.services.endpoint import Endpoint
 from evox.services.injection import is_resolver
-from evox.services.params import Method
+from evox.services.params import method_of
 
-__all__ = ["Inputs", "Reads", "declared_reads", "has_endings", "inputs_of"]
+__all__ = ["Inputs", "Reads", "declared_reads", "has_endings", "inputs_of", "is_ours"]
 
 Kind: TypeAlias = Literal["header", "cookie", "request", "dependency"]
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^`|~-]+")  # RFC 9110, without _ as in the names of parameters
-_METHOD: Final = Method.__metadata__[0].dependency  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +117,7 @@ def declared_reads(dependant: Dependant) -> tuple[Reads, Reads]:
         others += Reads(whole=True)
     for inner in dependant.dependencies:
         called: Any = inner.call
-        if _is_ours(called):
+        if is_ours(called):
             continue
         if isinstance(called, SecurityBase):
             schemes += _reads_of(inner)
@@ -161,7 +160,7 @@ def _walk(dependant: Dependant) -> Iterator[_Input]:
         if name is not None:
             yield _Input("request", (name,), f"{name!r}, the request itself", reads=Reads(whole=True))
     for inner in dependant.dependencies:
-        if _is_ours(inner.call):
+        if is_ours(inner.call):
             continue
         called = str(getattr(inner.call, "__name__", type(inner.call).__name__))
         names = (called,) if inner.name is None else (inner.name, called)
@@ -206,9 +205,9 @@ def _is_model(annotation: Any) -> bool:
     return any(_is_model(one) for one in get_args(annotation))
 
 
-def _is_ours(call: Any) -> bool:
+def is_ours(call: Any) -> bool:
     """Whether a dependency is one that gives the same to everybody: injection, or the method, which the key holds."""
-    return call is _METHOD or is_resolver(call)
+    return call is method_of or is_resolver(call)
 
 
 def _refused(row: Endpoint, missing: list[str]) -> InvalidDeclaration:

@@ -9,12 +9,13 @@ from typing import Annotated, TypeAlias
 from fastapi import Body, Cookie, Depends, File, Form, Header, Query, Request
 from fastapi import Path as Param
 
-__all__ = ["Body", "Cookie", "Depends", "File", "Form", "Header", "Method", "Param", "Query"]
+__all__ = ["Body", "Cookie", "Depends", "File", "Form", "Header", "Method", "Param", "Query", "method_of"]
 
 
-async def _method(request: Request) -> str:
+async def method_of(request: Request) -> str:
+    """Return the method of a request: the dependency behind ``Method``."""
     return request.method
 
 
-Method: TypeAlias = Annotated[str, Depends(_method)]
+Method: TypeAlias = Annotated[str, Depends(method_of)]
 """Annotate a parameter with it and it holds the request's HTTP method in upper case, e.g. ``"PUT"``."""
