@@ -96,6 +96,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'evox' has no attribute {name!r}")
     if name == "inject":
         importlib.import_module("evox.service_proxy")  # whose handles it gives
+    if name not in _ELSEWHERE:
+        importlib.import_module("evox.observe")  # what services are seen by
     value = getattr(importlib.import_module(_ELSEWHERE.get(name, "evox.services")), name)
     globals()[name] = value
     return value

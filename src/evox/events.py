@@ -11,14 +11,21 @@ from dataclasses import dataclass
 from typing import Protocol
 
 __all__ = [
+    "BreakerMoved",
+    "CallFailed",
     "CallFinished",
     "CallRefused",
+    "CallRejected",
+    "CheckFinished",
     "ConnectionFailed",
     "Event",
     "Observer",
     "ServiceCrashed",
     "ServiceStateChanged",
+    "SourceFailed",
+    "SourceRecovered",
     "TaskFinished",
+    "forget",
     "is_observed",
     "notify",
     "observe",
@@ -71,12 +78,60 @@ class CallFinished(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class CallFailed(Event):
+    """A request ended by an error that nobody expected. ``target`` is an endpoint's name, or a request: "GET /"."""
+
+    target: str
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class CallRejected(Event):
+    """A call was turned away, from ``whose`` seats. ``reason``: ``"queue_full"``, ``"time_out"`` or ``"per_client"``."""
+
+    whose: str
+    level: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class CallRefused(Event):
     """A caller was refused before anything of its request was read. ``reason`` is for operators, never for clients."""
 
     target: str
     status: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFailed(Event):
+    """What a copy is made of could not be had, and old copies are served. ``key`` names the copy."""
+
+    key: str
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRecovered(Event):
+    """A source that had failed has answered again."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckFinished(Event):
+    """A readiness check was run. ``why`` is empty where it passed."""
+
+    check: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerMoved(Event):
+    """Calls to another service were stopped, are tried again, or go on. ``service`` is the one that is called."""
+
+    state: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +155,11 @@ _observers: ContextVar[tuple[Observer, ...]] = ContextVar("evox_observers", defa
 def observe(*observers: Observer) -> Token[tuple[Observer, ...]]:
     """Add observers for this context and the tasks started from it; the token undoes it."""
     return _observers.set((*_observers.get(), *observers))
+
+
+def forget(token: Token[tuple[Observer, ...]]) -> None:
+    """Undo ``observe``."""
+    _observers.reset(token)
 
 
 def is_observed() -> bool:

@@ -9,10 +9,11 @@ auth.TokenVerifier(keys, issuer=..., audience=...).verify(token)      the verifi
 """
 
 from evox.auth.authority import Authority, AuthorityStatistics, Caller, Mode
-from evox.auth.credentials import INTERNAL_SCHEME, claims_internal
+from evox.auth.credentials import INTERNAL_SCHEME, claims_internal, credentials_of
 from evox.auth.facade import issue, public_jwks
 from evox.auth.internal import Internal, InternalTokens
 from evox.auth.jws import verify_jws
+from evox.auth.keyfiles import read_secret
 from evox.auth.keys import ALGORITHMS, Key
 from evox.auth.keysets import KeySet
 from evox.auth.principal import ANONYMOUS, Principal, current, enter_principal, leave_principal, on_behalf, system
@@ -50,6 +51,7 @@ __all__ = [
     "TokenVerifier",
     "anything_declared",
     "claims_internal",
+    "credentials_of",
     "current",
     "declared_on_types",
     "enter_principal",
@@ -59,6 +61,7 @@ __all__ = [
     "protected_types",
     "public",
     "public_jwks",
+    "read_secret",
     "require_intent",
     "require_roles",
     "requirement_of",

@@ -9,10 +9,11 @@ from typing import Any, Final
 from evox.auth.keys import ALGORITHMS, Key
 from evox.errors import UnusableKey
 
-__all__ = ["files_of", "read_keys"]
+__all__ = ["files_of", "read_keys", "read_secret"]
 
 LARGEST: Final = 262_144  # bytes
 ENVIRONMENT: Final = "env:"
+SHORTEST: Final = 32  # characters of a token that is guessed at over the network
 LONGEST: Final = 200  # characters of a name that is shown
 _SECRET: Final = re.compile(r"(?!.*\.\w{1,8}$).{24,}")  # long, and without a suffix: more likely a key than a name
 _VARIABLE: Final = re.compile(r"\w{1,23}|(?=.*_)[A-Z][A-Z0-9_]{0,99}")  # others may be what was to be in a variable
@@ -33,6 +34,25 @@ def read_keys(
         UnusableKey: naming the source, if one is not there or cannot be used.
     """
     return [key for source in sources for key in _read(source, root, environ, algorithms)]
+
+
+def read_secret(source: str, root: Path, environ: Mapping[str, str]) -> str:
+    """Read a secret that is no key of tokens, and only compared.
+
+    Args:
+        source: A file, relative to ``root``, or ``env:NAME``.
+        root: The project's folder.
+        environ: The environment.
+
+    Raises:
+        UnusableKey: naming the source, if it is not there, or too short to be a secret.
+    """
+    text, shown = _text(source, root, environ)
+    if len(text) < SHORTEST or any(one.isspace() or not one.isascii() for one in text):
+        why = f"it is no token: one word of at least {SHORTEST} ASCII characters"
+        fix = f"put one into {shown}: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+        raise UnusableKey(shown, why, fix=fix)
+    return text
 
 
 def files_of(sources: Sequence[str], root: Path) -> list[Path]:

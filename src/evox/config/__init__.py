@@ -8,6 +8,7 @@ from evox.config.auth import AuthSettings
 from evox.config.data import DataSettings, IntentSettings
 from evox.config.layers import Origin
 from evox.config.loading import Loaded, find_root, load, section, settings_of, unknown_variables
+from evox.config.observe import ObserveSettings
 from evox.config.priority import PerLevel, PrioritySettings
 from evox.config.proxy import PeerSettings, ProxySettings, in_code, is_loopback_url
 from evox.config.tables import RuntimeSettings, ServingSettings, Settings
@@ -18,6 +19,7 @@ __all__ = [
     "DataSettings",
     "IntentSettings",
     "Loaded",
+    "ObserveSettings",
     "Origin",
     "PeerSettings",
     "PerLevel",

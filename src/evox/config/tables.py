@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from evox.config.auth import AuthSettings
 from evox.config.data import DataSettings
 from evox.config.fields import Bytes, Count, Limit, Network, Number, Port, Seconds, Table, split
+from evox.config.observe import ObserveSettings
 from evox.config.priority import PrioritySettings
 from evox.config.proxy import Peers, ProxySettings
 
@@ -87,6 +88,7 @@ class Settings(BaseSettings):
     data: DataSettings = DataSettings()
     auth: AuthSettings = AuthSettings()
     proxy: ProxySettings = ProxySettings()
+    observe: ObserveSettings = ObserveSettings()
     peers: Peers = Field(
         default={}, description="services that run elsewhere: `[tool.evox.peers] NAME = { url = ... }`"
     )

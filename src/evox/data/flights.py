@@ -135,7 +135,7 @@ class Flights:
 
     def __init__(self, group: TaskGroup, service: str) -> None:
         self._group = group
-        self._service = service
+        self.service = service
         self._flights: dict[str, Flight] = {}
         self.on_forget: Forgotten = _nobody
         self.moves = 0
@@ -143,7 +143,7 @@ class Flights:
         self._begun = self._joined = self._abandoned = 0
 
     def __repr__(self) -> str:
-        return f"<Flights of {self._service}, {len(self._flights)} running>"
+        return f"<Flights of {self.service}, {len(self._flights)} running>"
 
     async def join(
         self, key: str, work: Work, *, guards: Iterable[str] = (), finish: bool = False, lease: Lease | None = None
@@ -222,7 +222,7 @@ class Flights:
         self._flights[key] = flight
         self._begun += 1
         shown = key.partition("/")[2]
-        self._group.start_soon(self._run, flight, work, name=f"svc:{self._service}/fill:{shown:.80}")
+        self._group.start_soon(self._run, flight, work, name=f"svc:{self.service}/fill:{shown:.80}")
         return flight
 
     async def _run(self, flight: Flight, work: Work) -> None:
@@ -236,7 +236,7 @@ class Flights:
             flight.error, flight.traceback = error, error.__traceback__
         except BaseException as error:
             if not _is_stray(error):
-                flight.error = ServiceUnavailable(self._service, "draining")
+                flight.error = ServiceUnavailable(self.service, "draining")
                 raise
             why = "what it waited for was cancelled by somebody else, as asyncio lets anybody do"
             flight.error = RuntimeError(f"the source of {flight.key.partition(':')[2]!r} did not finish: {why}")

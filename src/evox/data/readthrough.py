@@ -18,6 +18,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import anyio
 
+from evox import events
 from evox.data.backends.base import Lease
 from evox.data.entries import Entry
 from evox.data.flights import Flight, Flights
@@ -239,6 +240,8 @@ class ReadThrough:
             Exception: if it could not be and consistency is strong; otherwise the copy is missing, and what was loaded
                 is as good as before.
         """
+        if key in self._failing:
+            events.notify(events.SourceRecovered(self._flights.service, _shown(key)))
         self._clear(key)
         ttl = policy.negative_ttl if loaded.negative else policy.ttl
         if loaded.entry is None or ttl is None:
@@ -278,6 +281,7 @@ class ReadThrough:
             _log.warning(
                 "the source of %r failed and is left alone for %g s", _shown(key), self._throttle, exc_info=error
             )
+            events.notify(events.SourceFailed(self._flights.service, _shown(key), error))
             now = anyio.current_time()
             self._marks[key] = _Mark(now + self._throttle, error, error.__traceback__, lease, frozenset(guards))
             self._failing[key] = None

@@ -6,17 +6,19 @@ Used by ``evox run`` with sockets and signals round it, and by tests without. Th
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from evox.config import ServingSettings
+from evox.observe import Observation
 from evox.orchestrator.host import Host
 from evox.orchestrator.validation import start_order
 from evox.services import Scope, Service
-from evox.serving import Kind
+from evox.serving import Kind, Port
 
 __all__ = ["DrainReport", "Fleet"]
 
@@ -47,6 +49,10 @@ class Fleet:
         scope: What they share.
         on_failure: Called with each crash of a service.
         on_request_error: Called with each request's unhandled error.
+
+    Attributes:
+        ports: Where they are listened for, by service; whoever listens notes it here.
+        observation: What is seen of them.
     """
 
     def __init__(
@@ -58,6 +64,9 @@ class Fleet:
         on_request_error: Callable[[Exception], None] | None = None,
     ) -> None:
         self.scope = scope
+        self.ports: dict[str, Port] = {}
+        self.observation = scope.room(Observation)
+        self.observation.doors = self._doors
         self.hosts = [
             Host(service, scope, on_failure=on_failure, on_request_error=on_request_error)
             for service in start_order(services)
@@ -70,6 +79,10 @@ class Fleet:
     def names(self) -> list[str]:
         """The names of its services, in the order in which they start."""
         return [host.service.name for host in self.hosts]
+
+    def urls(self, *, gateway: bool = False) -> dict[str, str]:
+        """Return where its services are reached, as far as they are listened for."""
+        return {name: f"{port.url}/{name}" if gateway else port.url for name, port in self.ports.items()}
 
     def host(self, name: str) -> Host:
         """Return the host of a service by name.
@@ -90,12 +103,27 @@ class Fleet:
             EvoxError: if a service does not start; those that had started are stopped again.
         """
         self._widen_threads()
-        async with anyio.create_task_group() as nursery, AsyncExitStack() as stack:
-            stack.push_async_callback(self._close)
-            for host in self.hosts:
-                await nursery.start(host.run, name=f"svc:{host.service.name}")
-                stack.push_async_callback(self._stop, host)
-            yield nursery
+        with self.observation.listening():
+            async with anyio.create_task_group() as nursery, AsyncExitStack() as stack:
+                stack.push_async_callback(self._close)
+                for host in self.hosts:
+                    await nursery.start(host.run, name=f"svc:{host.service.name}")
+                    stack.push_async_callback(self._stop, host)
+                yield nursery
+
+    def _doors(self, service: str) -> dict[str, Any]:
+        """Return what is open of a service now; behind a gateway, connections are everybody's."""
+        port = self.ports.get(service)
+        found: dict[str, Any] = {"requests": asdict(self.host(service).inflight.statistics())}
+        if port is not None:
+            seen = port.statistics()
+            gateway = self.scope.loaded.settings.gateway
+            app = self.host(service).service.app
+            found["url"] = self.urls(gateway=gateway)[service]
+            if app.docs_url is not None and self.host(service).running.shows_documentation:
+                found["docs"] = f"{found['url']}{app.docs_url}"
+            found["connections"] = {**asdict(seen), "complaints": dict(seen.complaints)}
+        return found
 
     async def _close(self) -> None:
         """Close what rooms keep for the services, now that none runs."""

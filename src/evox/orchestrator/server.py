@@ -22,7 +22,7 @@ from starlette.types import ASGIApp
 
 import evox
 from evox.auth import Mode
-from evox.config import Loaded, PrioritySettings, ServingSettings, find_root, load
+from evox.config import Loaded, PrioritySettings, ServingSettings, find_root, is_loopback, load
 from evox.errors import EvoxError, NoService
 from evox.failures import root_cause
 from evox.orchestrator.announcing import Announcement, addresses_of, check_proxy
@@ -31,6 +31,7 @@ from evox.orchestrator.discovery import Found, discover
 from evox.orchestrator.fleet import DrainReport, Fleet
 from evox.orchestrator.gateway import Gateway
 from evox.orchestrator.handover import Handover
+from evox.orchestrator.private import PrivateSocket
 from evox.orchestrator.validation import assign_ports, check_names, validate
 from evox.runtime import (
     Choice,
@@ -180,6 +181,7 @@ class _Server:
         self._plan, self._console, self._signals, self._handover = what, console, signals, handover
         self._settings = what.loaded.settings
         self._fleet: Fleet
+        self._private: PrivateSocket
         self._report = DrainReport()
         self._ports: list[Port] = []
         self._started = self._given_up = False
@@ -188,6 +190,7 @@ class _Server:
     async def main(self) -> int:
         services = [one.service for one in self._plan.found]
         with ExitStack() as stack:
+            self._private = stack.enter_context(PrivateSocket(wanted=self._settings.observe.socket))
             sockets = {name: stack.enter_context(one) for name, one in self._bind().items()}
             self._handover.keep(sockets)
             self._signals.on_first = self._arm
@@ -195,6 +198,7 @@ class _Server:
             shared = Scope(self._plan.loaded, mode=mode)
             shared.declared = list(self._plan.beside)
             self._fleet = Fleet(services, shared)
+            stack.enter_context(self._fleet.observation.hearing_log())
             if self._plan.options.dev:
                 for host in self._fleet.hosts:
                     host.inflight.on_answer = _log_answer
@@ -231,6 +235,9 @@ class _Server:
             port = self._port(name, bound, connections)
             nursery.start_soon(port.serve, name=f"listener:{name}")
         self._started = True
+        self._tell_observers()
+        urls, root = self._fleet.urls(gateway=self._settings.gateway), self._plan.loaded.root
+        self._private.serve(self._fleet.observation, urls, root=root, nursery=nursery, connections=connections)
         self._announce()
         announced = Announcement(self._fleet.scope, addresses_of(self._settings, self._ports, self._fleet.names))
         nursery.start_soon(announced.run, name="registry")
@@ -241,7 +248,21 @@ class _Server:
         self._report = await self._fleet.drain(self._drain_settings(), close_listeners=self._close)
         for port in self._ports:
             port.abort()
-        self._end_if_stuck(stopped=await self._fleet.stop())
+        stopped = await self._fleet.stop()
+        await self._private.close()  # the last of all: how it ends can be seen too
+        self._end_if_stuck(stopped=stopped)
+
+    def _tell_observers(self) -> None:
+        """Say what only this floor knows of the process: how it is reached, and by whom it is run."""
+        settings = self._settings
+        self._fleet.observation.about = {
+            "address": settings.host,
+            "loopback": is_loopback(settings.host),
+            "tls": self._plan.tls is not None,
+            "gateway": settings.gateway,
+            "worker": self._handover.worker,
+            "command": "evox run --dev" if self._plan.options.dev else "evox run",
+        }
 
     def _bind(self) -> Mapping[str, socket.socket]:
         settings, options = self._settings, self._plan.options
@@ -267,6 +288,8 @@ class _Server:
         serving = self._settings.serving
         port = Port(bound, app, serving, service=name, connections=connections, tls=self._plan.tls)
         self._ports.append(port)
+        for service in self._fleet.names if self._settings.gateway else [name]:
+            self._fleet.ports[service] = port
         return port
 
     async def _wait_end(self) -> bool:

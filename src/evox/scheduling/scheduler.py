@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import anyio
 
+from evox import context, events
 from evox.config import PrioritySettings
 from evox.errors import Overloaded, Rejected, TooManyRequests
 from evox.scheduling.pressure import Pressure
@@ -311,12 +312,18 @@ class Scheduler:
             del self._clients[seat.client]
 
     def _too_many(self, line: _Line, client: _Client) -> Rejected:
-        line.rejected["per_client"] += 1
+        self._note_rejection(line, "per_client")
         retry_after, _ = client.pressure.reject(self._clock())
         return TooManyRequests(line.level.label, self._per_client or 0, retry_after)
 
-    def _overloaded(self, line: _Line, reason: Any) -> Rejected:
+    def _note_rejection(self, line: _Line, reason: str) -> None:
         line.rejected[reason] += 1
+        service = context.maybe_service()
+        name = "" if service is None else service.name
+        events.notify(events.CallRejected(name, self.name, line.level.label, reason))
+
+    def _overloaded(self, line: _Line, reason: Any) -> Rejected:
+        self._note_rejection(line, reason)
         retry_after, tell = line.pressure.reject(self._clock())
         if tell:
             _log.warning(

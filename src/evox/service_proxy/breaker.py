@@ -8,6 +8,7 @@ What comes back late, from before the last change, says nothing of the present a
 cancelled calls say nothing of the target either.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -25,12 +26,13 @@ Verdict: TypeAlias = Literal["answered", "failed", "refused", "cancelled"]
 
 @dataclass(frozen=True, slots=True)
 class BreakerStatistics:
-    """A breaker from outside. ``opens_for`` is in seconds, 0 while it is closed."""
+    """A breaker from outside. ``opens_for`` is in seconds, 0 while it is closed; ``why`` is why it opened last."""
 
     state: State
     calls: int
     failed: int
     opens_for: float
+    why: str
 
 
 class Permit:
@@ -52,9 +54,14 @@ class Permit:
 
 
 class Breaker:
-    """The breaker of one target. Times are monotonic seconds, and given by whoever asks."""
+    """The breaker of one target. Times are monotonic seconds, and given by whoever asks.
 
-    def __init__(self) -> None:
+    Args:
+        on_move: Called with the new state, and why, when it opens and when it closes again.
+    """
+
+    def __init__(self, on_move: Callable[[State, str], None] | None = None) -> None:
+        self._on_move = on_move
         self._state: State = "closed"
         self._window = Window()
         self._epoch = 0
@@ -109,7 +116,7 @@ class Breaker:
     def statistics(self, now: float) -> BreakerStatistics:
         """Return its state and what it counts."""
         self._window.forget(now)
-        return BreakerStatistics(self._state, self._window.all, self._window.some, self.retry_after(now))
+        return BreakerStatistics(self._state, self._window.all, self._window.some, self.retry_after(now), self._why)
 
     def _probed(self, verdict: Verdict, now: float) -> None:
         if verdict == "cancelled":
@@ -120,6 +127,7 @@ class Breaker:
             self._state, self._pause = "closed", SHORTEST
             self._window.clear()
             self._epoch += 1
+            self._tell()
 
     def _open(self, now: float, pause: float) -> None:
         if self._state == "closed":
@@ -128,3 +136,8 @@ class Breaker:
             self._why = "it failed again when it was asked"
         self._state, self._pause, self._until = "open", pause, now + pause
         self._epoch += 1
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._on_move is not None:
+            self._on_move(self._state, "" if self._state == "closed" else self._why)

@@ -5,13 +5,15 @@ sent. Nothing is held while it waits for the next attempt: no seat of the callee
 """
 
 import random
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import anyio
 import anyio.lowlevel
 
+from evox import events
 from evox.errors import CallFailed, CallTimeout, CallUnavailable, CircuitOpen, IdempotencyConflict, UnusableAnswer
 from evox.service_proxy.breaker import Breaker, BreakerStatistics, Verdict
 from evox.service_proxy.budget import Budget
@@ -33,13 +35,14 @@ PATIENCE: Final = 30.0  # seconds of Retry-After that are waited for
 
 @dataclass(frozen=True, slots=True)
 class LineStatistics:
-    """What is known of the calls to one service. Counts are since its first call."""
+    """What is known of the calls to one service. Counts are since its first call; ``callers`` are by service."""
 
     service: str
     kind: str
     calls: int
     failed: int
     retries: int
+    callers: Mapping[str, int]
     breaker: BreakerStatistics
 
 
@@ -56,19 +59,26 @@ class Line:
         self.target = target
         self.attempts = attempts
         self.timeout = timeout
-        self.breaker = Breaker()
+        self.breaker = Breaker(lambda state, why: events.notify(events.BreakerMoved(target.name, state, why)))
         self.budget = Budget()
         self.plans: dict[Any, Any] = {}  # of a service here, whose operations stay as they are
         self.random = random.Random()  # noqa: S311  spreads retries; nothing is secret about it
         self.calls = self.failed = self.retries = 0
+        self.callers: Counter[str] = Counter()
 
     def __repr__(self) -> str:
         return f"<Line to {self.target!r}, {self.calls} calls>"
 
+    def count(self, sending: Sending) -> None:
+        """Count a call, and who makes it."""
+        self.calls += 1
+        self.callers[sending.internal.caller] += 1
+
     def statistics(self) -> LineStatistics:
         """Return what is known of its calls."""
         known = self.breaker.statistics(anyio.current_time())
-        return LineStatistics(self.target.name, self.target.kind, self.calls, self.failed, self.retries, known)
+        counts = (self.calls, self.failed, self.retries, dict(self.callers))
+        return LineStatistics(self.target.name, self.target.kind, *counts, known)
 
 
 async def make_call(line: Line, operation: Operation, wire: Wire, sending: Sending) -> tuple[Reply, int]:
@@ -86,7 +96,7 @@ async def make_call(line: Line, operation: Operation, wire: Wire, sending: Sendi
     tried, now = 0, sending.began
     reply: Reply | None = None
     missing: NoAnswer | None = None
-    line.calls += 1
+    line.count(sending)
     line.budget.made(now)
     while True:
         permit = line.breaker.enter(now) if now < sending.deadline else None
@@ -166,7 +176,7 @@ async def ask_stream(line: Line, operation: Operation, wire: Wire, sending: Send
     Raises:
         CallFailed: if it does not begin.
     """
-    line.calls += 1
+    line.count(sending)
     line.budget.made(anyio.current_time())
     try:
         begun = await ask_once(line, operation, sending, lambda: line.target.stream(operation, wire, sending))

@@ -162,6 +162,7 @@ class Direct:
             name = context.current_service("a call").name
             label = f"{name}: {self._operation}"
             _log.error("%s failed\n%s", label, describe(failure), exc_info=failure)
+            events.notify(events.CallFailed(name, self._operation.name, failure))
             handlers = self._app.exception_handlers
             last = handlers.get(500) or handlers.get(Exception)
             if last is not None:

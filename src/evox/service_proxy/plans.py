@@ -88,7 +88,7 @@ async def plan_of(line: Line, called: Any, sending: Sending) -> Plan:
                 line, _DESCRIBING, sending, lambda: target.operations(sending), good="cancelled"
             )
         except CallFailed:
-            line.calls += 1
+            line.count(sending)
             line.failed += 1
             raise
         sending.began = anyio.current_time()  # it may have taken a while to hear that

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from evox import context
 from evox.auth import ANONYMOUS, enter_principal, leave_principal, public
 from evox.errors import EvoxError
+from evox.services.capabilities import tells_capabilities
 from evox.services.declaration import Declaration
 from evox.services.describing import PATH as DESCRIPTION
 from evox.services.describing import describes
@@ -26,6 +27,7 @@ from evox.services.endpoint import Endpoint
 from evox.services.health import Probe, health_response
 from evox.services.http_errors import evox_error_handler
 from evox.services.life import lifespan_of
+from evox.services.observing import VIEWS, answers_view, view_path
 from evox.services.openapi import keyed, secured
 from evox.services.router_guard import RouterGuard
 from evox.services.writes import WriteWatch
@@ -100,8 +102,9 @@ def create_app(service: Declaration) -> FastAPI:
         answer = public(_health(service, probe))
         app.router.add_route(path, answer, methods=["GET"], include_in_schema=False)
         service.reserve(_builtin("the built-in health", path, answer))
-    app.router.add_route(DESCRIPTION, public(describes(service)), methods=["GET"], include_in_schema=False)
-    service.reserve(_builtin("the built-in description", DESCRIPTION, describes(service)))
+    for path, described in _beside(service).items():
+        app.router.add_route(path, public(described), methods=["GET"], include_in_schema=False)
+        service.reserve(_builtin("a built-in view", path, described))
     app.router.routes = _Routes(app.router.routes, service)
     app.router.middleware_stack = RouterGuard(app.router.middleware_stack, service)
     return app
@@ -128,7 +131,7 @@ def adopted_routes(service: Declaration) -> dict[str, ASGIApp]:
     """Return what answers the built-in paths of an existing app. It gets no routes of ours, and its own win."""
     own = set(_literal_paths(service.app))
     built_in = {path: _health(service, probe) for path, probe in health_paths(service.settings.health_path)}
-    built_in[DESCRIPTION] = _answering(describes(service))
+    built_in |= {path: _answering(view) for path, view in _beside(service).items()}
     return {path: request_response(answer) for path, answer in built_in.items() if path not in own}
 
 
@@ -139,6 +142,13 @@ def _literal_paths(app: Starlette, prefix: str = "") -> Iterator[str]:
             yield from _literal_paths(mount.app, prefix + mount.path)
         elif isinstance(mount, BaseRoute) and route.path is not None and "{" not in route.path:
             yield prefix + route.path
+
+
+def _beside(service: Declaration) -> dict[str, Callable[[Request], Awaitable[Response]]]:
+    """Return what a service answers beside its endpoints and health, by path."""
+    found = {view_path(one): answers_view(service, one) for one in VIEWS} | {DESCRIPTION: describes(service)}
+    capabilities = service.settings.capabilities_path
+    return found if capabilities is None else found | {capabilities: tells_capabilities(service)}
 
 
 def health_paths(base: str) -> list[tuple[str, Probe]]:

@@ -37,6 +37,15 @@ class ServiceBuilder(Service):
         self.settings.health_path = path
         return self
 
+    def capabilities(self, path: str | None) -> Self:
+        """Move the route that tells what the service can do, or leave it out: None."""
+        if path is not None and (not str(path).startswith("/") or "{" in path):
+            raise self._invalid("capabilities", path, 'it is a path such as "/capabilities", or None')
+        if self._app is not None:
+            raise LateDeclaration(f"capabilities path {path!r}", self.name, self.place)
+        self.settings.capabilities_path = path
+        return self
+
     def depends_on(self, *services: str) -> Self:
         """Start after these services, and stop before them."""
         self.settings.depends_on = (*self.settings.depends_on, *services)

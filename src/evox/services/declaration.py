@@ -23,6 +23,7 @@ class ServiceSettings:
 
     port: int | None = None
     health_path: str = "/health"
+    capabilities_path: str | None = "/capabilities"
     start_timeout: float | None = None
     restart: RestartPolicy | None = None
     depends_on: tuple[str, ...] = ()

@@ -14,6 +14,7 @@ import anyio
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from evox import events
 from evox.auth import enter_principal, leave_principal, system
 from evox.runtime import Lifecycle, Runner, State, call
 
@@ -53,6 +54,9 @@ class Checks:
         lifecycle: The service's state.
         runners: Its background tasks.
         threads: Limits the threads of sync checks.
+
+    Attributes:
+        reasons: Of each check that was run, why it failed; empty where it passed.
     """
 
     def __init__(
@@ -69,6 +73,7 @@ class Checks:
         self._runners = runners
         self._threads = threads
         self._kept: dict[str, tuple[float, Status]] = {}
+        self.reasons: dict[str, str] = {}
         self._locks = {check.name: anyio.Lock() for check in checks}
 
     def __repr__(self) -> str:
@@ -109,13 +114,19 @@ class Checks:
                 answer = await call(check.function, threads=self._threads, abandon=True)
         except TimeoutError:
             _log.warning("health check %s/%s gave no answer within %g s", self._service, check.name, check.timeout)
-            return "fail"
-        except Exception:  # noqa: BLE001  logged; a failing check is an answer
+            return self._found(check, f"no answer within {check.timeout:g} s")
+        except Exception as error:  # noqa: BLE001  logged; a failing check is an answer
             _log.exception("health check %s/%s failed", self._service, check.name)
-            return "fail"
+            return self._found(check, f"{type(error).__name__}: {error}")
         finally:
             leave_principal(caller)
-        return "fail" if answer is False else "pass"
+        return self._found(check, "it says so" if answer is False else "")
+
+    def _found(self, check: Check, why: str) -> Status:
+        """Note what came of a check. Why it failed is for operators; probes are told that it did."""
+        self.reasons[check.name] = why
+        events.notify(events.CheckFinished(self._service, check.name, why))
+        return "fail" if why else "pass"
 
 
 def health_response(request: Request, service: str, version: str, report: HealthReport) -> Response:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from evox import context
+from evox import context, events
 from evox.errors import (
     AsyncioOnly,
     AuthError,
@@ -113,4 +113,8 @@ async def evox_error_handler(request: Request, error: Exception) -> Response:
     assert isinstance(error, EvoxError)  # noqa: S101  registered for this tree only
     if error.status >= 500 and not error.retryable:
         _log.error("%s %s failed\n%s", request.method, request.url.path, describe(error), exc_info=error)
+    if error.status >= 500 and not isinstance(error, Rejected):
+        scope = context.maybe_service()
+        target = getattr(request.scope.get("route"), "name", None) or f"{request.method} {request.url.path}"
+        events.notify(events.CallFailed("" if scope is None else scope.name, target, error))
     return problem_of(error)

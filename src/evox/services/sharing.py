@@ -12,8 +12,9 @@ from evox.errors import OutsideRuntime
 from evox.scheduling import Scheduler
 from evox.services.declaration import Declaration
 from evox.services.injection import Overrides
+from evox.services.observing import Onlookers
 
-__all__ = ["Room", "Scope"]
+__all__ = ["Room", "Scope", "observed_by"]
 
 
 class Room(Protocol):
@@ -26,6 +27,12 @@ class Room(Protocol):
 
 
 R = TypeVar("R", bound=Room)
+_observed_by: list[type[Any]] = []
+
+
+def observed_by(kind: type[Any]) -> None:
+    """Say which room knows what there is to see of a runtime; that room does, as it is above."""
+    _observed_by[:] = [kind]
 
 
 class Scope:
@@ -33,7 +40,7 @@ class Scope:
 
     Args:
         loaded: The project's configuration; the defaults when None.
-        mode: Where keys for tokens may come from; see ``Authority``.
+        mode: Where keys for tokens may come from, and who may look at what runs; see ``Authority``, ``Onlookers``.
         on_job_error: Called with the error of any job or background task that failed; what it raises ends the service.
 
     Attributes:
@@ -52,6 +59,7 @@ class Scope:
         self.overrides = Overrides()
         settings = self.loaded.settings
         self.authority = Authority(settings.auth, self.loaded.root, mode=mode, host=settings.host)
+        self.onlookers = Onlookers(settings.observe, self.loaded.root, mode)
         self.scheduler = Scheduler(settings.priority)
         self._schedulers: dict[int, Scheduler] = {}
         self._memories: dict[int, MemoryBackend] = {}
@@ -106,6 +114,16 @@ class Scope:
         if found is None:
             raise OutsideRuntime(repr(service))
         return found
+
+    @property
+    def observation(self) -> Any:
+        """What there is to see of this runtime."""
+        return self.room(_observed_by[-1])
+
+    @property
+    def schedulers(self) -> tuple[Scheduler, ...]:
+        """What admits calls here: the seats that services share, and those that they have for themselves."""
+        return (self.scheduler, *self._schedulers.values())
 
     @property
     def size(self) -> int:

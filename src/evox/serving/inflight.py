@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
+from evox import events
 from evox.config import ServingSettings
 from evox.errors import ServiceUnavailable
 from evox.failures import describe
@@ -197,6 +198,7 @@ class Inflight:
     async def _failure(self, one: Opened, scope: Scope, error: Exception) -> None:
         self._failed += 1
         _log.error("%s failed\n%s", one.label, describe(error), exc_info=error)
+        events.notify(events.CallFailed(self._service, getattr(scope.get("route"), "name", None) or one.label, error))
         asked: list[Exception] | None = scope.get("extensions", {}).get("evox.errors")  # a test client's
         if asked is not None:
             asked.append(error)

@@ -102,7 +102,8 @@ class Listener:
         self._scope = anyio.CancelScope()
         self._closing = self._serving = False
         self._closed = anyio.Event()
-        self.address: tuple[str, int] = bound.getsockname()[:2]
+        name = bound.getsockname()
+        self.address: tuple[str, int] = name[:2] if isinstance(name, tuple) else (str(name), 0)
         self.accepted = 0
 
     def __repr__(self) -> str:
@@ -174,7 +175,8 @@ class Listener:
             except (BlockingIOError, ConnectionAbortedError):
                 return
             connection.setblocking(False)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._socket.family != socket.AF_UNIX:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.accepted += 1
             taken += 1
             connections.start_soon(self._serve_one, connection, name=f"svc:{self.service}/connection")

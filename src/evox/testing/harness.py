@@ -128,7 +128,7 @@ class Env:
             name = host.service.name
             bound = bind("127.0.0.1", 0, service=name)
             port = Port(bound, host, loaded.settings.serving, service=name, connections=connections, tls=tls)
-            self._ports[name] = port
+            self._ports[name] = self._fleet.ports[name] = port
             self._nursery.start_soon(port.serve, name=f"listener:{name}")
 
     def port(self, service: str | Service) -> Port:

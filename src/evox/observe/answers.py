@@ -1,0 +1,53 @@
+"""Answers: the views of a service as HTTP answers. All of them are made of what is in memory, and none changes it."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from evox.observe import views
+from evox.observe.configuration import configuration
+from evox.observe.info import info
+from evox.observe.metrics import metrics_of
+from evox.observe.observation import Observation
+from evox.observe.snapshot import snapshot
+from evox.observe.tasks import task_tree
+from evox.services import Running
+
+__all__ = ["VIEWS", "answer", "view_of"]
+
+Make = Callable[[Observation, Running], Any]
+VIEWS: Final[dict[str, Make]] = {
+    "info": lambda seen, running: {"service": running.name, "version": running.service.version, **info(seen)},
+    "mappings": lambda _, running: views.mappings(running),
+    "queues": lambda seen, _: views.queues(seen.scope.schedulers),
+    "tasks": lambda *_: task_tree(),
+    "scheduled": lambda _, running: views.scheduled(running),
+    "caches": lambda _, running: views.caches(running),
+    "intents": lambda _, running: views.intents(running),
+    "proxy": lambda seen, _: views.proxy(seen),
+    "config": lambda seen, _: configuration(seen.scope.loaded),
+    "errors": lambda seen, running: views.errors(seen, running.name),
+    "startup": lambda seen, _: [
+        {"when": one.when, "service": one.service, "what": one.what} for one in seen.timeline.all()
+    ],
+    "snapshot": lambda seen, _: snapshot(seen),
+}
+
+
+def view_of(observation: Observation, name: str, running: Running) -> Any:
+    """Return one view as plain data.
+
+    Raises:
+        KeyError: if there is none of that name.
+    """
+    return VIEWS[name](observation, running)
+
+
+async def answer(observation: Observation, view: str, running: Running, request: Request) -> Response:
+    """Return one view of a service as an answer: JSON, and metrics in the form that the client takes."""
+    if view == "metrics":
+        body, media = metrics_of(observation, running.name, request.headers.get("accept", ""))
+        return Response(body, media_type=media)
+    return JSONResponse(view_of(observation, view, running))

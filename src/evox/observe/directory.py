@@ -1,0 +1,165 @@
+"""Directory: how a process is found by commands of the same user: a note and a socket in the runtime directory.
+
+The directory and all in it are for its owner alone, so whoever can open the socket may look, without a token. A note
+whose process is gone is taken away by whoever finds it.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import secrets
+import socket
+import stat
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import platformdirs
+
+__all__ = ["Note", "Place", "notes", "runtime_directory"]
+
+SCHEMA: Final = 1
+LARGEST: Final = 262_144  # bytes of a note
+OWNER_ONLY: Final = 0o700
+LONGEST: Final = 100  # bytes of a socket's path; the kernel takes some 104
+_log = logging.getLogger("evox.observe")
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a process tells of itself to those who look for it.
+
+    Attributes:
+        pid: The process.
+        socket: Path of the socket on which it is seen.
+        root: The project's folder.
+        started: Wall-clock seconds.
+        services: URLs by name.
+        version: Of Evox.
+    """
+
+    pid: int
+    socket: str
+    root: str
+    started: float
+    services: Mapping[str, str] = field(default_factory=dict)
+    version: str = ""
+
+
+def runtime_directory() -> Path:
+    """Return where notes are: ``evox`` in the user's runtime directory, such as ``/run/user/1000``."""
+    return Path(platformdirs.user_runtime_dir("evox", appauthor=False))
+
+
+class Place:
+    """The place of this process in the directory: a bound socket, and a note once it answers.
+
+    Raises:
+        OSError: if the directory cannot be made, or is not this user's alone.
+    """
+
+    def __init__(self, directory: Path | None = None) -> None:
+        self._directory = runtime_directory() if directory is None else directory
+        self._directory.mkdir(mode=OWNER_ONLY, parents=True, exist_ok=True)
+        _check_owner(self._directory)
+        name = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self.path = self._directory / f"{name}.sock"
+        self._note = self._directory / f"{name}.json"
+        if len(os.fsencode(self.path)) > LONGEST:
+            raise OSError(f"{self.path} is too long for the path of a socket; set XDG_RUNTIME_DIR to a shorter one")
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self.socket.bind(str(self.path))
+            self.path.chmod(0o600)
+            self.socket.listen(16)
+            self.socket.setblocking(False)
+        except BaseException:
+            self.close()
+            raise
+
+    def __repr__(self) -> str:
+        return f"<Place {self.path}>"
+
+    def publish(self, *, root: Path, services: Mapping[str, str], version: str) -> None:
+        """Write the note: from now on it is found."""
+        note = Note(os.getpid(), str(self.path), str(root), time.time(), dict(services), version)
+        draft = self._note.with_suffix(".new")
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            json.dump({"schema": SCHEMA} | asdict(note), file)
+        draft.replace(self._note)
+
+    def close(self) -> None:
+        """Take the note and the socket away."""
+        self.socket.close()
+        for file in (self._note, self.path):
+            with contextlib.suppress(OSError):
+                file.unlink(missing_ok=True)
+
+
+def notes(directory: Path | None = None) -> list[Note]:
+    """Return the notes of running processes, the one that started first first.
+
+    Notes of processes that are gone are removed; what cannot be read is left out, and said in the log.
+    """
+    directory = runtime_directory() if directory is None else directory
+    try:
+        _check_owner(directory)
+        files = sorted(directory.glob("*.json"))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        _log.warning("running processes cannot be looked up: %s", error)
+        return []
+    found = [note for file in files if (note := _read(file)) is not None]
+    return sorted(found, key=lambda one: one.started)
+
+
+def _check_owner(directory: Path) -> None:
+    """Refuse a directory in which somebody else could leave a socket, or read one.
+
+    Raises:
+        OSError: if it is one.
+    """
+    seen = directory.stat(follow_symlinks=False)
+    if not stat.S_ISDIR(seen.st_mode) or seen.st_uid != os.getuid() or stat.S_IMODE(seen.st_mode) & 0o077:
+        raise PermissionError(f"{directory} is not a folder of this user alone (chmod 700)")
+
+
+def _read(file: Path) -> Note | None:
+    try:
+        note = _parsed(file)
+    except FileNotFoundError:
+        return None  # it has ended meanwhile
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        _log.warning("%s is left out: %s", file, error)
+        return None
+    if _is_alive(note.pid):
+        return note
+    for gone in (file, file.with_suffix(".sock")):
+        with contextlib.suppress(OSError):
+            gone.unlink(missing_ok=True)
+    return None
+
+
+def _parsed(file: Path) -> Note:
+    if file.stat().st_size > LARGEST:
+        raise ValueError(f"it is larger than {LARGEST} bytes")
+    said: Any = json.loads(file.read_text(encoding="utf-8"))
+    if said.get("schema") != SCHEMA:
+        raise ValueError(f"its schema is {said.get('schema')!r}, not {SCHEMA}")
+    services = {str(name): str(url) for name, url in dict(said["services"]).items()}
+    texts = [str(said[name]) for name in ("socket", "root", "version")]
+    return Note(int(said["pid"]), texts[0], texts[1], float(said["started"]), services, texts[2])
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError, ValueError):
+        return pid > 0
+    return pid > 0

@@ -1,0 +1,380 @@
+"""Forms: a snapshot as it is read by the report and the dashboard, wherever it came from.
+
+What another process sends is never trusted to be right: unknown members are left out, texts and lists are cut to size,
+and what does not fit is an error that says where. So pages can be written for what stands here and nothing else.
+"""
+
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from evox.observe.rules import Level
+
+__all__ = [
+    "Auth",
+    "Backend",
+    "Breaker",
+    "Caches",
+    "Calls",
+    "Finding",
+    "Incident",
+    "Line",
+    "LogEntry",
+    "Process",
+    "Proxy",
+    "Queue",
+    "QueueLevel",
+    "ServiceState",
+    "Snapshot",
+    "Task",
+]
+
+T = TypeVar("T")
+TEXT = 2_000  # characters
+ITEMS = 1_000
+
+
+def _cut(value: Any) -> Any:
+    return value[:TEXT] if isinstance(value, str) else value
+
+
+def _some(value: Any) -> Any:
+    return value[:ITEMS] if isinstance(value, list) else value
+
+
+Text = Annotated[str, BeforeValidator(_cut)]
+Some = Annotated[list[T], BeforeValidator(_some)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Form(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Process(_Form):
+    """The process. ``time`` is what its clock says; ``urls`` is where its services listen, by name."""
+
+    instance: Text
+    pid: int
+    host: Text
+    evox: Text
+    python: Text
+    loop: Text
+    mode: Text
+    root: Text = ""
+    commit: Text = ""
+    lock: Text = ""
+    workers: int = 1
+    started: Number
+    time: Number
+    uptime: Number
+
+
+class Check(_Form):
+    """A readiness check as it went last; ``why`` it failed."""
+
+    status: Text
+    why: Text = ""
+
+
+class Jobs(_Form):
+    """Jobs: running now by name, and how those before ended."""
+
+    running: Some[Text] = []
+    finished: int = 0
+    failed: int = 0
+
+
+class Requests(_Form):
+    """Requests that are open now, by kind, and totals."""
+
+    requests: int = 0
+    streams: int = 0
+    websockets: int = 0
+    total: int = 0
+    refused: int = 0
+    failed: int = 0
+    cut: int = 0
+    left: int = 0
+
+
+class Connections(_Form):
+    """Connections: open now, accepted, and what clients did wrong."""
+
+    connections: int = 0
+    total: int = 0
+    complaints: dict[Text, int] = {}
+
+
+class Task(_Form):
+    """A background task. Times of day are wall-clock seconds, others seconds."""
+
+    name: Text
+    state: Text
+    interval: Number | None = None
+    runs: int = 0
+    failures: int = 0
+    last_run: Number | None = None
+    last_duration: Number | None = None
+    last_error: Text | None = None
+    next_run: Number | None = None
+    on_error: Text = ""
+
+
+class Backend(_Form):
+    """A backend of data."""
+
+    name: Text
+    shown: Text
+    operations: int
+    failures: int
+    available: bool
+    detail: Text = ""
+
+
+class Memory(_Form):
+    """What is kept in memory; sizes in bytes."""
+
+    copies: int = 0
+    records: int = 0
+    size: int = 0
+    limit: int = 0
+    evicted: int = 0
+    expired: int = 0
+
+
+class Near(_Form):
+    """Copies before a shared backend."""
+
+    on: bool
+    hits: int
+    misses: int
+
+
+class Reads(_Form):
+    """Reads that have a source, by how they ended."""
+
+    hits: int = 0
+    misses: int = 0
+    stale: int = 0
+    failures: int = 0
+    throttled: int = 0
+
+
+class Caches(_Form):
+    """The data of a service."""
+
+    backends: Some[Backend] = []
+    near: Some[Near] = []
+    reads: Reads = Reads()
+    memory: Memory = Memory()
+
+
+class IntentUse(_Form):
+    """An intent that is in use; ``of`` says what for."""
+
+    of: Text
+    intent: dict[Text, Any] = {}
+    strong: bool = False
+    ttl: Number | None = None
+    max_stale: Number | None = None
+    backend: Text | None = None
+
+
+class Refusal(_Form):
+    """A caller that was refused."""
+
+    when: Number
+    target: Text
+    status: int
+    reason: Text
+
+
+class Auth(_Form):
+    """Who was let in."""
+
+    mode: Text
+    asks: bool
+    keys: Some[Text] = []
+    accepted: int = 0
+    refused: int = 0
+    recent: Some[Refusal] = []
+    warnings: Some[Text] = []
+
+
+class ServiceState(_Form):
+    """A service. ``url`` is where it listens, if it does."""
+
+    name: Text
+    version: Text = ""
+    state: Text
+    level: Level = "pass"
+    since: Number
+    starts: int = 0
+    reason: Text = ""
+    live: bool = True
+    ready: bool = True
+    checks: dict[Text, Check] = {}
+    depends_on: Some[Text] = []
+    url: Text | None = None
+    docs: Text | None = None
+    jobs: Jobs = Jobs()
+    requests: Requests = Requests()
+    connections: Connections | None = None
+    background: Some[Task] = []
+    caches: Caches | None = None
+    auth: Auth
+    intents: Some[IntentUse] = []
+
+
+class Calls(_Form):
+    """How calls of one endpoint went. ``buckets`` counts by ``durations.BUCKETS``; durations in seconds."""
+
+    service: Text
+    endpoint: Text
+    origin: Literal["http", "internal"]
+    count: int
+    errors: int
+    statuses: dict[Text, int] = {}
+    seconds: Number = 0.0
+    buckets: Some[int] = []
+    p50: Number = 0.0
+    p95: Number = 0.0
+    p99: Number = 0.0
+    longest: Number = 0.0
+
+
+class QueueLevel(_Form):
+    """One level. ``waits`` counts those that waited, by ``scheduling.WAITS``; ``waited`` is seconds in all."""
+
+    level: Text
+    cap: int
+    bound: int
+    reserve: int = 0
+    in_use: int
+    queued: int
+    oldest: Number = 0.0
+    arrived: int = 0
+    admitted: int = 0
+    cancelled: int = 0
+    rejected: dict[Text, int] = {}
+    waited: Number = 0.0
+    waits: Some[int] = []
+
+
+class Queue(_Form):
+    """The seats of one scheduler, and the queues for them, highest level first."""
+
+    name: Text
+    total: int
+    in_use: int
+    levels: Some[QueueLevel] = []
+
+
+class Breaker(_Form):
+    """Whether calls are let through; ``opens_for`` is seconds until one is."""
+
+    state: Text
+    calls: int = 0
+    failed: int = 0
+    opens_for: Number = 0.0
+    why: Text = ""
+
+
+class Line(_Form):
+    """The calls to one service. ``kind`` is ``"local"``, ``"remote"`` or ``"fake"``; ``callers`` counts who called."""
+
+    service: Text
+    kind: Text
+    calls: int
+    failed: int
+    retries: int
+    callers: dict[Text, int] = {}
+    breaker: Breaker
+
+
+class Announced(_Form):
+    """One running copy of a service."""
+
+    service: Text
+    url: Text
+
+
+class Registry(_Form):
+    """Where services tell each other where they are."""
+
+    announced: Some[Announced] = []
+    known: Some[Text] = []
+    available: bool = True
+
+
+class Peer(_Form):
+    """A service of the configuration that runs elsewhere."""
+
+    url: Text | None = None
+    trust: Text = ""
+
+
+class Proxy(_Form):
+    """The calls of a process to services: within it, and leaving it."""
+
+    internal: int = 0
+    external: int = 0
+    lines: Some[Line] = []
+    registry: Registry | None = None
+    peers: dict[Text, Peer] = {}
+
+
+class Incident(_Form):
+    """Something that is, or was, wrong; see ``incidents.Incident``."""
+
+    service: Text
+    kind: Text
+    subject: Text
+    severity: Level
+    reason: Text
+    since: Number
+    last: Number
+    count: int = 1
+    until: Number | None = None
+
+
+class LogEntry(_Form):
+    """A kind of error or warning of the log; see ``recent.Entry``."""
+
+    level: Text
+    logger: Text
+    service: Text
+    message: Text
+    error: Text = ""
+    reason: Text = ""
+    at: Some[Text] = []
+    first: Number
+    last: Number
+    count: int = 1
+
+
+class Finding(_Form):
+    """What a snapshot means; see ``rules.Finding``."""
+
+    level: Level
+    service: Text
+    what: Text
+    why: Text = ""
+    fix: Text = ""
+    since: Number | None = None
+
+
+class Snapshot(_Form):
+    """The state of a process at one moment; see ``snapshot``."""
+
+    schema_: Literal[1] = Field(validation_alias="schema", serialization_alias="schema")
+    level: Level
+    process: Process
+    services: Some[ServiceState]
+    calls: Some[Calls] = []
+    queues: Some[Queue] = []
+    proxy: Proxy = Proxy()
+    incidents: Some[Incident] = []
+    recent: Some[LogEntry] = []
+    findings: Some[Finding] = []

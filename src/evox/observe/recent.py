@@ -1,0 +1,125 @@
+"""Recent: the last errors and warnings of a process, from its log, the same ones counted rather than repeated.
+
+Grouped are records of one logger, one line of code and one type of error, so that ten thousand texts from one place are
+one entry with the last of them. Nothing of the log is changed; what is shown has its secrets taken out.
+"""
+
+import logging
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from evox import context
+from evox.failures import root_cause, user_frames
+from evox.observe.incidents import shortened
+
+__all__ = ["Entry", "Listening", "Recent"]
+
+LONGEST: Final = 2_000  # characters of a message
+FRAMES: Final = 4
+
+
+@dataclass(slots=True)
+class Entry:
+    """One kind of error or warning. Times are wall-clock seconds.
+
+    Attributes:
+        level: ``"WARNING"``, ``"ERROR"`` or ``"CRITICAL"``.
+        logger: Who logged it.
+        service: Which service was at work; empty where none was.
+        message: The last text of it.
+        error: Type of the error that came with it, or empty.
+        reason: What that error says.
+        at: The user's lines that led to it, the innermost last.
+        first: When it came first.
+        last: When it came last.
+        count: How often it came.
+    """
+
+    level: str
+    logger: str
+    service: str
+    message: str
+    error: str
+    reason: str
+    at: tuple[str, ...]
+    first: float
+    last: float
+    count: int = 1
+
+
+class Recent:
+    """The last kinds of errors and warnings.
+
+    Args:
+        most: How many kinds are kept.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._lock = threading.Lock()  # anything may be logged in any thread
+        self._entries: OrderedDict[tuple[Any, ...], Entry] = OrderedDict()  # the one that came last is the last
+        self.total = self.forgotten = 0
+
+    def __repr__(self) -> str:
+        return f"<Recent: {len(self._entries)} kinds, {self.total} in all>"
+
+    def note(self, record: logging.LogRecord) -> None:
+        """Take note of a log record."""
+        with self._lock:
+            self._note(record)
+
+    def all(self) -> list[Entry]:
+        """Return what is kept, the latest first."""
+        with self._lock:
+            return [replace(one) for one in reversed(self._entries.values())]
+
+    def _note(self, record: logging.LogRecord) -> None:
+        self.total += 1
+        service = context.maybe_service()
+        name = "" if service is None else service.name
+        found = record.exc_info[1] if record.exc_info else None
+        cause = None if found is None else root_cause(found)
+        kind = "" if cause is None else type(cause).__name__
+        key = (record.name, record.pathname, record.lineno, kind, name)
+        entry = self._entries.get(key)
+        if entry is None:
+            entry = Entry(record.levelname, record.name, name, "", kind, "", (), record.created, record.created, 0)
+            self._entries[key] = entry
+            if len(self._entries) > self._most:
+                self._entries.popitem(last=False)
+                self.forgotten += 1
+        entry.count += 1
+        entry.level, entry.last = record.levelname, record.created
+        entry.message = shortened(record.getMessage(), LONGEST)
+        entry.reason = "" if cause is None else shortened(str(cause), LONGEST)
+        entry.at = () if cause is None else tuple(map(str, user_frames(cause)[-FRAMES:]))
+        self._entries.move_to_end(key)
+
+
+class Listening(logging.Handler):
+    """Hears warnings and errors of a runtime; those of another one in the same process are left to that.
+
+    Args:
+        recent: Where they are noted.
+        runtime: The runtime.
+    """
+
+    def __init__(self, recent: Recent, runtime: Any) -> None:
+        super().__init__(logging.WARNING)
+        self._recent = recent
+        self._runtime = runtime
+
+    def __repr__(self) -> str:
+        return f"<Listening for {self._recent!r}>"
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Note a record. Called by ``logging``, in any thread."""
+        service = context.maybe_service()
+        if service is not None and service.runtime is not self._runtime:
+            return
+        try:
+            self._recent.note(record)
+        except Exception:  # noqa: BLE001  as all handlers do: a log call never fails for how it is made
+            self.handleError(record)
