@@ -3,9 +3,11 @@
 The clients block, so they are used from synchronous tests; every wait is bounded. Nothing here asserts anything.
 """
 
+import atexit
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPResponse
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any, Self, TypeAlias
 from uuid import uuid4
 
@@ -37,6 +40,9 @@ __all__ = [
 
 LIVENESS = 15.0
 MARK = "TEST_RUN_MARK"
+RUNTIME = mkdtemp(prefix="evox-", dir="/tmp")  # short enough for the paths of sockets
+"""Where processes of this test run note how they are found."""
+atexit.register(shutil.rmtree, RUNTIME, ignore_errors=True)
 
 
 def write_files(folder: Path, files: Mapping[str, str]) -> None:
@@ -50,7 +56,8 @@ def write_files(folder: Path, files: Mapping[str, str]) -> None:
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the environment of a child: ours without any setting of Evox, and ``extra``."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("EVOX_")}
-    return {**inherited, "PYTHONFAULTHANDLER": "1", **(extra or {})}
+    own = {"PYTHONFAULTHANDLER": "1", "XDG_RUNTIME_DIR": RUNTIME}
+    return {**inherited, **own, **(extra or {})}
 
 
 def command(*arguments: str) -> list[str]:

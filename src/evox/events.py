@@ -87,7 +87,7 @@ class CallFailed(Event):
 
 @dataclass(frozen=True, slots=True)
 class CallRejected(Event):
-    """A call was turned away, from ``whose`` seats. ``reason``: ``"queue_full"``, ``"time_out"`` or ``"per_client"``."""
+    """A call was turned away by who has its seats: ``"queue_full"``, ``"time_out"`` or ``"per_client"``."""
 
     whose: str
     level: str

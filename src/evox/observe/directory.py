@@ -12,6 +12,7 @@ import secrets
 import socket
 import stat
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -51,7 +52,9 @@ class Note:
 
 def runtime_directory() -> Path:
     """Return where notes are: ``evox`` in the user's runtime directory, such as ``/run/user/1000``."""
-    return Path(platformdirs.user_runtime_dir("evox", appauthor=False))
+    with warnings.catch_warnings():  # of a fallback below /tmp, which is as good: see _check_owner
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return Path(platformdirs.user_runtime_dir("evox", appauthor=False))
 
 
 class Place:
@@ -63,7 +66,8 @@ class Place:
 
     def __init__(self, directory: Path | None = None) -> None:
         self._directory = runtime_directory() if directory is None else directory
-        self._directory.mkdir(mode=OWNER_ONLY, parents=True, exist_ok=True)
+        self._directory.parent.mkdir(mode=OWNER_ONLY, parents=True, exist_ok=True)
+        self._directory.mkdir(mode=OWNER_ONLY, exist_ok=True)
         _check_owner(self._directory)
         name = f"{os.getpid()}-{secrets.token_hex(4)}"
         self.path = self._directory / f"{name}.sock"
@@ -126,6 +130,10 @@ def _check_owner(directory: Path) -> None:
     seen = directory.stat(follow_symlinks=False)
     if not stat.S_ISDIR(seen.st_mode) or seen.st_uid != os.getuid() or stat.S_IMODE(seen.st_mode) & 0o077:
         raise PermissionError(f"{directory} is not a folder of this user alone (chmod 700)")
+    above = directory.parent.stat()
+    shared = above.st_mode & 0o022 and not above.st_mode & stat.S_ISVTX
+    if above.st_uid not in (0, os.getuid()) or shared:
+        raise PermissionError(f"others can replace {directory}: {directory.parent} is not this user's alone")
 
 
 def _read(file: Path) -> Note | None:
