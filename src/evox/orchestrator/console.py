@@ -67,6 +67,13 @@ class Console:
             self._line(f"note: {note}")
         self._line("Ctrl-C drains and ends; a second one ends at once.")
 
+    def dashboard(self, url: str) -> None:
+        """Say where the dashboard is opened. The URL lets one browser in."""
+        if self.as_json:
+            self._event("dashboard", url=url)
+        else:
+            self._line(f"\nOpen it once, in one browser:\n  {url}\n")
+
     def worker(self, number: int, what: str, *, pid: int | None) -> None:
         """Say what became of one of several workers; ``pid`` is that of a new one."""
         if self.as_json:

@@ -11,7 +11,7 @@ import signal
 import socket
 import ssl
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -77,6 +77,7 @@ class Plan:
 
     Attributes:
         beside: Services of the project that do not run here; who calls them knows their operations and types.
+        on_started: Told where each service listens, once it does.
     """
 
     options: RunOptions
@@ -86,6 +87,7 @@ class Plan:
     tls: ssl.SSLContext | None = None
     notes: Sequence[str] = field(default=())
     beside: Sequence[Service] = ()
+    on_started: Callable[[Mapping[str, str]], None] | None = None
 
 
 def configuration(options: RunOptions) -> Loaded:
@@ -239,6 +241,8 @@ class _Server:
         urls, root = self._fleet.urls(gateway=self._settings.gateway), self._plan.loaded.root
         self._private.serve(self._fleet.observation, urls, root=root, nursery=nursery, connections=connections)
         self._announce()
+        if self._plan.on_started is not None:
+            self._plan.on_started(urls)
         announced = Announcement(self._fleet.scope, addresses_of(self._settings, self._ports, self._fleet.names))
         nursery.start_soon(announced.run, name="registry")
         self._given_up = await self._wait_end()

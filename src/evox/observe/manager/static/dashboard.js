@@ -1,0 +1,55 @@
+// Draws the charts of a page from /series, once a second, and says when the dashboard itself does not answer.
+"use strict";
+(() => {
+  const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const lost = document.getElementById("lost");
+  const say = (is_lost) => { if (lost) lost.hidden = !is_lost; };
+  document.addEventListener("htmx:error", () => say(true));
+  document.addEventListener("htmx:after:swap", () => say(false));
+
+  const figures = [...document.querySelectorAll("[data-chart]")];
+  if (!figures.length || typeof uPlot === "undefined") return;
+  const unit = { "/s": (v) => v >= 10 ? v.toFixed(0) : v.toFixed(1), s: (v) => v >= 1 ? v.toFixed(1) + " s" : (v * 1000).toFixed(v < 0.01 ? 1 : 0) + " ms", "": (v) => String(Math.round(v * 100) / 100) };
+  const charts = figures.map((figure) => {
+    const names = figure.dataset.chart.split(" ");
+    const labels = (figure.dataset.labels || figure.dataset.chart).split("|");
+    const write = unit[figure.dataset.unit] || unit[""];
+    const make = () => {
+      const colors = ["--one", "--two", "--three", "--fail"].map(css);
+      const axis = { stroke: css("--quiet"), grid: { stroke: css("--line"), width: 1 }, ticks: { show: false } };
+      figure.replaceChildren();
+      return new uPlot({
+        width: figure.clientWidth || 320, height: 170,
+        scales: { y: { range: (_, low, high) => [0, Math.max(high || 0, 1e-3) * 1.1] } },
+        axes: [{ ...axis }, { ...axis, size: 62, values: (_, all) => all.map(write) }],
+        series: [{}, ...names.map((name, index) => ({
+          label: labels[index] || name, stroke: colors[index % colors.length], width: 1.6, dash: [[], [6, 3], [2, 3], [8, 2]][index % 4],
+          points: { show: false }, value: (_, v) => v == null ? "–" : write(v) }))],
+      }, [[], ...names.map(() => [])], figure);
+    };
+    return { figure, names, make, plot: make() };
+  });
+  const fit = () => charts.forEach((one) => one.plot.setSize({ width: one.figure.clientWidth, height: 170 }));
+  addEventListener("resize", fit);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => charts.forEach((one) => { one.plot.destroy(); one.plot = one.make(); }));
+
+  const source = document.querySelector("[data-series]");
+  const draw = async () => {
+    if (document.hidden) return;
+    try {
+      const answer = await fetch(source.dataset.series, { cache: "no-store" });
+      if (!answer.ok) throw new Error(String(answer.status));
+      const said = await answer.json();
+      charts.forEach((one) => {
+        const data = [said.at, ...one.names.map((name) => said.series[name] || said.at.map(() => null))];
+        one.plot.setData(data);
+        one.figure.dataset.points = String(said.at.length);
+        const last = said.at.length - 1;
+        one.figure.setAttribute("aria-label", one.names.map((name) => `${name}: ${last < 0 || !said.series[name] || said.series[name][last] == null ? "nothing yet" : said.series[name][last]}`).join(", "));
+      });
+      say(false);
+    } catch { say(true); }
+  };
+  draw();
+  setInterval(draw, 1000);
+})();
