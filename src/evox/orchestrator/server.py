@@ -206,7 +206,7 @@ class _Server:
                     host.inflight.on_answer = _log_answer
             with anyio.CancelScope() as starting:
                 async with anyio.create_task_group() as connections:
-                    connections.start_soon(self._interrupt, starting)
+                    connections.start_soon(self._interrupt, starting, name="signals")
                     async with self._fleet.started() as nursery:
                         await self._serve(sockets, nursery, connections)
                     connections.cancel_scope.cancel()
@@ -316,9 +316,9 @@ class _Server:
                 ended.append(False)
                 group.cancel_scope.cancel()
 
-            group.start_soon(signalled)
-            group.start_soon(given_up)
-            group.start_soon(orphaned)
+            group.start_soon(signalled, name="end:signal")
+            group.start_soon(given_up, name="end:given up")
+            group.start_soon(orphaned, name="end:orphaned")
         return ended[0]
 
     async def _close(self) -> None:

@@ -7,6 +7,7 @@ may jump, and what lies in the future then is dropped.
 
 import json
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
@@ -29,6 +30,7 @@ ROWS: Final = 500_000
 CLOSING: Final = 2.0  # seconds
 EVERY: Final = 200  # writes between two looks at how many there are
 AHEAD: Final = 5.0  # seconds that a sample may lie in the future before it is dropped
+_TEXTS: Final = frozenset({"levels", "level", "queue"})
 _log = logging.getLogger("evox.dashboard")
 _TABLE: Final = (
     "CREATE TABLE IF NOT EXISTS evox_samples (at REAL NOT NULL, instance TEXT NOT NULL, sample TEXT NOT NULL)",
@@ -101,7 +103,9 @@ class History:
         )
         found: dict[float, list[Sample]] = {}
         for row in rows:
-            found.setdefault(float(row["at"]), []).append(_sample(row["sample"]))
+            sample = _sample(row["sample"])
+            if sample is not None:
+                found.setdefault(float(row["at"]), []).append(sample)
         return list(found.items())
 
     async def aclose(self) -> None:
@@ -115,9 +119,16 @@ class History:
         )
 
 
-def _sample(text: str) -> Sample:
-    said: dict[str, Any] = json.loads(text)
-    return Sample(**said | {"levels": tuple(LevelSample(**one) for one in said["levels"])})
+def _sample(text: Any) -> Sample | None:
+    """Read a sample; None for what is none, or one of another version of Evox."""
+    try:
+        said: dict[str, Any] = json.loads(text)
+        levels = tuple(LevelSample(**one) for one in said["levels"])
+        read = Sample(**said | {"levels": levels})
+        numbers = [getattr(one, name) for one in (read, *levels) for name in one.__slots__ if name not in _TEXTS]
+        return read if all(math.isfinite(one) for one in numbers) else None
+    except (ValueError, TypeError, KeyError, OverflowError):
+        return None
 
 
 async def open_history(file: Path) -> tuple[History, str]:

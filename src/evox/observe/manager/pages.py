@@ -61,7 +61,7 @@ class Row:
     state: Seen
     trouble: str
     ago: float | None
-    waits: dict[str, LevelSample]
+    waits: dict[tuple[str, str], LevelSample]
     tree: Tree | None = None
     tree_trouble: str = ""
 
@@ -154,7 +154,7 @@ class Pages:
 
 
 def _row(one: Instance, now: float) -> Row:
-    waits = {} if one.sample is None else {level.level: level for level in one.sample.levels}
+    waits = {} if one.sample is None else {(level.queue, level.level): level for level in one.sample.levels}
     ago = None if one.last is None else now - one.last
     return Row(one.source, one.snapshot, one.sample, one.seen(now), one.trouble, ago, waits)
 

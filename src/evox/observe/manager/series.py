@@ -1,7 +1,7 @@
 """Series: what happened between two snapshots of one process, as the few numbers that charts show over time.
 
 Counts only grow while a process lives; where one is smaller than before, another process has taken its place, and what
-it has is counted from nothing. No wall clock is used: how much time lies between is what the process says of its uptime.
+it has is counted from nothing. No wall clock is used: the time between is what the process says of its uptime.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,8 +19,9 @@ SHORTEST: Final = 0.05  # seconds; less between two looks says nothing
 
 @dataclass(frozen=True, slots=True)
 class LevelSample:
-    """One level of admission. ``wait`` is the mean, ``p95`` the 95th percentile of seconds that calls waited."""
+    """One level of one scheduler. ``wait`` is the mean, ``p95`` the 95th percentile of seconds that calls waited."""
 
+    queue: str
     level: str
     in_use: int
     queued: int
@@ -42,7 +43,7 @@ class Sample:
         hits: Reads answered by a fresh copy.
         misses: Reads that asked the source.
         stale: Reads answered by an old copy.
-        levels: Admission, highest level first; those of several schedulers are one.
+        levels: Admission, by scheduler, highest level first.
     """
 
     rate: float = 0.0
@@ -83,7 +84,7 @@ def between(before: Snapshot | None, after: Snapshot) -> Sample | None:
 
 
 def merged(samples: Sequence[Sample]) -> Sample:
-    """Return what several processes did at the same time, as if they were one.
+    """Return what several processes did at the same time, as if they were one with one scheduler.
 
     Of percentiles, which cannot be added, it is the worst.
     """
@@ -105,6 +106,7 @@ def _merged_level(levels: Sequence[LevelSample]) -> LevelSample:
     admitted = sum(one.admitted for one in levels)
     waited = sum(one.wait * one.admitted for one in levels)
     return LevelSample(
+        "",
         levels[0].level,
         sum(one.in_use for one in levels),
         sum(one.queued for one in levels),
@@ -151,31 +153,26 @@ def _reads(snapshot: Snapshot) -> tuple[int, int, int]:
 
 def _levels(before: Snapshot, after: Snapshot, seconds: float) -> tuple[LevelSample, ...]:
     old = {(queue.name, level.level): level for queue in before.queues for level in queue.levels}
-    by_name: dict[str, list[tuple[QueueLevel, QueueLevel | None]]] = {}
-    for queue in after.queues:
-        for level in queue.levels:
-            by_name.setdefault(level.level, []).append((level, old.get((queue.name, level.level))))
-    return tuple(_level(name, pairs, seconds) for name, pairs in by_name.items())
+    return tuple(
+        _level(queue.name, level, old.get((queue.name, level.level)), seconds)
+        for queue in after.queues
+        for level in queue.levels
+    )
 
 
-def _level(name: str, pairs: list[tuple[QueueLevel, QueueLevel | None]], seconds: float) -> LevelSample:
-    admitted = rejected = 0
-    waited, waits = 0.0, [0] * (len(WAITS) + 1)
-    for new, was in pairs:
-        admitted += _more(new.admitted, was.admitted if was else 0)
-        rejected += _more(sum(new.rejected.values()), sum(was.rejected.values()) if was else 0)
-        waited += max(0.0, new.waited - (was.waited if was and was.waited <= new.waited else 0.0))
-        for slot, count in enumerate(_more_each(new.waits, was.waits if was else ())):
-            if slot < len(waits):
-                waits[slot] += count
+def _level(queue: str, new: QueueLevel, was: QueueLevel | None, seconds: float) -> LevelSample:
+    admitted = _more(new.admitted, was.admitted if was else 0)
+    rejected = _more(sum(new.rejected.values()), sum(was.rejected.values()) if was else 0)
+    waited = max(0.0, new.waited - (was.waited if was and was.waited <= new.waited else 0.0))
+    waits = list(_more_each(new.waits, was.waits if was else ()))
     at_once = max(0, admitted - sum(waits))
-    p95 = share_within((0.0, *WAITS), (at_once, *waits), 0.95)
     return LevelSample(
-        name,
-        sum(new.in_use for new, _ in pairs),
-        sum(new.queued for new, _ in pairs),
+        queue,
+        new.level,
+        new.in_use,
+        new.queued,
         admitted / seconds,
         rejected / seconds,
         waited / admitted if admitted else 0.0,
-        p95,
+        share_within((0.0, *WAITS), (at_once, *waits), 0.95),
     )

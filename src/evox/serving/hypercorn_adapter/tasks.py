@@ -81,7 +81,7 @@ class Tasks:
                     del self._inboxes[number]
                 await inbox.close()
 
-        self._group.start_soon(run)
+        self._group.start_soon(run, name="request")
         return put
 
     def spawn(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:

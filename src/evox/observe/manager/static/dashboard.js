@@ -21,8 +21,8 @@
       return new uPlot({
         width: figure.clientWidth || 320, height: 170,
         scales: { y: { range: (_, low, high) => [0, Math.max(high || 0, 1e-3) * 1.1] } },
-        axes: [{ ...axis }, { ...axis, size: 62, values: (_, all) => all.map(write) }],
-        series: [{}, ...names.map((name, index) => ({
+        axes: [{ ...axis, space: 70, values: (_, all) => all.map((at) => new Date(at * 1000).toTimeString().slice(0, 8)) }, { ...axis, size: 62, values: (_, all) => all.map(write) }],
+        series: [{ value: (_, at) => at == null ? "" : new Date(at * 1000).toTimeString().slice(0, 8) }, ...names.map((name, index) => ({
           label: labels[index] || name, stroke: colors[index % colors.length], width: 1.6, dash: [[], [6, 3], [2, 3], [8, 2]][index % 4],
           points: { show: false }, value: (_, v) => v == null ? "–" : write(v) }))],
       }, [[], ...names.map(() => [])], figure);
