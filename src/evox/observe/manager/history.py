@@ -125,7 +125,8 @@ def _sample(text: Any) -> Sample | None:
         said: dict[str, Any] = json.loads(text)
         levels = tuple(LevelSample(**one) for one in said["levels"])
         read = Sample(**said | {"levels": levels})
-        numbers = [getattr(one, name) for one in (read, *levels) for name in one.__slots__ if name not in _TEXTS]
+        all_: tuple[Any, ...] = (read, *levels)
+        numbers = [getattr(one, name) for one in all_ for name in one.__slots__ if name not in _TEXTS]
         return read if all(math.isfinite(one) for one in numbers) else None
     except (ValueError, TypeError, KeyError, OverflowError):
         return None
