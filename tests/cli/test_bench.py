@@ -141,3 +141,21 @@ def test_the_proxy_is_shown_as_tables() -> None:
     done = scaled("proxy")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("proxy, in the process") == 2
+
+
+def test_O4_being_seen_is_measured_on_both_loops_beside_not_being_seen() -> None:
+    done = scaled("observe", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    for backend in ("trio", "asyncio"):
+        names = [one["name"] for one in document[backend]["seen"]]
+        assert names == ["a request, without sockets", "a call within the process"]
+        assert all(one["allowed"] >= 3 and one["unseen"] > 0 for one in document[backend]["seen"])
+        assert all(0 < one["share"] < 1 for one in document[backend]["looks"])
+
+
+def test_being_seen_is_shown_as_tables() -> None:
+    done = scaled("observe")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("a call within the process") == 2
+    assert done.stdout.count("% of a core") == 2

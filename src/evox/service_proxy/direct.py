@@ -113,7 +113,7 @@ class Direct:
 
     async def _observed(self, running: Running, call: Call) -> Reply:
         """Make a call, and report it."""
-        began, status = anyio.current_time(), LEFT
+        began, status = running.clock(), LEFT
         try:
             reply: Reply = await self._run(call)
             status = reply.status
@@ -124,7 +124,7 @@ class Direct:
             reply = await self._failed(error, running, call.wire)
             status = reply.status
         finally:
-            took = anyio.current_time() - began
+            took = running.clock() - began
             events.notify(events.CallFinished(running.name, self._operation.name, "internal", status, took))
         return reply
 

@@ -40,6 +40,7 @@ from evox.services.idempotency import answer_keyed, keyed_of
 from evox.services.injection import marker_of
 from evox.services.inputs import has_endings
 from evox.services.pipeline import Inner, Pipeline, compile_pipeline
+from evox.services.running import Running
 from evox.services.steps import STEPS
 from evox.services.writes import write_of
 
@@ -106,7 +107,9 @@ class EvoxRoute(APIRoute):
                 error.headers = {"Allow": ", ".join(_methods_at(self, scope))}
                 raise
             return
-        status, began, ended = 500, anyio.current_time(), None
+        service = context.maybe_service()
+        clock = service.clock if isinstance(service, Running) else anyio.current_time
+        status, began, ended = 500, clock(), None
         kept: float | None = self.endpoint.__evox_row__.idempotency  # type: ignore[attr-defined]
         opened = scope.get("extensions", {}).get(OPENED)
         if opened is not None:
@@ -119,7 +122,7 @@ class EvoxRoute(APIRoute):
             if message["type"] == "http.response.start":
                 status = message["status"]
             elif not message.get("more_body", False):
-                ended = anyio.current_time()  # FastAPI's background tasks come after this
+                ended = clock()  # FastAPI's background tasks come after this
             await send(message)
 
         try:
@@ -128,8 +131,7 @@ class EvoxRoute(APIRoute):
             else:
                 await answer_keyed(super().handle, kept, scope, receive, watching)
         finally:
-            service = context.maybe_service()
-            took = (ended or anyio.current_time()) - began
+            took = (ended or clock()) - began
             name = service.name if service is not None else ""
             if ended is None and opened is not None and opened.left:
                 status = _LEFT

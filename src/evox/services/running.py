@@ -29,6 +29,7 @@ from evox.auth import (
 )
 from evox.config import section
 from evox.data import Database, DataIO, make_database
+from evox.data.clock import loop_clock
 from evox.errors import AuthError, OutsideRuntime
 from evox.runtime import (
     BackgroundStatistics,
@@ -78,6 +79,7 @@ class Running:
         self._data: DataIO | None = None
         self._first_answers: FirstAnswers | None = None
         self._spawn: Any = None
+        self.clock: Callable[[], float] = anyio.current_time  # once it is started, the loop's own, which is far quicker
         self.loop: anyio.lowlevel.EventLoopToken | None = None  # the way back for threads that anyio did not start
         self.runners = tuple(
             Runner(task, service.name, threads=self.threads, on_error=scope.on_job_error) for task in service.background
@@ -209,6 +211,7 @@ class Running:
         """Open the service's data; what watches backends and fills copies runs in ``group``."""
         loaded = self.runtime.loaded
         self.loop = anyio.lowlevel.current_token()
+        self.clock = loop_clock()
         self._data = DataIO(
             self.name,
             loaded.settings.data,

@@ -19,6 +19,7 @@ from evox.auth import enter_principal, leave_principal, system
 from evox.config import Loaded, settings_of
 from evox.durations import Duration
 from evox.failures import causes
+from evox.observe import Observation
 from evox.orchestrator import Fleet, Host, validate
 from evox.service_proxy import Switchboard
 from evox.services import Running, Scope, Service
@@ -116,6 +117,11 @@ class Env:
     ) -> AbstractContextManager[Faults]:
         """Let something go wrong with calls of a service, for the time of a ``with`` block; see ``Faults``."""
         return faults(self._board, service, delay=delay, seed=seed, **plan)
+
+    @property
+    def observation(self) -> Observation:
+        """What is seen of the services: calls, incidents, recent errors."""
+        return self._fleet.observation
 
     @property
     def _board(self) -> Switchboard:
