@@ -21,7 +21,7 @@ __all__ = ["command"]
 @scale
 @as_json
 def command(scale: float, as_json: bool) -> Any:
-    """Observation: requests with and without somebody who hears of them, and looks at a process, on trio and asyncio."""
+    """Observation: requests with and without somebody who hears of them, and looks at a process, on both loops."""
     return lambda: _measured(scale, as_json)
 
 

@@ -1,6 +1,7 @@
 """Answers: the views of a service as HTTP answers. All of them are made of what is in memory, and none changes it."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -15,7 +16,7 @@ from evox.observe.snapshot import snapshot
 from evox.observe.tasks import task_tree
 from evox.services import Running
 
-__all__ = ["VIEWS", "answer", "view_of"]
+__all__ = ["VIEWS", "answer", "as_json", "view_of"]
 
 Make = Callable[[Observation, Running], Any]
 VIEWS: Final[dict[str, Make]] = {
@@ -50,4 +51,20 @@ async def answer(observation: Observation, view: str, running: Running, request:
     if view == "metrics":
         body, media = metrics_of(observation, running.name, request.headers.get("accept", ""))
         return Response(body, media_type=media)
-    return JSONResponse(view_of(observation, view, running))
+    return as_json(view_of(observation, view, running))
+
+
+def as_json(data: Any) -> Response:
+    """Return plain data as an answer. A number that JSON does not have, such as infinity, is null."""
+    try:
+        return JSONResponse(data)
+    except ValueError:
+        return JSONResponse(_finite(data))
+
+
+def _finite(data: Any) -> Any:
+    if isinstance(data, Mapping):
+        return {str(name): _finite(one) for name, one in data.items()}
+    if isinstance(data, list | tuple):
+        return [_finite(one) for one in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data

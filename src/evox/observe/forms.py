@@ -48,7 +48,7 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class _Form(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)  # built when first read
 
 
 class Process(_Form):

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
+import anyio
+
 from evox.errors.secrets import masked
 
 __all__ = ["Incident", "Incidents", "Severity", "shortened"]
@@ -49,16 +51,34 @@ class Incident:
     settles: float | None = None
 
 
+@dataclass(slots=True)
+class _Kept:
+    """An incident, the words that its reason was made of, and when it was seen last and over in monotonic seconds."""
+
+    incident: Incident
+    said: str
+    seen: float
+    over: float | None = None
+
+    def ended(self, now: float) -> float | None:
+        """Return when it was over, in monotonic seconds; None while it goes on."""
+        settles = self.incident.settles
+        if self.over is None and settles is not None and now - self.seen > settles:
+            return self.seen + settles
+        return self.over
+
+
 class Incidents:
     """The incidents of one runtime.
 
     Args:
-        wall: Wall clock in seconds.
+        wall: Wall clock in seconds, which is shown.
+        clock: Monotonic seconds, which ages are reckoned with: the wall clock may jump.
     """
 
-    def __init__(self, wall: Callable[[], float]) -> None:
-        self._wall = wall
-        self._known: OrderedDict[tuple[str, str, str], Incident] = OrderedDict()  # the one seen last is the last
+    def __init__(self, wall: Callable[[], float], clock: Callable[[], float] = anyio.current_time) -> None:
+        self._wall, self._clock = wall, clock
+        self._known: OrderedDict[tuple[str, str, str], _Kept] = OrderedDict()  # the one seen last is the last
         self._open: set[tuple[str, str, str]] = set()
 
     def __repr__(self) -> str:
@@ -92,13 +112,16 @@ class Incidents:
             severity: How bad that is.
             settles: Seconds without being seen after which it is over by itself; None if ``clear`` has to say so.
         """
-        key, now = (service, kind, subject), self._wall()
-        found = self._known.get(key)
-        said = shortened(reason)
-        if found is None or self._is_over(found, now):
-            self._known[key] = Incident(service, kind, subject, severity, said, now, now, settles=settles)
+        key, now, wall = (service, kind, subject), self._clock(), self._wall()
+        kept = self._known.get(key)
+        if kept is None or kept.ended(now) is not None:
+            made = Incident(service, kind, subject, severity, shortened(reason), wall, wall, settles=settles)
+            self._known[key] = _Kept(made, reason, now)
         else:
-            found.reason, found.last, found.severity = said, now, severity
+            found = kept.incident
+            if kept.said != reason:  # it is said again and again under load, and each time costs
+                kept.said, found.reason = reason, shortened(reason)
+            kept.seen, found.last, found.severity = now, wall, severity
             found.count += 1
         self._known.move_to_end(key)
         self._open.add(key)
@@ -112,23 +135,19 @@ class Incidents:
         key = (service, kind, subject)
         if key in self._open:
             self._open.discard(key)
-            self._known[key].until = self._wall()
+            kept = self._known[key]
+            kept.over, kept.incident.until = self._clock(), self._wall()
 
     def all(self) -> list[Incident]:
         """Return what goes on, and then what is over and was so not long ago; the latest first."""
-        now = self._wall()
-        found = [self._seen(one, now) for one in self._known.values()]
-        recent = [one for one in found if one.until is None or now - one.until < KEPT]
-        return sorted(recent, key=lambda one: (one.until is not None, -one.last))
-
-    @staticmethod
-    def _is_over(one: Incident, now: float) -> bool:
-        return one.until is not None or (one.settles is not None and now - one.last > one.settles)
-
-    def _seen(self, one: Incident, now: float) -> Incident:
-        """Return it as it is now: what settles was over when it had not been seen for a while."""
-        over = one.until is None and one.settles is not None and self._is_over(one, now)
-        return replace(one, until=one.last + (one.settles or 0.0)) if over else replace(one)
+        now, found = self._clock(), []
+        for kept in reversed(self._known.values()):
+            ended, one = kept.ended(now), kept.incident
+            if ended is None:
+                found.append(replace(one))
+            elif now - ended < KEPT:
+                found.append(replace(one, until=one.last + (one.settles or 0.0) if one.until is None else one.until))
+        return sorted(found, key=lambda one: one.until is not None)
 
 
 def shortened(text: str, longest: int = LONGEST) -> str:

@@ -6,10 +6,10 @@ Whoever can open that socket is the user whose process it is, so nobody is asked
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-from evox.observe.answers import VIEWS, answer
+from evox.observe.answers import VIEWS, answer, as_json
 from evox.observe.observation import Observation
 from evox.observe.snapshot import snapshot
 
@@ -21,7 +21,7 @@ def management_app(observation: Observation) -> Starlette:
 
     async def everything(request: Request) -> Response:
         del request
-        return JSONResponse(snapshot(observation))
+        return as_json(snapshot(observation))
 
     async def one(request: Request) -> Response:
         service, view = request.path_params["service"], request.path_params["view"]

@@ -18,6 +18,7 @@ from evox.errors import EvoxError, ServiceGivenUp
 from evox.failures import describe, root_cause
 from evox.runtime import Lifecycle, RestartPolicy, State, supervise
 from evox.services import Running, Scope, Service, adopted_routes, health_paths
+from evox.services.observing import VIEWS, view_path
 from evox.serving import Inflight, Lifespan
 
 __all__ = ["Host"]
@@ -47,6 +48,7 @@ class Host:
         self.service = service
         self.lifecycle = Lifecycle(service.name)
         paths = [path for path, _ in health_paths(service.settings.health_path)]
+        paths += map(view_path, VIEWS)  # a service that is down is what one wants to look at
         self._built_in = adopted_routes(service) if service.adopted else {}
         self._app = service.app
         served = self._answer if self._built_in else self._app

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, request_response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from evox import context
+from evox import context, events
 from evox.auth import ANONYMOUS, enter_principal, leave_principal, public
 from evox.errors import EvoxError
 from evox.services.capabilities import tells_capabilities
@@ -82,7 +82,10 @@ class _Layer:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        token, caller = context.enter_service(self._service.ambient()), enter_principal(ANONYMOUS)
+        running = self._service.ambient()
+        token, caller = context.enter_service(running), enter_principal(ANONYMOUS)
+        if not events.is_observed():
+            running.watch()  # a server that is not ours has begun this context
         try:
             await self._app(scope, receive, send)
         finally:

@@ -70,6 +70,7 @@ def lifespan_of(service: Declaration, original: Lifespan | None) -> Lifespan:
 @asynccontextmanager
 async def _unhosted(running: Running, app: Any, original: Lifespan | None) -> AsyncIterator[None]:
     """Move the lifecycle ourselves: under another server no host does."""
+    running.watch()
     running.lifecycle.move(State.STARTING)
     running.on_ready = lambda: running.lifecycle.move(State.READY)
     _log.info("%s runs under another server: no priority, no cancellation on disconnect, no drain", running.name)

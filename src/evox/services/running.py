@@ -268,6 +268,12 @@ class Running:
             raise OutsideRuntime(f"a task of service {self.name!r}")
         self._spawn(function, *args, name=f"svc:{self.name}/{name}")
 
+    def watch(self) -> None:
+        """Let what is seen of the runtime hear what this context and its tasks tell."""
+        observation = self.runtime.observation
+        if observation is not None:
+            events.observe(observation)
+
     def cut(self) -> None:
         """End the calls that other services of the process make here: the service is down."""
         for scope in self.calls:

@@ -117,8 +117,8 @@ class Scope:
 
     @property
     def observation(self) -> Any:
-        """What there is to see of this runtime."""
-        return self.room(_observed_by[-1])
+        """What there is to see of this runtime; None where the room that knows is not there."""
+        return self.room(_observed_by[-1]) if _observed_by else None
 
     @property
     def schedulers(self) -> tuple[Scheduler, ...]:
