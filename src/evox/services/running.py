@@ -165,6 +165,7 @@ class Running:
         Raises:
             UnusableKey, MissingKeys: if something asks who calls, and nothing can find it out.
         """
+        self.runtime.onlookers.open()
         authority, needed = self.authority, list(self.service.asking)
         if not needed and declared_on_types() and authority.mode != "production":
             needed = ["a data type"]
