@@ -236,6 +236,21 @@ def orders(call: Caller) -> None:
     call("GET", "/openapi.json", 401)
 
 
+def labels(call: Caller) -> None:
+    """Print a label, jam the printer, and see what readiness and the service itself say of that."""
+    call("GET", "/capabilities", 200, {"service": "health-demo-service", "management": {"access": "token"}})
+    call("POST", "/labels/fragile", 201, {"printed": "fragile"})
+    call("GET", "/health/ready", 200, {"checks": {"printer": [{"status": "pass"}]}})
+    call("PUT", "/printer", 200, send={"jammed": True})
+    print("    a second later the check is made again")
+    time.sleep(1.1)
+    call("GET", "/health/ready", 503)
+    call("GET", "/health/live", 200, {"status": "pass"})
+    call("GET", "/status", 200, {"level": "fail", "findings": ["check printer: OSError: the printer is jammed"]})
+    call("PUT", "/printer", 200, send={"jammed": False})
+    call("GET", "/_evox/snapshot", 401)
+
+
 def two_services(call: Caller) -> None:
     """Order from a service that charges users of another one, and lists them by what that one knows."""
     order = {"user_id": 1, "product": "lamp", "price": 30}
@@ -257,6 +272,7 @@ VISITS = {
     "storage-demo-service": storage,
     "secured-orders-service": orders,
     "order-service": two_services,
+    "health-demo-service": labels,
 }
 
 

@@ -21,7 +21,7 @@ def test_the_demo_works_from_any_folder(tmp_path: Path) -> None:
     logged = [json.loads(line) for line in demo.stderr.splitlines()]
     assert (demo.returncode, {entry["error"]["what"] for entry in logged if "error" in entry}) == (
         0,
-        {"the supplier does not answer"},
+        {"the supplier does not answer", "the printer is jammed"},
     )
     assert demo.stdout.count("the server ended with exit code 0") == 2
     assert demo.stdout.count("detail=stale-if-error") == 2

@@ -19,6 +19,7 @@ from evox.testing import Env, run_virtual, running
 
 from .advanced_items_svc.service import svc as items
 from .basic_user_svc.service import svc as users
+from .health_demo_svc.service import svc as labels
 from .secured_orders_svc.service import svc as orders
 from .storage_demo_svc.service import svc as shop
 from .two_services.orders import svc as ordering
@@ -30,6 +31,7 @@ SERVICES = [
     ("advanced_items_svc", [items]),
     ("storage_demo_svc", [shop]),
     ("secured_orders_svc", [orders]),
+    ("health_demo_svc", [labels]),
     ("two_services", [ordering, charged]),
 ]
 """Folders, and what runs in them; the first one is asked."""
