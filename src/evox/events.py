@@ -61,11 +61,15 @@ class ServiceCrashed(Event):
 
 @dataclass(frozen=True, slots=True)
 class TaskFinished(Event):
-    """One run of a background task or job ended. ``duration`` is in seconds; ``error`` None is success."""
+    """One run of a background task or job ended. ``duration`` is in seconds; ``error`` None is success.
+
+    ``interval`` is the seconds until it runs again; None for a job, and for a task that runs on.
+    """
 
     task: str
     duration: float
     error: BaseException | None
+    interval: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

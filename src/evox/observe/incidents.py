@@ -130,13 +130,18 @@ class Incidents:
             del self._known[oldest]
             self._open.discard(oldest)
 
-    def clear(self, service: str, kind: str, subject: str) -> None:
-        """Note that it is over."""
-        key = (service, kind, subject)
-        if key in self._open:
-            self._open.discard(key)
-            kept = self._known[key]
-            kept.over, kept.incident.until = self._clock(), self._wall()
+    def clear(self, service: str, kind: str, subject: str | None = None) -> None:
+        """Note that it is over; without a subject, all of its kind."""
+        keys = (
+            [(service, kind, subject)]
+            if subject is not None
+            else [one for one in self._open if one[:2] == (service, kind)]
+        )
+        for key in keys:
+            if key in self._open:
+                self._open.discard(key)
+                kept = self._known[key]
+                kept.over, kept.incident.until = self._clock(), self._wall()
 
     def all(self) -> list[Incident]:
         """Return what goes on, and then what is over and was so not long ago; the latest first."""

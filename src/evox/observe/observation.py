@@ -27,7 +27,7 @@ from evox.services.sharing import observed_by
 __all__ = ["Observation"]
 
 SETTLED: Final = 5.0  # seconds without a rejection after which a queue has recovered
-QUIET: Final = 10.0  # seconds without a failure after which an endpoint has
+QUIET: Final = 10.0  # seconds without a failure after which an endpoint has, or a task that runs on
 _REASONS: Final = {
     "queue_full": "the queue of level {level} is full: calls are turned away",
     "time_out": "calls of level {level} wait too long for a seat and are turned away",
@@ -135,7 +135,8 @@ class Observation:
 
     def _task_finished(self, event: events.TaskFinished) -> None:
         if event.error is not None:
-            self.incidents.note(event.service, "task", event.task, _said(event.error))
+            settles = QUIET if event.interval is None else None  # what does not run again tells of no success
+            self.incidents.note(event.service, "task", event.task, _said(event.error), settles=settles)
         elif self.incidents.any_open:
             self.incidents.clear(event.service, "task", event.task)
 
@@ -146,6 +147,7 @@ class Observation:
         self.timeline.note(event.service, f"{event.before} to {event.after}")
         if event.after == "READY":
             self.incidents.clear(event.service, "crash", event.service)
+            self.incidents.clear(event.service, "task")  # another life, with tasks of its own
 
     def _source_failed(self, event: events.SourceFailed) -> None:
         self.incidents.note(event.service, "source", event.key, f"old copies are served: {_said(event.error)}")

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, TypeAlias
 __all__ = ["Finding", "Level", "findings", "level_of"]
 
 Level: TypeAlias = Literal["pass", "warn", "fail"]
+MOST: Final = 100
 _RANK: Final = {"pass": 0, "warn": 1, "fail": 2}
 _WAITED: Final = 1.0  # seconds that a call has waited for a seat and that are worth a word
 _FIXES: Final = {
@@ -40,7 +41,7 @@ def findings(snapshot: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return what a snapshot means, the worst first."""
     found = [*_of_services(snapshot), *_of_incidents(snapshot), *_of_data(snapshot), *_of_queues(snapshot)]
     found += _of_process(snapshot)
-    return [asdict(one) for one in sorted(found, key=lambda one: -_RANK[one.level])]
+    return [asdict(one) for one in sorted(found, key=lambda one: -_RANK[one.level])[:MOST]]
 
 
 def level_of(found: list[dict[str, Any]], service: str | None = None) -> Level:

@@ -253,7 +253,8 @@ class Runner:
         finally:
             self._runs += 1
             self._last_duration = anyio.current_time() - began
-        events.notify(events.TaskFinished(self._service, self.task.name, self._last_duration, failure))
+        told = (self.task.name, self._last_duration, failure, self.task.interval)
+        events.notify(events.TaskFinished(self._service, *told))
         if failure is not None and self._on_error is not None:
             self._on_error(failure)
         return failure
