@@ -92,7 +92,8 @@ def describe(error: BaseException, *, trace: bool = False) -> str:
     if len(lines) > MAX_LINES:
         lines = [*lines[: MAX_LINES - 1], f"... {len(lines) - MAX_LINES + 1} more lines, shown with --trace"]
     if trace:
-        lines += ["", *map(masked_line, "".join(traceback.format_exception(error)).rstrip().splitlines())]
+        whole = masked("".join(traceback.format_exception(error)).rstrip())  # a key takes several lines
+        lines += ["", *map(masked_line, whole.splitlines())]
     return "\n".join(lines)
 
 
