@@ -7,6 +7,7 @@ import secrets
 from pathlib import Path
 from typing import Final
 
+from evox.auth.keyfiles import remember_jwk
 from evox.auth.keys import Key
 from evox.auth.strength import DEVELOPMENT
 from evox.errors import UnusableKey
@@ -36,6 +37,7 @@ def development_key(root: Path, name: str = KEY_FILE) -> Key:
         raise UnusableKey(name, f"it can be neither read nor made: {error.strerror}") from None
     except ValueError:
         raise UnusableKey(name, "it is no JSON", fix=f"remove {file}; a new one is made") from None
+    remember_jwk(found)
     key = Key.from_jwk(found, source=name)
     if not key.is_for_development:
         raise UnusableKey(name, "it was not made for development", fix=f"remove {file}; a new one is made")

@@ -1,15 +1,18 @@
 """Key files: reads keys from where the configuration says that they are: files of the project, or the environment."""
 
+import base64
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from evox.auth.keys import ALGORITHMS, Key
 from evox.errors import UnusableKey
+from evox.errors.secrets import remember
 
-__all__ = ["files_of", "read_keys", "read_secret"]
+__all__ = ["files_of", "read_keys", "read_secret", "remember_jwk"]
 
 LARGEST: Final = 262_144  # bytes
 ENVIRONMENT: Final = "env:"
@@ -52,12 +55,23 @@ def read_secret(source: str, root: Path, environ: Mapping[str, str]) -> str:
         why = f"it is no token: one word of at least {SHORTEST} ASCII characters"
         fix = f"put one into {shown}: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
         raise UnusableKey(shown, why, fix=fix)
+    remember(text)
     return text
 
 
 def files_of(sources: Sequence[str], root: Path) -> list[Path]:
     """Return the files among the sources of keys."""
     return [root / one.partition("#")[0] for one in sources if not one.startswith(ENVIRONMENT)]
+
+
+def remember_jwk(jwk: Any) -> None:
+    """Let what is secret in a JWK be taken out of every text, also as the text that it is made of."""
+    for member in ("k", "d"):
+        written = jwk.get(member) if isinstance(jwk, Mapping) else None
+        if isinstance(written, str):
+            remember(written)
+            with suppress(ValueError):
+                remember(base64.urlsafe_b64decode(written + "=" * (-len(written) % 4)))
 
 
 def _read(source: str, root: Path, environ: Mapping[str, str], algorithms: Sequence[str]) -> Iterator[Key]:
@@ -69,6 +83,7 @@ def _read(source: str, root: Path, environ: Mapping[str, str], algorithms: Seque
         fitting = _fitting(algorithms, ("RSA",)) if "RSA" in _kind_of_pem(text, shown) else None
         yield Key.from_pem(text, kid=kid or None, algorithm=fitting, source=shown)
     else:
+        remember(text)
         yield Key.from_secret(text, kid=kid or None, algorithm=_fitting(algorithms, ("oct",)) or "HS256", source=shown)
 
 
@@ -136,6 +151,7 @@ def _of_json(text: str, kid: str | None, shown: str, algorithms: Sequence[str]) 
         if isinstance(jwk, dict) and "alg" not in jwk and jwk.get("kty") in ("oct", "RSA"):
             fitting = _fitting(algorithms, (jwk["kty"],))
             jwk = jwk | ({"alg": fitting} if fitting else {})  # noqa: PLW2901  the same key, with what it is for
+        remember_jwk(jwk)
         key = Key.from_jwk(jwk, source=label, kid=kid)
         key.check_known(label)
         yield key

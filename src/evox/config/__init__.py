@@ -12,7 +12,7 @@ from evox.config.observe import ObserveSettings
 from evox.config.priority import PerLevel, PrioritySettings
 from evox.config.proxy import PeerSettings, ProxySettings, in_code, is_loopback_url
 from evox.config.tables import RuntimeSettings, ServingSettings, Settings
-from evox.config.urls import hidden, is_loopback, scheme_of, without_secrets
+from evox.config.urls import hidden, is_loopback, remember_url, scheme_of, without_secrets
 
 __all__ = [
     "AuthSettings",
@@ -34,6 +34,7 @@ __all__ = [
     "is_loopback",
     "is_loopback_url",
     "load",
+    "remember_url",
     "scheme_of",
     "section",
     "settings_of",

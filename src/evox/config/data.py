@@ -6,17 +6,19 @@ from pydantic import AfterValidator, ByteSize, Field, PrivateAttr, model_validat
 
 from evox.config.fields import Bytes, Count, Limit, Seconds, Table
 from evox.config.layers import Origin
-from evox.config.urls import KNOWN, scheme_of
+from evox.config.urls import KNOWN, remember_url, scheme_of
 
 __all__ = ["DataSettings", "IntentSettings"]
 
 
 def _backend(url: str) -> str:
+    remember_url(url)
     scheme_of(url)
     return url
 
 
 def _database(url: str) -> str:
+    remember_url(url)
     if scheme_of(url) not in ("sqlite", "postgresql"):
         raise ValueError("inject.db() is a SQL database: sqlite:///... or postgresql://...")
     return url

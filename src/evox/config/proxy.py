@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, model_validator
 
 from evox.config.fields import Bytes, Count, Limit, Table
-from evox.config.urls import is_loopback, scheme_of
+from evox.config.urls import is_loopback, remember_url, scheme_of
 
 __all__ = ["PeerSettings", "ProxySettings", "in_code", "is_loopback_url"]
 
@@ -49,6 +49,7 @@ def _pattern(pattern: str) -> str:
 
 
 def _registry(url: str) -> str:
+    remember_url(url)
     if scheme_of(url) != "valkey":
         raise ValueError("a registry is a Valkey or Redis server: valkey://host:6379")
     return url

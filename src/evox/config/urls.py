@@ -5,7 +5,9 @@ from ipaddress import ip_address
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-__all__ = ["KNOWN", "hidden", "is_loopback", "scheme_of", "without_secrets"]
+from evox.errors.secrets import is_secret_name, remember
+
+__all__ = ["KNOWN", "hidden", "is_loopback", "remember_url", "scheme_of", "without_secrets"]
 
 SCHEMES: Final = {
     "memory": "memory",
@@ -60,6 +62,15 @@ def hidden(text: str, url: str) -> str:
         if secret and secret not in shown:
             text = text.replace(secret, "***")
     return text
+
+
+def remember_url(url: str) -> None:
+    """Let the password of a URL be taken out of every text, if it is told apart from what is shown of the URL."""
+    shown = without_secrets(url)
+    secrets = {_parts(url)[1], *(value for name, value in _PARAMETER.findall(url) if is_secret_name(name[1:-1]))}
+    for secret in secrets | set(map(unquote, secrets)):
+        if secret not in shown:
+            remember(secret)
 
 
 # Of all others what they hold may be a secret: there are too many ways to misspell password.

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, TypeAlias, TypeVar
 
-from evox.config import scheme_of
+from evox.config import remember_url, scheme_of
 from evox.durations import Duration, seconds
 from evox.errors import InvalidDeclaration, Place
 from evox.failures import user_line
@@ -166,6 +166,7 @@ def _word(name: str, value: str | None) -> str | None:
 def _backend(value: str | None) -> str | None:
     if value is not None:
         try:
+            remember_url(value)
             scheme_of(value)
         except (ValueError, AttributeError) as error:
             why = str(error) if isinstance(value, str) else "it is a text such as 'sqlite:///file.db'"
