@@ -27,6 +27,7 @@ from evox.services import Call, Running
 from evox.services.answers import can_be_shared
 from evox.services.binding import Binding, is_bindable
 from evox.services.caching import caching_of
+from evox.services.call import enter_call
 from evox.services.encoding import Wire
 from evox.services.failing import response_to
 from evox.services.operations import Operation
@@ -109,7 +110,7 @@ class Direct:
         except NoAnswer:
             raise
         except Exception as error:  # noqa: BLE001  becomes the answer that HTTP would give
-            return await self._failed(error, running, wire)
+            return await self._failed(error, running, call)
 
     async def _observed(self, running: Running, call: Call) -> Reply:
         """Make a call, and report it."""
@@ -121,7 +122,7 @@ class Direct:
             status = 500
             raise
         except Exception as error:  # noqa: BLE001  becomes the answer that HTTP would give
-            reply = await self._failed(error, running, call.wire)
+            reply = await self._failed(error, running, call)
             status = reply.status
         finally:
             took = running.clock() - began
@@ -149,9 +150,10 @@ class Direct:
         is_sent = status == 200 or is_body_allowed_for_status_code(status)
         return Reply(status, body if is_sent else b"", headers)
 
-    async def _failed(self, error: Exception, running: Running, wire: Wire) -> Reply:
+    async def _failed(self, error: Exception, running: Running, call: Call) -> Reply:
         """Return what the app makes of an error: of those of its own handlers, FastAPI's, and ours."""
-        request = _request(self._app, self._operation, running, wire)
+        enter_call(call)  # what is said of its end belongs to it, and nothing else follows in this context
+        request = _request(self._app, self._operation, running, call.wire)
         try:
             # What a 422 says of the arguments is for its reader alone: as a cause it would be in every log.
             cause = None if isinstance(error, RequestValidationError) else error

@@ -12,7 +12,7 @@ import anyio
 
 from evox import context
 from evox.service_proxy.replies import NoAnswer
-from evox.services import Running
+from evox.services import Running, begin_request, enter_correlation
 from evox.services.call import INBOUND, Inbound
 from evox.services.encoding import Wire
 from evox.services.operations import Operation
@@ -124,6 +124,7 @@ class Exchange:
         """Run the app to its end, past the end of its answer. What it raises has been answered, or is told."""
         self._running.calls.add(self._cancel)
         context.enter_service(self._running)
+        enter_correlation(begin_request(self._scope))
         try:
             with self._cancel:
                 await self._running.service.app(self._scope, self._receive, self._send)

@@ -24,6 +24,7 @@ from evox.service_proxy.received import refuse_compressed
 from evox.service_proxy.replies import NoAnswer, Reply
 from evox.service_proxy.sending import Sending
 from evox.service_proxy.streams import Chunks
+from evox.services.correlation import REQUEST_ID
 from evox.services.encoding import ALWAYS, Wire
 from evox.services.operations import Operation, Operations
 
@@ -172,6 +173,8 @@ class RemoteTarget:
         base = self._last = await self._locate()
         headers = self._headers(operation, sending)
         headers["x-evox-deadline"] = f"{max(0.0, sending.deadline - anyio.current_time()):.6f}"
+        if any(name == REQUEST_ID for name, _ in wire.headers):
+            headers.pop(REQUEST_ID, None)  # the operation has a parameter of this name, and its caller has filled it
         sent = [*headers.items(), *wire.headers]
         if sending.key is not None:
             sent.append(("idempotency-key", sending.key))

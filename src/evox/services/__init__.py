@@ -2,8 +2,9 @@
 
 from evox.services.app import adopted_routes, health_paths
 from evox.services.builder import ServiceBuilder, service
-from evox.services.call import OPENED, Call, current_call
+from evox.services.call import OPENED, Call, begin_request, correlation_now, current_call
 from evox.services.controllers import DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT, Controller
+from evox.services.correlation import enter_correlation, leave_correlation
 from evox.services.definition import Service
 from evox.services.endpoint import Endpoint, Parameter
 from evox.services.functions import delete, get, head, options, patch, pending, post, put
@@ -45,12 +46,16 @@ __all__ = [
     "ServiceBuilder",
     "ServiceStatistics",
     "adopted_routes",
+    "begin_request",
+    "correlation_now",
     "current_call",
     "delete",
+    "enter_correlation",
     "get",
     "head",
     "health_paths",
     "inject",
+    "leave_correlation",
     "options",
     "patch",
     "pending",

@@ -13,9 +13,21 @@ from evox import context
 from evox.auth import ANONYMOUS, Internal, Principal
 from evox.errors import UnacceptableClaims
 from evox.scheduling import Priority
+from evox.services.correlation import Correlation, correlation_of, maybe_correlation
 from evox.services.endpoint import Endpoint
 
-__all__ = ["INBOUND", "OPENED", "Call", "Inbound", "OpenRequest", "Origin", "current_call", "inbound_of"]
+__all__ = [
+    "INBOUND",
+    "OPENED",
+    "Call",
+    "Inbound",
+    "OpenRequest",
+    "Origin",
+    "begin_request",
+    "correlation_now",
+    "current_call",
+    "inbound_of",
+]
 
 OPENED: Final = "evox.opened"  # where the server keeps the open request, among the extensions of an ASGI scope
 INBOUND: Final = "evox.inbound"  # where a call from within the process is found, among the same
@@ -61,7 +73,7 @@ class Call:
         bounded: Whether its caller ends it when its time is over.
         level: The level that another service asks for it.
         claims: Whether it says, rightly or not, that another service makes it.
-        trace: Trace, flags and state that what it calls belongs to, once that is known.
+        known: Its correlation, once somebody has asked for it.
     """
 
     endpoint: Endpoint
@@ -86,7 +98,7 @@ class Call:
     bounded: bool = False
     level: Priority | None = None
     claims: bool = False
-    trace: tuple[str, str, str] | None = None
+    known: Correlation | None = None
 
     @property
     def caller(self) -> Principal:
@@ -94,6 +106,22 @@ class Call:
         if self.internal is not None and not self.principal.is_authenticated:
             return self.internal.principal
         return self.principal
+
+    @property
+    def correlation(self) -> Correlation:
+        """What it has in common with the calls that led to it: request id and trace."""
+        if self.known is None:
+            above = None if self.parent is None else self.parent.correlation
+            if self.request is not None and (above is None or self.origin == "http"):
+                self.known = correlation_of(self.request.scope, above)
+            else:
+                self.known = above or Correlation()
+        return self.known
+
+    @property
+    def request_id(self) -> str:
+        """The id of the request that it belongs to, the same for all calls that are made to answer it."""
+        return self.correlation.request_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +160,18 @@ def inbound_of(scope: Mapping[str, Any]) -> Inbound | None:
     return found
 
 
+def begin_request(scope: Any) -> Correlation:
+    """Return the correlation of a request: its own, or that of the call within this process that it stands for.
+
+    Args:
+        scope: Its ASGI scope.
+    """
+    found = inbound_of(scope)
+    if found is not None and found.parent is not None:
+        return found.parent.correlation
+    return correlation_of(scope, None if found is not None else correlation_now())
+
+
 _call: ContextVar[Call | None] = context.of_request(ContextVar("evox_call", default=None), None)
 
 
@@ -148,3 +188,9 @@ def enter_call(call: Call | None) -> Any:
 def leave_call(token: Any) -> None:
     """Undo ``enter_call``."""
     _call.reset(token)
+
+
+def correlation_now() -> Correlation | None:
+    """Return what the current task works for as its lines tell it, or None where it answers nobody."""
+    call = _call.get()
+    return call.correlation if call is not None else maybe_correlation()

@@ -26,6 +26,8 @@ from evox.errors import (
     TokenRefused,
 )
 from evox.failures import describe
+from evox.services.call import begin_request, correlation_now
+from evox.services.correlation import enter_correlation, leave_correlation, maybe_correlation
 
 __all__ = ["ATTEMPTS", "evox_error_handler", "problem", "problem_of"]
 
@@ -43,7 +45,7 @@ def problem(
     retry_after: float | None = None,
     **more: str,
 ) -> Response:
-    """Make a problem response.
+    """Make a problem response. From 500 on it says by which request and trace ids the log tells of it.
 
     Args:
         status: HTTP status.
@@ -56,6 +58,8 @@ def problem(
     body: dict[str, Any] = {"type": type_, "title": title, "status": status} | more
     if detail is not None:
         body["detail"] = detail
+    if status >= 500:
+        body |= _found_in_logs()
     headers = {} if retry_after is None else {"retry-after": str(max(1, math.ceil(retry_after)))}
     return Response(json.dumps(body), status, headers, media_type="application/problem+json")
 
@@ -80,6 +84,14 @@ def problem_of(error: EvoxError, *, retry_after: float | None = None) -> Respons
     if wait is None and error.retryable and not isinstance(error, DeadlineExceeded):
         wait = 1.0
     return problem(error.status, type(error).__name__, detail=error.what, type_=kind, retry_after=wait)
+
+
+def _found_in_logs() -> dict[str, str]:
+    known = correlation_now()
+    if known is None:
+        return {}
+    trace = known.trace_id
+    return {"request_id": known.request_id} | ({} if trace is None else {"trace_id": trace})
 
 
 def _of_callee(error: ProxyError) -> Response:
@@ -111,10 +123,14 @@ def _refusal(error: AuthError) -> Response:
 async def evox_error_handler(request: Request, error: Exception) -> Response:
     """FastAPI exception handler for the whole tree of errors; logs once what is the service's own fault."""
     assert isinstance(error, EvoxError)  # noqa: S101  registered for this tree only
-    if error.status >= 500 and not error.retryable:
-        _log.error("%s %s failed\n%s", request.method, request.url.path, describe(error), exc_info=error)
-    if error.status >= 500 and not isinstance(error, Rejected):
-        scope = context.maybe_service()
-        target = getattr(request.scope.get("route"), "name", None) or f"{request.method} {request.url.path}"
-        events.notify(events.CallFailed("" if scope is None else scope.name, target, error))
-    return problem_of(error)
+    known = enter_correlation(maybe_correlation() or begin_request(request.scope))  # under another server there is none
+    try:
+        if error.status >= 500 and not error.retryable:
+            _log.error("%s %s failed\n%s", request.method, request.url.path, describe(error), exc_info=error)
+        if error.status >= 500 and not isinstance(error, Rejected):
+            scope = context.maybe_service()
+            target = getattr(request.scope.get("route"), "name", None) or f"{request.method} {request.url.path}"
+            events.notify(events.CallFailed("" if scope is None else scope.name, target, error))
+        return problem_of(error)
+    finally:
+        leave_correlation(known)

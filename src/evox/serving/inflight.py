@@ -18,7 +18,7 @@ from evox import events
 from evox.config import ServingSettings
 from evox.errors import ServiceUnavailable
 from evox.failures import describe
-from evox.services import problem, problem_of
+from evox.services import begin_request, enter_correlation, leave_correlation, problem, problem_of
 from evox.serving.complaints import Complaints, Reason
 from evox.serving.opened import Http, Kind, Opened, Refusal, WebSocket
 
@@ -153,6 +153,13 @@ class Inflight:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        known = enter_correlation(begin_request(scope))
+        try:
+            await self._answer(scope, receive, send)
+        finally:
+            leave_correlation(known)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         if self._refusing is not None and path not in self._exempt:
             await self._refuse(scope, receive, send, self._refusing)
