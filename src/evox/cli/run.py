@@ -33,7 +33,7 @@ def command(targets: tuple[str, ...], dev: bool, **given: Any) -> Callable[[], i
 
     def run() -> int:
         from evox.errors import EvoxError
-        from evox.orchestrator import Console, Handover, RunOptions, configuration, plan, serve
+        from evox.orchestrator import Console, Handover, RunOptions, configuration, plan, serve, start_logs
 
         options = RunOptions(targets=targets, dev=dev, **given)
         console = Console(as_json=options.as_json, trace=options.trace)
@@ -42,6 +42,7 @@ def command(targets: tuple[str, ...], dev: bool, **given: Any) -> Callable[[], i
             loaded = configuration(options)
             if loaded.settings.workers > 1 and not (dev or handover.worker):
                 return _supervise(loaded.settings, console)
+            start_logs(dev=options.dev)
             planned = plan(options, loaded)
         except EvoxError as error:
             console.error(error)

@@ -6,6 +6,7 @@ from evox.orchestrator.fleet import DrainReport, Fleet
 from evox.orchestrator.gateway import Gateway
 from evox.orchestrator.handover import Handover
 from evox.orchestrator.host import Host
+from evox.orchestrator.logs import start_logs
 from evox.orchestrator.server import Plan, RunOptions, configuration, plan, serve
 from evox.orchestrator.validation import assign_ports, start_order, validate
 
@@ -24,6 +25,7 @@ __all__ = [
     "discover",
     "plan",
     "serve",
+    "start_logs",
     "start_order",
     "validate",
 ]

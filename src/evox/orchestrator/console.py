@@ -1,23 +1,19 @@
-"""Console: what ``evox run`` writes. The banner tells true addresses, logs are JSON where no one watches.
+"""Console: what ``evox run`` writes. The banner tells true addresses.
 
-Standard output carries the banner or, with ``--json``, one event a line; logs and errors go to standard error.
+Standard output carries the banner or, with ``--json``, one event a line; errors and logs go to standard error.
 """
 
 import json
-import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any, TextIO
 
-from evox.errors.secrets import masked
 from evox.failures import describe, facts_of
+from evox.orchestrator.logs import configure_logs
 
 __all__ = ["Console", "Row", "configure_logs"]
-
-_STANDARD = frozenset(vars(logging.makeLogRecord({})))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,48 +110,3 @@ class Console:
             out.flush()
         except BrokenPipeError:
             self._out = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  whoever read us is gone; we go on
-
-
-class _JsonFormatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        entry: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": masked(record.getMessage()),
-        }
-        more = {key: value for key, value in vars(record).items() if key not in _STANDARD}
-        entry |= {key: masked(value) if isinstance(value, str) else value for key, value in more.items()}
-        if record.exc_info:
-            if record.exc_info[1] is not None:
-                entry["error"] = facts_of(record.exc_info[1])
-            entry["traceback"] = masked(self.formatException(record.exc_info))
-        return json.dumps(entry, default=str)
-
-
-class _TextFormatter(logging.Formatter):
-    """Time, level, message. Of errors that Evox logs there are the user's lines, once, rather than the traceback."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
-        text = f"{time} {record.levelname.lower():<7} {record.getMessage()}"
-        if not record.exc_info or record.exc_info[1] is None:
-            return masked(text)
-        described = describe(record.exc_info[1])
-        if not record.name.startswith("evox.") or ("\n  at   " not in described and described not in text):
-            described = self.formatException(record.exc_info)  # no line of the user's explains it
-        return masked(text if described in text else f"{text}\n{described}")
-
-
-def configure_logs(*, as_json: bool, verbose: bool, environ: Mapping[str, str] = os.environ) -> None:
-    """Send all logs of the process to standard error: text for people, JSON lines for machines.
-
-    Args:
-        as_json: JSON lines.
-        verbose: INFO and above rather than WARNING; ``EVOX_LOG`` overrides it with a level's name.
-        environ: Where ``EVOX_LOG`` is looked up.
-    """
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_JsonFormatter() if as_json else _TextFormatter())
-    level = environ.get("EVOX_LOG", "INFO" if verbose else "WARNING").upper()
-    logging.basicConfig(handlers=[handler], level=level, force=True)

@@ -10,7 +10,6 @@ import os
 import signal
 import socket
 import ssl
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -26,11 +25,12 @@ from evox.config import Loaded, PrioritySettings, ServingSettings, find_root, is
 from evox.errors import EvoxError, NoService
 from evox.failures import root_cause
 from evox.orchestrator.announcing import Announcement, addresses_of, check_proxy
-from evox.orchestrator.console import Console, Row, configure_logs
+from evox.orchestrator.console import Console, Row
 from evox.orchestrator.discovery import Found, discover
 from evox.orchestrator.fleet import DrainReport, Fleet
 from evox.orchestrator.gateway import Gateway
 from evox.orchestrator.handover import Handover
+from evox.orchestrator.logs import start_logs
 from evox.orchestrator.private import PrivateSocket
 from evox.orchestrator.validation import assign_ports, check_names, validate
 from evox.runtime import (
@@ -165,7 +165,7 @@ def serve(what: Plan, *, handover: Handover | None = None) -> int:
         The exit code: 0 after a clean drain, 124 when a request or thread was cut, an error's own otherwise.
     """
     options = what.options
-    configure_logs(as_json=not options.dev and not sys.stderr.isatty(), verbose=options.dev)
+    start_logs(dev=options.dev)  # again: what user code has set up while it was imported is not what a run is told by
     console = Console(as_json=options.as_json, trace=options.trace)
     try:
         with watch_signals() as signals:
