@@ -352,6 +352,7 @@ class LogEntry(_Form):
     first: Number
     last: Number
     count: int = 1
+    request_id: Text = ""
 
 
 class Finding(_Form):

@@ -5,6 +5,7 @@ one entry with the last of them. Nothing of the log is changed; what is shown ha
 """
 
 import logging
+import sys
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from typing import Any, Final
 from evox import context
 from evox.failures import root_cause, user_frames
 from evox.observe.incidents import shortened
+from evox.services import correlation_now
 
 __all__ = ["Entry", "Listening", "Recent"]
 
@@ -32,6 +34,7 @@ class Entry:
         error: Type of the error that came with it, or empty.
         reason: What that error says.
         at: The user's lines that led to it, the innermost last.
+        request_id: Of the request that the last of it was logged for; empty where it was for none.
         first: When it came first.
         last: When it came last.
         count: How often it came.
@@ -47,6 +50,7 @@ class Entry:
     first: float
     last: float
     count: int = 1
+    request_id: str = ""
 
 
 class Recent:
@@ -79,7 +83,8 @@ class Recent:
         self.total += 1
         service = context.maybe_service()
         name = "" if service is None else service.name
-        found = record.exc_info[1] if record.exc_info else None
+        found = _error_of(record)
+        known = correlation_now()
         cause = None if found is None else root_cause(found)
         kind = "" if cause is None else type(cause).__name__
         key = (record.name, record.pathname, record.lineno, kind, name)
@@ -92,10 +97,30 @@ class Recent:
                 self.forgotten += 1
         entry.count += 1
         entry.level, entry.last = record.levelname, record.created
-        entry.message = shortened(record.getMessage(), LONGEST)
+        entry.message = shortened(_text_of(record), LONGEST)
+        entry.request_id = "" if known is None else known.request_id
         entry.reason = "" if cause is None else shortened(str(cause), LONGEST)
         entry.at = () if cause is None else tuple(map(str, user_frames(cause)[-FRAMES:]))
         self._entries.move_to_end(key)
+
+
+def _text_of(record: logging.LogRecord) -> str:
+    """Return what a record says; one of structlog's holds it in a dictionary."""
+    if isinstance(record.msg, dict):
+        return str(record.msg.get("event", ""))
+    try:
+        return record.getMessage()
+    except Exception:  # noqa: BLE001  the message of who logged it, without the arguments that do not fit
+        return str(record.msg)
+
+
+def _error_of(record: logging.LogRecord) -> BaseException | None:
+    """Return the error that a record is about, as ``logging`` and structlog note it."""
+    info: Any = record.msg.get("exc_info") if isinstance(record.msg, dict) else record.exc_info
+    if isinstance(info, BaseException):
+        return info
+    found = info if isinstance(info, tuple) else sys.exc_info() if info else (None, None, None)
+    return found[1] if isinstance(found[1], BaseException) else None
 
 
 class Listening(logging.Handler):

@@ -67,8 +67,17 @@ def test_a_record_that_cannot_be_written_is_no_error_of_who_logged_it(
 ) -> None:
     monkeypatch.setattr(logging, "raiseExceptions", False)
     log.error("%d items", "not a number")
-    log.error("the next one")
-    assert recent.all()[0].message == "the next one"
+    assert recent.all()[0].message == "%d items"
+
+
+def test_what_structlog_logs_is_noted_as_it_reads(recent: Recent, log: logging.Logger) -> None:
+    error = KeyError("lamp")
+    record = logging.LogRecord(
+        log.name, logging.ERROR, __file__, 1, {"event": "it is out", "exc_info": error}, (), None
+    )
+    log.handle(record)
+    (one,) = recent.all()
+    assert (one.message, one.error, one.reason) == ("it is out", "KeyError", "'lamp'")
 
 
 def test_threads_may_log_while_somebody_looks(recent: Recent, log: logging.Logger) -> None:
