@@ -78,7 +78,7 @@ class Place:
         try:
             self.socket.bind(str(self.path))
             self.path.chmod(0o600)
-            self.socket.listen(16)
+            self.socket.listen(128)
             self.socket.setblocking(False)
         except BaseException:
             self.close()
