@@ -89,7 +89,11 @@ def test_an_observer_that_raises_is_told_again_the_next_time() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", sorted(set(events.__all__) - {"Observer", "forget", "is_observed", "mute", "notify", "observe"})
+    "name",
+    sorted(
+        set(events.__all__)
+        - {"Counting", "Observer", "call_finished", "forget", "is_observed", "mute", "notify", "observe"}
+    ),
 )
 def test_every_event_is_frozen_and_names_its_service(name: str) -> None:
     kind = getattr(events, name)
@@ -126,3 +130,36 @@ async def test_two_contexts_do_not_hear_each_other() -> None:
         group.start_soon(runtime, "a")
         group.start_soon(runtime, "b")
     assert {name: [event.service for event in those] for name, those in heard.items()} == {"a": ["a"], "b": ["b"]}
+
+
+def test_a_call_that_ended_is_told_without_a_record_to_who_only_counts() -> None:
+    told: list[object] = []
+
+    class Counter:
+        def call_finished(self, *facts: object) -> None:
+            told.append(facts)
+
+        def __call__(self, event: Event, /) -> None:
+            told.append("a record")
+
+    with observing(Counter(), told.append):
+        events.call_finished("users", "get_user", "http", 200, 0.25)
+    assert told == [
+        ("users", "get_user", "http", 200, 0.25),
+        events.CallFinished("users", "get_user", "http", 200, 0.25),
+    ]
+
+
+def test_who_counts_badly_changes_nothing_for_others(caplog: pytest.LogCaptureFixture) -> None:
+    told: list[Event] = []
+
+    class Counter:
+        def call_finished(self, *facts: object) -> None:
+            raise ValueError("no")
+
+        def __call__(self, event: Event, /) -> None: ...
+
+    with observing(Counter(), told.append):
+        events.call_finished("users", "get_user", "http", 200, 0.25)
+    assert len(told) == 1
+    assert "failed on 'CallFinished'" in caplog.text

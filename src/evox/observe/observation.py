@@ -46,6 +46,7 @@ class Observation:
         instance: Tells this runtime from all others, those of the same process included.
         born: When it was made, in wall-clock seconds.
         durations: How long calls took.
+        call_finished: Counts one of them; see ``events.Counting``.
         incidents: What is wrong.
         recent: The last errors and warnings.
         timeline: What happened at the start.
@@ -61,6 +62,7 @@ class Observation:
         self.born, self._began = wall(), anyio.current_time()
         self.wall = wall
         self.durations = Durations()
+        self.call_finished = self.durations.add
         self.incidents = Incidents(wall)
         self.recent = Recent(scope.loaded.settings.observe.recent)
         self.timeline = Timeline(wall)
@@ -69,7 +71,6 @@ class Observation:
         self.registries: dict[str, Any] = {}
         self.doors: Callable[[str], Mapping[str, Any]] = lambda _: {}
         self._takes = {
-            events.CallFinished: self._call_finished,
             events.CallFailed: self._call_failed,
             events.CallRejected: self._call_rejected,
             events.TaskFinished: self._task_finished,
@@ -122,9 +123,6 @@ class Observation:
 
     async def aclose(self) -> None:
         """Nothing is held open."""
-
-    def _call_finished(self, event: events.CallFinished) -> None:
-        self.durations.add(event.service, event.endpoint, event.origin, event.status, event.duration)
 
     def _call_failed(self, event: events.CallFailed) -> None:
         self.incidents.note(event.service, "endpoint", event.target, _said(event.error), settles=QUIET)

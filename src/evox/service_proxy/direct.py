@@ -126,7 +126,7 @@ class Direct:
             status = reply.status
         finally:
             took = running.clock() - began
-            events.notify(events.CallFinished(running.name, self._operation.name, "internal", status, took))
+            events.call_finished(running.name, self._operation.name, "internal", status, took)
         return reply
 
     async def _respond(self, call: Call) -> Reply:

@@ -136,7 +136,7 @@ class EvoxRoute(APIRoute):
             if ended is None and opened is not None and opened.left:
                 status = _LEFT
             origin = "http" if inbound_of(scope) is None else "internal"
-            events.notify(events.CallFinished(name, self.name, origin, status, took))
+            events.call_finished(name, self.name, origin, status, took)
 
 
 def _methods_at(route: APIRoute, scope: Scope) -> list[str]:
