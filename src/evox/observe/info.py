@@ -8,9 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
-import sniffio
-
 from evox.observe.observation import Observation
+from evox.runtime import on_trio
 
 __all__ = ["info"]
 
@@ -30,7 +29,7 @@ def info(observation: Observation) -> dict[str, Any]:
             "evox": _version("evox-framework"),
             "python": platform.python_version(),
             "system": platform.system(),
-            "loop": sniffio.current_async_library(),
+            "loop": "trio" if on_trio() else "asyncio",
             "root": str(root),
             "commit": _commit(root),
             "lock": _lock(root),
