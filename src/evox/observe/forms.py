@@ -1,13 +1,14 @@
 """Forms: a snapshot as it is read by the report and the dashboard, wherever it came from.
 
-What another process sends is never trusted to be right: unknown members are left out, texts and lists are cut to size,
-and what does not fit is an error that says where. So pages can be written for what stands here and nothing else.
+What another process sends is never trusted to be right: unknown members are left out, what is there is cut to size by
+``fields``, and what does not fit is an error that says where. So pages can be written for what stands here alone.
 """
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
+from evox.observe.fields import Count, Few, Number, Said, Some, Text
 from evox.observe.rules import Level
 
 __all__ = [
@@ -29,23 +30,6 @@ __all__ = [
     "Task",
 ]
 
-T = TypeVar("T")
-TEXT = 2_000  # characters
-ITEMS = 1_000
-
-
-def _cut(value: Any) -> Any:
-    return value[:TEXT] if isinstance(value, str) else value
-
-
-def _some(value: Any) -> Any:
-    return value[:ITEMS] if isinstance(value, list) else value
-
-
-Text = Annotated[str, BeforeValidator(_cut)]
-Some = Annotated[list[T], BeforeValidator(_some)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
-
 
 class _Form(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)  # built when first read
@@ -55,7 +39,7 @@ class Process(_Form):
     """The process. ``time`` is what its clock says; ``urls`` is where its services listen, by name."""
 
     instance: Text
-    pid: int
+    pid: Count
     host: Text
     evox: Text
     python: Text
@@ -64,7 +48,7 @@ class Process(_Form):
     root: Text = ""
     commit: Text = ""
     lock: Text = ""
-    workers: int = 1
+    workers: Count = 1
     started: Number
     time: Number
     uptime: Number
@@ -81,29 +65,29 @@ class Jobs(_Form):
     """Jobs: running now by name, and how those before ended."""
 
     running: Some[Text] = []
-    finished: int = 0
-    failed: int = 0
+    finished: Count = 0
+    failed: Count = 0
 
 
 class Requests(_Form):
     """Requests that are open now, by kind, and totals."""
 
-    requests: int = 0
-    streams: int = 0
-    websockets: int = 0
-    total: int = 0
-    refused: int = 0
-    failed: int = 0
-    cut: int = 0
-    left: int = 0
+    requests: Count = 0
+    streams: Count = 0
+    websockets: Count = 0
+    total: Count = 0
+    refused: Count = 0
+    failed: Count = 0
+    cut: Count = 0
+    left: Count = 0
 
 
 class Connections(_Form):
     """Connections: open now, accepted, and what clients did wrong."""
 
-    connections: int = 0
-    total: int = 0
-    complaints: dict[Text, int] = {}
+    connections: Count = 0
+    total: Count = 0
+    complaints: Few[Count] = {}
 
 
 class Task(_Form):
@@ -112,8 +96,8 @@ class Task(_Form):
     name: Text
     state: Text
     interval: Number | None = None
-    runs: int = 0
-    failures: int = 0
+    runs: Count = 0
+    failures: Count = 0
     last_run: Number | None = None
     last_duration: Number | None = None
     last_error: Text | None = None
@@ -126,8 +110,8 @@ class Backend(_Form):
 
     name: Text
     shown: Text
-    operations: int
-    failures: int
+    operations: Count
+    failures: Count
     available: bool
     detail: Text = ""
 
@@ -135,30 +119,30 @@ class Backend(_Form):
 class Memory(_Form):
     """What is kept in memory; sizes in bytes."""
 
-    copies: int = 0
-    records: int = 0
-    size: int = 0
-    limit: int = 0
-    evicted: int = 0
-    expired: int = 0
+    copies: Count = 0
+    records: Count = 0
+    size: Count = 0
+    limit: Count = 0
+    evicted: Count = 0
+    expired: Count = 0
 
 
 class Near(_Form):
     """Copies before a shared backend."""
 
     on: bool
-    hits: int
-    misses: int
+    hits: Count
+    misses: Count
 
 
 class Reads(_Form):
     """Reads that have a source, by how they ended."""
 
-    hits: int = 0
-    misses: int = 0
-    stale: int = 0
-    failures: int = 0
-    throttled: int = 0
+    hits: Count = 0
+    misses: Count = 0
+    stale: Count = 0
+    failures: Count = 0
+    throttled: Count = 0
 
 
 class Caches(_Form):
@@ -174,7 +158,7 @@ class IntentUse(_Form):
     """An intent that is in use; ``of`` says what for."""
 
     of: Text
-    intent: dict[Text, Any] = {}
+    intent: Few[Said] = {}
     strong: bool = False
     ttl: Number | None = None
     max_stale: Number | None = None
@@ -186,7 +170,7 @@ class Refusal(_Form):
 
     when: Number
     target: Text
-    status: int
+    status: Count
     reason: Text
 
 
@@ -196,8 +180,8 @@ class Auth(_Form):
     mode: Text
     asks: bool
     keys: Some[Text] = []
-    accepted: int = 0
-    refused: int = 0
+    accepted: Count = 0
+    refused: Count = 0
     recent: Some[Refusal] = []
     warnings: Some[Text] = []
 
@@ -210,11 +194,11 @@ class ServiceState(_Form):
     state: Text
     level: Level = "pass"
     since: Number
-    starts: int = 0
+    starts: Count = 0
     reason: Text = ""
     live: bool = True
     ready: bool = True
-    checks: dict[Text, Check] = {}
+    checks: Few[Check] = {}
     depends_on: Some[Text] = []
     url: Text | None = None
     docs: Text | None = None
@@ -233,11 +217,11 @@ class Calls(_Form):
     service: Text
     endpoint: Text
     origin: Literal["http", "internal"]
-    count: int
-    errors: int
-    statuses: dict[Text, int] = {}
+    count: Count
+    errors: Count
+    statuses: Few[Count] = {}
     seconds: Number = 0.0
-    buckets: Some[int] = []
+    buckets: Some[Count] = []
     p50: Number = 0.0
     p95: Number = 0.0
     p99: Number = 0.0
@@ -248,26 +232,26 @@ class QueueLevel(_Form):
     """One level. ``waits`` counts those that waited, by ``scheduling.WAITS``; ``waited`` is seconds in all."""
 
     level: Text
-    cap: int
-    bound: int
-    reserve: int = 0
-    in_use: int
-    queued: int
+    cap: Count
+    bound: Count
+    reserve: Count = 0
+    in_use: Count
+    queued: Count
     oldest: Number = 0.0
-    arrived: int = 0
-    admitted: int = 0
-    cancelled: int = 0
-    rejected: dict[Text, int] = {}
+    arrived: Count = 0
+    admitted: Count = 0
+    cancelled: Count = 0
+    rejected: Few[Count] = {}
     waited: Number = 0.0
-    waits: Some[int] = []
+    waits: Some[Count] = []
 
 
 class Queue(_Form):
     """The seats of one scheduler, and the queues for them, highest level first."""
 
     name: Text
-    total: int
-    in_use: int
+    total: Count
+    in_use: Count
     levels: Some[QueueLevel] = []
 
 
@@ -275,8 +259,8 @@ class Breaker(_Form):
     """Whether calls are let through; ``opens_for`` is seconds until one is."""
 
     state: Text
-    calls: int = 0
-    failed: int = 0
+    calls: Count = 0
+    failed: Count = 0
     opens_for: Number = 0.0
     why: Text = ""
 
@@ -286,10 +270,10 @@ class Line(_Form):
 
     service: Text
     kind: Text
-    calls: int
-    failed: int
-    retries: int
-    callers: dict[Text, int] = {}
+    calls: Count
+    failed: Count
+    retries: Count
+    callers: Few[Count] = {}
     breaker: Breaker
 
 
@@ -318,11 +302,11 @@ class Peer(_Form):
 class Proxy(_Form):
     """The calls of a process to services: within it, and leaving it."""
 
-    internal: int = 0
-    external: int = 0
+    internal: Count = 0
+    external: Count = 0
     lines: Some[Line] = []
     registry: Registry | None = None
-    peers: dict[Text, Peer] = {}
+    peers: Few[Peer] = {}
 
 
 class Incident(_Form):
@@ -335,7 +319,7 @@ class Incident(_Form):
     reason: Text
     since: Number
     last: Number
-    count: int = 1
+    count: Count = 1
     until: Number | None = None
 
 
@@ -351,7 +335,7 @@ class LogEntry(_Form):
     at: Some[Text] = []
     first: Number
     last: Number
-    count: int = 1
+    count: Count = 1
     request_id: Text = ""
 
 
