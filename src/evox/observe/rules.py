@@ -40,7 +40,7 @@ class Finding:
 def findings(snapshot: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return what a snapshot means, the worst first."""
     found = [*_of_services(snapshot), *_of_incidents(snapshot), *_of_data(snapshot), *_of_queues(snapshot)]
-    found += _of_process(snapshot)
+    found += [*_of_registry(snapshot), *_of_process(snapshot)]
     return [asdict(one) for one in sorted(found, key=lambda one: -_RANK[one.level])[:MOST]]
 
 
@@ -103,6 +103,13 @@ def _of_queues(snapshot: Mapping[str, Any]) -> Iterator[Finding]:
                 why = f"the first of {level['queued']} in the queue waits since {level['oldest']:.1f} s"
                 what = f"calls of level {level['level']} wait for seats of {scheduler['name']}"
                 yield Finding("warn", "", what, why, _FIXES["queue"])
+
+
+def _of_registry(snapshot: Mapping[str, Any]) -> Iterator[Finding]:
+    registry = snapshot["proxy"]["registry"]
+    if registry is not None and not registry["available"]:
+        why = "where services run cannot be looked up; what is known of them is used for a while"
+        yield Finding("warn", "", "the registry does not answer", why, "look at proxy.registry")
 
 
 def _of_process(snapshot: Mapping[str, Any]) -> Iterator[Finding]:
