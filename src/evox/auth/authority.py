@@ -252,7 +252,8 @@ class Authority:
 
     def statistics(self) -> AuthorityStatistics:
         """Return its keys, by name only, and how many callers were accepted and refused."""
-        keys = tuple(repr(key) for key in self._keys) if isinstance(self._keys, KeySet) else (repr(self._keys),)
+        held = self._keys
+        keys = tuple(map(repr, held)) if isinstance(held, KeySet) else () if held is None else (repr(held),)
         return AuthorityStatistics(self.mode, keys, self._accepted, self.refusals.count, self.refusals.recent)
 
     async def _verified(self, token: str, spawn: Spawn | None) -> Principal:

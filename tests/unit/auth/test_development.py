@@ -140,3 +140,8 @@ def test_public_keys_issue_nothing(tmp_path: Path) -> None:
     authority = Authority(AuthSettings(keys=("env:KEY",)), tmp_path, mode="development", environ=environ)
     with pytest.raises(CannotIssue, match="public keys"):
         authority.issue("ada")
+
+
+def test_an_authority_without_keys_names_none(tmp_path: Path) -> None:
+    """It named one key, None."""
+    assert Authority(AuthSettings(), tmp_path).statistics().keys == ()
