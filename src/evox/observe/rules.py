@@ -4,11 +4,11 @@ Pure functions of a snapshot, so the process itself, the report and the dashboar
 is no finding, yellow is ``warn``, red is ``fail``.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal, TypeAlias
 
-__all__ = ["Finding", "Level", "findings", "level_of"]
+__all__ = ["Finding", "Level", "findings", "level_of", "rank", "worst"]
 
 Level: TypeAlias = Literal["pass", "warn", "fail"]
 MOST: Final = 100
@@ -46,11 +46,21 @@ def findings(snapshot: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def level_of(found: list[dict[str, Any]], service: str | None = None) -> Level:
     """Return the worst level of findings: of one service, or of all."""
-    levels = [one["level"] for one in found if service is None or one["service"] == service]
+    return worst(one["level"] for one in found if service is None or one["service"] == service)
+
+
+def rank(level: Level) -> int:
+    """Return how bad a level is, 0 if not at all."""
+    return _RANK[level]
+
+
+def worst(levels: Iterable[Level]) -> Level:
+    """Return the worst of some levels."""
     return max(levels, key=_RANK.__getitem__, default="pass")
 
 
 def _of_services(snapshot: Mapping[str, Any]) -> Iterator[Finding]:
+    began = {(one["service"], one["subject"]): one["since"] for one in snapshot["incidents"] if one["kind"] == "task"}
     for one in snapshot["services"]:
         name, state = one["name"], one["state"]
         if state == "FAILED":
@@ -63,11 +73,20 @@ def _of_services(snapshot: Mapping[str, Any]) -> Iterator[Finding]:
         for task in one["background"]:
             if task["state"] == "failed":
                 why = f"it failed {task['failures']} times: {task['last_error']}"
-                yield Finding("fail", name, f"background task {task['name']} is not run again", why, _FIXES["task"])
+                what, since = f"background task {task['name']} is not run again", began.get((name, task["name"]))
+                yield Finding("fail", name, what, why, "mend it and restart the service", since)
 
 
 def _of_incidents(snapshot: Mapping[str, Any]) -> Iterator[Finding]:
+    failed = {
+        (one["name"], task["name"])
+        for one in snapshot["services"]
+        for task in one["background"]
+        if task["state"] == "failed"
+    }
     for one in snapshot["incidents"]:
+        if one["kind"] == "task" and (one["service"], one["subject"]) in failed:
+            continue  # it is said already
         if one["until"] is None:
             what = f"{one['kind']} {one['subject']}"
             often = f" ({one['count']} times)" if one["count"] > 1 else ""

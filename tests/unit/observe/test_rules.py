@@ -17,7 +17,9 @@ def service(**changes: Any) -> dict[str, Any]:
 
 
 def snapshot(*services: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    return {"process": PROCESS, "services": services or [service()], "incidents": [], "queues": [], **changes}
+    proxy = {"registry": None}
+    known = {"process": PROCESS, "services": services or [service()], "incidents": [], "queues": [], "proxy": proxy}
+    return {**known, **changes}
 
 
 def only(found: list[dict[str, Any]]) -> dict[str, Any]:
@@ -75,6 +77,21 @@ def test_memory_of_several_workers_is_yellow() -> None:
 def test_a_background_task_that_was_given_up_is_red() -> None:
     task = {"name": "tidy", "state": "failed", "failures": 6, "last_error": "OSError: full"}
     assert "OSError: full" in only(findings(snapshot(service(background=[task]))))["why"]
+
+
+def test_a_background_task_that_was_given_up_is_said_once_with_when_it_began_to_fail() -> None:
+    task = {"name": "tidy", "state": "failed", "failures": 6, "last_error": "OSError: full"}
+    failing = {"service": "users", "kind": "task", "subject": "tidy", "severity": "warn", "reason": "OSError: full"}
+    incidents = [failing | {"since": 5.0, "last": 6.0, "count": 6, "until": None}]
+    one = only(findings(snapshot(service(background=[task]), incidents=incidents)))
+    assert (one["level"], one["since"], one["fix"]) == ("fail", 5.0, "mend it and restart the service")
+    tried = task | {"state": "backing off"}
+    assert only(findings(snapshot(service(background=[tried]), incidents=incidents)))["level"] == "warn"
+
+
+@pytest.mark.parametrize(("available", "level"), [(True, "pass"), (False, "warn")])
+def test_a_registry_that_does_not_answer_is_yellow(available: bool, level: str) -> None:
+    assert level_of(findings(snapshot(proxy={"registry": {"available": available}}))) == level
 
 
 def test_calls_that_wait_long_are_yellow() -> None:
