@@ -120,7 +120,7 @@ class SourceFailed(Event):
 
 @dataclass(frozen=True, slots=True)
 class SourceRecovered(Event):
-    """A source that had failed has answered again."""
+    """A source that had failed has answered again, or is asked anew because what it failed for was changed."""
 
     key: str
 

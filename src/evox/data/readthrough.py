@@ -240,8 +240,6 @@ class ReadThrough:
             Exception: if it could not be and consistency is strong; otherwise the copy is missing, and what was loaded
                 is as good as before.
         """
-        if key in self._failing:
-            events.notify(events.SourceRecovered(self._flights.service, _shown(key)))
         self._clear(key)
         ttl = policy.negative_ttl if loaded.negative else policy.ttl
         if loaded.entry is None or ttl is None:
@@ -285,10 +283,12 @@ class ReadThrough:
             now = anyio.current_time()
             self._marks[key] = _Mark(now + self._throttle, error, error.__traceback__, lease, frozenset(guards))
             self._failing[key] = None
-            for kept in (self._marks, self._failing):
-                kept.move_to_end(key)
-                if len(kept) > MARKS:
-                    kept.popitem(last=False)
+            self._marks.move_to_end(key)
+            self._failing.move_to_end(key)
+            if len(self._marks) > MARKS:
+                self._marks.popitem(last=False)
+            if len(self._failing) > MARKS:
+                self._clear(next(iter(self._failing)))
             while (
                 self._marks and next(iter(self._marks.values())).until <= now
             ):  # an error holds on to all that its handler held
@@ -310,7 +310,9 @@ class ReadThrough:
 
     def _clear(self, key: str) -> None:
         self._marks.pop(key, None)
-        self._failing.pop(key, None)
+        if key in self._failing:
+            del self._failing[key]
+            events.notify(events.SourceRecovered(self._flights.service, _shown(key)))
 
     def _mark(self, key: str) -> _Mark | None:
         mark = self._marks.get(key)
