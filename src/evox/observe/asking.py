@@ -108,13 +108,15 @@ class Source:
         async with self._client.stream("GET", path) as response:
             if response.status_code != 200:
                 raise CannotSee(_refusal(response.status_code))
-            parts, size = [], 0
-            async for part in response.aiter_raw():  # what unpacks to a gigabyte would be one part
-                size += len(part)
-                if size > LARGEST:
-                    raise CannotSee(f"its answer is larger than {LARGEST} bytes")
-                parts.append(part)
-            return b"".join(parts)
+            found = bytearray()
+            with anyio.CancelScope() as reading:
+                async for part in response.aiter_raw():  # what unpacks to a gigabyte would be one part
+                    found += part
+                    if len(found) > LARGEST:
+                        reading.cancel()  # and go on: so all generators below are left in order
+        if len(found) > LARGEST:
+            raise CannotSee(f"its answer is larger than {LARGEST} bytes")
+        return bytes(found)
 
 
 def _refusal(status: int) -> str:
