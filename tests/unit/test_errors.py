@@ -27,6 +27,8 @@ SAMPLES: list[EvoxError] = [
     errors.NotInjectable("Repository", "no provider", HERE),
     errors.TargetNotFound("ap.py"),
     errors.ImportFailed("app", BAD, HERE),
+    errors.NothingToSee(),
+    errors.CannotWrite("reports", "it is a folder"),
     errors.StartupFailed("users", "startup hook 'connect'", BAD, HERE),
     errors.StartupTimeout("users", "startup hook 'connect'", 30.0, HERE),
     errors.AsyncioOnly("startup hook 'connect'", BAD, HERE),

@@ -22,6 +22,8 @@ EvoxError                      id, what, why, fix, place; status (HTTP), exit_co
 |  `- NotInjectable            EVX-209   a type that injection cannot make
 |- TargetNotFound              EVX-301   exit 2: `evox run` was given something that is not there
 |- ImportFailed                EVX-302   exit 78: user code raised while it was imported
+|- NothingToSee                EVX-303   exit 1: no running process was found, and none was named
+|- CannotWrite                 EVX-304   exit 1: a file that cannot be written
 |- StartupError                exit 1
 |  |- StartupFailed            EVX-401   a start-up hook or lifespan raised
 |  |- StartupTimeout           EVX-402   a start-up hook did not finish in time
@@ -141,6 +143,7 @@ from evox.errors.declaration import (
     UnbindableParameter,
 )
 from evox.errors.idempotency import IdempotencyConflict, IdempotencyMismatch, InvalidIdempotencyKey
+from evox.errors.looking import CannotWrite, NothingToSee
 from evox.errors.proxy import (
     AmbiguousOperation,
     CallDenied,
@@ -191,6 +194,7 @@ __all__ = [
     "CallUnavailable",
     "CannotBind",
     "CannotIssue",
+    "CannotWrite",
     "CapacityExceeded",
     "CircuitOpen",
     "ConfigurationError",
@@ -220,6 +224,7 @@ __all__ = [
     "NotAllowed",
     "NotAuthenticated",
     "NotInjectable",
+    "NothingToSee",
     "OutsideRuntime",
     "Overloaded",
     "Place",
