@@ -1,4 +1,4 @@
-"""Naming: the processes that are named on a command line by the URLs of their services, and the token for them."""
+"""Naming: the processes that a command looks at: named by the URLs of their services, with a token, or found here."""
 
 import os
 import ssl
@@ -7,12 +7,32 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx2
+
 from evox.auth import read_secret
 from evox.config import without_secrets
-from evox.errors import InvalidOption
+from evox.errors import InvalidOption, NothingToSee
 from evox.observe.asking import Source
+from evox.observe.directory import notes
 
-__all__ = ["sources_of"]
+__all__ = ["found_sources", "sources_of"]
+
+LONGEST = 2_000  # characters of a URL
+
+
+def found_sources(directory: Path | None = None) -> list[Source]:
+    """Return the processes of this user that left a note, the one that started first first.
+
+    Args:
+        directory: Where notes are; the user's runtime directory if None.
+
+    Raises:
+        NothingToSee: if there is none.
+    """
+    found = [Source.of(note) for note in notes(directory)]
+    if not found:
+        raise NothingToSee
+    return found
 
 
 def sources_of(urls: Sequence[str], token_from: str | None, cafile: str | None) -> Callable[[], list[Source]]:
@@ -39,16 +59,19 @@ def sources_of(urls: Sequence[str], token_from: str | None, cafile: str | None) 
         _check(url)
 
     def make() -> list[Source]:
-        return [Source(without_secrets(url), url=url, token=token, verify=verify) for url in urls]
+        return [Source(without_secrets(url), url=url, token=token, verify=verify) for url in dict.fromkeys(urls)]
 
     try:
         make()
-    except ValueError as error:
+    except (ValueError, httpx2.InvalidURL) as error:
         raise InvalidOption("--url", source="the command line", why=str(error)) from None
     return make
 
 
 def _check(url: str) -> None:
+    if not url.isprintable() or " " in url or len(url) > LONGEST or "?" in url or "#" in url:
+        why = "it ends with the path below which the service is, and holds no blanks"
+        raise InvalidOption("--url", source="the command line", why=why)
     try:
         parts = urlsplit(url)
         is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
