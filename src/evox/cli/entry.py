@@ -22,6 +22,7 @@ __all__ = ["main"]
 COMMANDS = {
     "bench": ("evox.cli.bench", "Measure what Evox promises, on this machine."),
     "dashboard": ("evox.cli.dashboard", "Show what runs, live, in a browser."),
+    "health": ("evox.cli.health", "Show how running services are."),
     "run": ("evox.cli.run", "Run services: in this project, or in the files, folders or modules named."),
     "token": ("evox.cli.token", "Issue a token for the services that run with --dev."),
 }

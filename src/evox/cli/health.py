@@ -1,0 +1,113 @@
+"""``evox health``: how running processes are: in the terminal, as a page, as JSON, and as an exit code."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import asyncclick as click
+
+__all__ = ["command", "may_open"]
+
+YELLOW = 3  # the exit code of a warning, with --strict
+
+
+@click.command(name="health")
+@click.option("--url", "urls", multiple=True, metavar="URL", help="A service to ask; may be repeated.")
+@click.option("--token-from", metavar="SOURCE", help="Where the token for --url is: env:NAME or a file.")
+@click.option("--cafile", metavar="FILE", help="Certificates in PEM that --url is trusted by.  [default: the system's]")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
+@click.option("--output", metavar="FILE", help="Write the page to a file, or with --json the JSON.")
+@click.option("--no-open", is_flag=True, help="Open no browser.")
+@click.option("--strict", is_flag=True, help="End with 3 where something wants a look.")
+@click.option("--trace", is_flag=True, help="Show whole tracebacks.")
+def command(
+    urls: tuple[str, ...], token_from: str | None, cafile: str | None, as_json: bool, trace: bool, **given: Any
+) -> Callable[[], int]:
+    """Show how running services are: all of this user here, or those of each --url.
+
+    Ends with 0 if all is green, 1 if something is red or nothing was found, 3 with --strict if something is yellow.
+    In a terminal the page is opened in the browser as well.
+    """
+    if not urls and (token_from or cafile):
+        raise click.UsageError("--token-from and --cafile are for --url: name one")
+
+    def look() -> int:
+        from evox.errors import EvoxError
+        from evox.orchestrator import Console
+
+        try:
+            return _look(urls, token_from, cafile, as_json=as_json, **given)
+        except EvoxError as error:
+            Console(as_json=as_json, trace=trace).error(error)
+            return error.exit_code
+
+    return look
+
+
+def _look(
+    urls: tuple[str, ...],
+    token_from: str | None,
+    cafile: str | None,
+    *,
+    as_json: bool,
+    output: str | None,
+    no_open: bool,
+    strict: bool,
+) -> int:
+    import anyio
+
+    from evox.observe.naming import found_sources, sources_of
+    from evox.observe.report import Report, gather, listing, page
+
+    sources = sources_of(urls, token_from, cafile)() if urls else found_sources()
+    report: Report = anyio.run(gather, sources)
+    said = json.dumps(listing(report), indent=2) + "\n" if as_json else ""
+    if output is not None:
+        from evox.observe.report.keeping import write
+
+        write(Path(output), said or page(report))
+        sys.stderr.write(f"written to {output}\n")
+    elif as_json:
+        sys.stdout.write(said)
+    else:
+        _show(report, opens=not no_open and may_open(os.environ))
+    return {"pass": 0, "warn": YELLOW if strict else 0, "fail": 1}[report.level]
+
+
+def _show(report: Any, *, opens: bool) -> None:
+    import shutil
+
+    from evox.observe.report import page, table
+
+    is_terminal = sys.stdout.isatty()
+    text = table(
+        report,
+        width=shutil.get_terminal_size().columns if is_terminal else 80,
+        colour=is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb",
+    )
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+    if opens and is_terminal:
+        sys.stdout.flush()
+        from evox.observe.report.keeping import keep_for_browser
+
+        _open(keep_for_browser(page(report)))
+
+
+def _open(file: Path) -> None:
+    import webbrowser
+
+    if webbrowser.open(file.as_uri()):
+        sys.stdout.write(f"\nThe page is open in the browser: {file}\n")
+    else:
+        sys.stdout.write(f"\nThe page is {file}; no browser could be opened.\n")
+
+
+def may_open(environ: Mapping[str, str], platform: str = sys.platform) -> bool:
+    """Return whether there is a browser with a screen that somebody looks at."""
+    if environ.get("CI", "") not in ("", "0", "false"):
+        return False
+    return platform == "darwin" or bool(environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY"))
