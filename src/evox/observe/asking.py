@@ -49,11 +49,8 @@ class Source:
         if self.url is not None and urlsplit(self.url).scheme != "https" and token and not is_loopback_url(self.url):
             raise ValueError(f"a token goes over https only, and {self.url} is not")
         self._client = httpx2.AsyncClient(
-            transport=httpx2.AsyncHTTPTransport(
-                uds=socket, verify=False
-            )  # no TLS there, and reading certificates takes long
-            if socket is not None
-            else httpx2.AsyncHTTPTransport(verify=verify),
+            # There is no TLS on a socket of this machine, and reading certificates takes long.
+            transport=httpx2.AsyncHTTPTransport(uds=socket, verify=verify if socket is None else False),
             base_url="http://localhost" if socket is not None else self.url or "",
             timeout=TIMEOUT,
             headers={"accept": "application/json", "accept-encoding": "identity"}
