@@ -38,13 +38,13 @@ def test_help_of_run_lists_its_options(tmp_path: Path) -> None:
         assert option in result.stdout
 
 
-@pytest.mark.parametrize("argument", ["--help", "--version"])
-def test_C1_help_imports_no_fastapi(tmp_path: Path, argument: str) -> None:
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["health", "--help"]], ids=" ".join)
+def test_C1_help_imports_no_fastapi(tmp_path: Path, arguments: list[str]) -> None:
     script = (
         "import sys\n"
         "from evox.cli import main\n"
-        f"code = main(['{argument}'])\n"
-        "heavy = {'fastapi', 'starlette', 'pydantic', 'hypercorn', 'httpx2'} & set(sys.modules)\n"
+        f"code = main({arguments})\n"
+        "heavy = {'fastapi', 'starlette', 'pydantic', 'hypercorn', 'httpx2', 'jinja2', 'trio'} & set(sys.modules)\n"
         "sys.stderr.write(f'{code} {sorted(heavy)}')\n"
     )
     result = subprocess.run(
