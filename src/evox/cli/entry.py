@@ -61,8 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Without the program's name; the process's own by default.
 
     Returns:
-        The exit code: 0 ok, 1 failed, 2 usage, 69 port busy, 70 internal, 78 configuration, 124 drain deadline, 130
-        interrupt.
+        The exit code: 0 ok, 1 failed, 2 usage, 3 something wants a look (`evox health --strict`), 69 port busy, 70
+        internal, 78 configuration, 124 drain deadline, 130 interrupt.
     """
     try:
         given = None if arguments is None else list(arguments)
