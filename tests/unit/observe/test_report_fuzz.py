@@ -13,7 +13,24 @@ from tests.unit.observe.test_report_page import read
 
 from evox.observe.report import listing, page, table
 
-ODD = [None, "", "\x00", "\ud800", "<b>", -1, 10**400, 1e308, -0.0, True, [], {}, [[]], {"a": []}, [None], "x" * 9_999]
+ODD: list[Any] = [
+    None,
+    "",
+    "\x00",
+    "\ud800",
+    "<b>",
+    -1,
+    10**400,
+    1e308,
+    -0.0,
+    True,
+    [],
+    {},
+    [[]],
+    {"a": []},
+    [None],
+    "x" * 9_999,
+]
 LOGGED = {"level": "ERROR", "logger": "a", "service": "a", "message": "a", "first": NOW, "last": NOW, "at": ["a.py:1"]}
 WHOLE = sent(
     service(
