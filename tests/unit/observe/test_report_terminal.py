@@ -51,6 +51,7 @@ REPORTS: dict[str, Callable[[], Report]] = {
     "green": lambda: report(sent(service(), level="pass")),
     "yellow": lambda: report(sent(service(), level="warn", findings=[WORTH | {"fix": "raise the seats"}])),
     "red": red,
+    "workers": lambda: report(sent(service()), sent(service(), process={"instance": "a2", "pid": 4712})),
     "empty": lambda: report(sent(calls=[], queues=[])),
     "nothing": report,
 }

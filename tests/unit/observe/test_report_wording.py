@@ -35,6 +35,7 @@ def test_an_age_is_told_in_its_largest_units_and_a_clock_that_was_set_back_is_no
     ("seconds", "said"),
     [
         (0.0, "0 ms"),
+        (0.00003, "<0.1 ms"),
         (0.0004, "0.4 ms"),
         (0.0121, "12 ms"),
         (0.9999, "1.0 s"),

@@ -18,6 +18,7 @@ class Row:
     Attributes:
         service: What it says of itself.
         process: Name of its process.
+        pid: Number of that.
         now: What the clock of that said, in wall-clock seconds.
         calls: How many calls it answered, from outside and from within.
         errors: How many of them with 5xx.
@@ -27,6 +28,7 @@ class Row:
 
     service: ServiceState
     process: str
+    pid: int
     now: float
     calls: int
     errors: int
@@ -45,6 +47,7 @@ def rows(report: Report) -> list[Row]:
                 Row(
                     service=one,
                     process=seen.name,
+                    pid=snapshot.process.pid,
                     now=snapshot.process.time,
                     calls=sum(each.count for each in calls),
                     errors=sum(each.errors for each in calls),

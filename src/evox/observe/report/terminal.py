@@ -77,7 +77,7 @@ def _services(pen: Pen, report: Report) -> None:
     pen.heading("Services")
     head = ["status", "service", "state", "for", "#calls", "#failed", "#p95", "api"]
     pen.table(
-        head,
+        [*head, *_pid(report, "#pid")],
         [
             (
                 word(one.service.level),
@@ -88,6 +88,7 @@ def _services(pen: Pen, report: Report) -> None:
                 count(one.errors),
                 span(one.p95) if one.calls else "-",
                 (one.service.docs or one.service.url or "-").removeprefix("http://"),
+                *_pid(report, str(one.pid)),
             )
             for one in found[: 2 * SHOWN]
         ],
@@ -117,6 +118,7 @@ def _queues(pen: Pen, report: Report) -> None:
             span(one.oldest) if one.queued else "-",
             count(one.admitted),
             count(sum(one.rejected.values())),
+            *_pid(report, str(snapshot.process.pid)),
         )
         for _, snapshot in report.snapshots
         for queue in snapshot.queues
@@ -125,8 +127,8 @@ def _queues(pen: Pen, report: Report) -> None:
     ]
     if found:
         pen.heading("Queues")
-        head = ["seats of", "level", "#running", "#queued", "#first waits", "#let in", "#turned away"]
-        pen.table(head, found[:SHOWN])
+        head = ["seats of", "level", "#running", "#queued", "#oldest", "#let in", "#refused"]
+        pen.table([*head, *_pid(report, "#pid")], found[:SHOWN])
         _more(pen, len(found))
 
 
@@ -223,6 +225,11 @@ def _recent(pen: Pen, report: Report) -> None:
     ]
     pen.table(["level", "service", "#times", "last", "what"], lines)
     _more(pen, len(found), SHOWN // 2)
+
+
+def _pid(report: Report, said: str) -> list[str]:
+    """Return a cell that tells processes apart, where there are several."""
+    return [said] if len(report.snapshots) > 1 else []
 
 
 def _all_services(report: Report) -> Iterator[ServiceState]:

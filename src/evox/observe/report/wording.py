@@ -53,6 +53,8 @@ def span(seconds: float) -> str:
         return "0 ms"
     if seconds < 0.9995:
         shown = seconds * 1000
+        if 0 < shown < 0.05:
+            return "<0.1 ms"
         return f"{shown:.1f} ms" if 0 < shown < 10 else f"{shown:.0f} ms"
     return f"{seconds:.1f} s" if seconds < 60 else _rough(seconds)
 
