@@ -5,10 +5,12 @@ that one bad process spoils no page. Redirects are not followed: a token is for 
 """
 
 import json
+from collections.abc import Callable
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 import anyio
+import anyio.to_thread
 import httpx2
 from pydantic import ValidationError
 
@@ -21,6 +23,7 @@ __all__ = ["CannotSee", "Source"]
 
 TIMEOUT: Final = 2.0  # seconds for a whole answer
 LARGEST: Final = 8_388_608  # bytes of one
+SMALL: Final = 65_536  # bytes that are read at once; others would be asked late meanwhile
 
 
 class CannotSee(Exception):
@@ -74,8 +77,7 @@ class Source:
         Raises:
             CannotSee: if there is no answer that can be read.
         """
-        said = await self._get(f"{self._prefix}/snapshot")
-        return _read(said)
+        return await self._get(f"{self._prefix}/snapshot", _read)  # type: ignore[no-any-return]
 
     async def view(self, service: str, view: str) -> Any:
         """Return another view of one of its services, as plain data of any form.
@@ -83,17 +85,18 @@ class Source:
         Raises:
             CannotSee: if there is no answer that can be read.
         """
-        return await self._get(f"/services/{service}/{view}" if self._is_private else f"{self._prefix}/{view}")
+        path = f"/services/{service}/{view}" if self._is_private else f"{self._prefix}/{view}"
+        return await self._get(path, json.loads)
 
     async def aclose(self) -> None:
         """Close its connections."""
         await self._client.aclose()
 
-    async def _get(self, path: str) -> Any:
+    async def _get(self, path: str, read: Callable[[bytes], Any]) -> Any:
         try:
             with anyio.fail_after(TIMEOUT):
                 body = await self._body(path)
-            return json.loads(body)
+            return read(body) if len(body) <= SMALL else await anyio.to_thread.run_sync(read, body)
         except TimeoutError:
             raise CannotSee(f"it gave no answer within {TIMEOUT:g} s") from None
         except httpx2.HTTPError as error:
@@ -124,7 +127,8 @@ def _refusal(status: int) -> str:
     return f"it answered {status}: is there a service of Evox at that address?"
 
 
-def _read(said: Any) -> Snapshot:
+def _read(body: bytes) -> Snapshot:
+    said = json.loads(body)
     try:
         return Snapshot.model_validate(said)
     except ValidationError as error:
