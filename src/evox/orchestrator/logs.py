@@ -51,7 +51,10 @@ def configure_logs(*, as_json: bool, verbose: bool, environ: Mapping[str, str] =
     level = environ.get("EVOX_LOG", "INFO" if verbose else "WARNING").upper()
     logging.raiseExceptions = False  # what it lets handlers write of a failure is the record as it is, with its secrets
     logging.captureWarnings(capture=True)
-    logging.basicConfig(handlers=[handler], level=level, force=True)
+    for one in filter(_writes_to_terminal, list(logging.root.handlers)):
+        logging.root.removeHandler(one)
+    logging.root.addHandler(handler)
+    logging.root.setLevel(level)
     for logger in list(logging.root.manager.loggerDict.values()):
         if isinstance(logger, logging.Logger):
             _take_over(logger)
@@ -80,11 +83,17 @@ def start_logs(*, dev: bool) -> None:
 
 def _take_over(logger: logging.Logger) -> None:
     """Let what a library would write to the terminal by itself go the way of all others."""
+    for handler in filter(_writes_to_terminal, list(logger.handlers)):
+        logger.removeHandler(handler)
+        logger.propagate = True
+
+
+def _writes_to_terminal(handler: logging.Handler) -> bool:
+    """Whether a handler writes where we do; those for files, and for services of others, are the user's own concern."""
     terminal = {id(one) for one in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)}
-    for handler in list(logger.handlers):
-        if isinstance(handler, logging.StreamHandler) and id(handler.stream) in terminal:
-            logger.removeHandler(handler)
-            logger.propagate = True
+    return isinstance(handler, _Handler) or (
+        isinstance(handler, logging.StreamHandler) and id(handler.stream) in terminal
+    )
 
 
 class _Handler(logging.StreamHandler[Any]):

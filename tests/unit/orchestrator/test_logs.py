@@ -252,3 +252,17 @@ ours = [name for name in logging.root.manager.loggerDict if name.startswith("evo
 assert ours and not any(logging.getLogger(name).handlers for name in ours)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_others_send_elsewhere_by_the_root_logger_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Handlers of services that collect errors hang there, and lost them."""
+    sent, printed = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(sys, "stderr", printed)
+    elsewhere, terminal = logging.StreamHandler(sent), logging.StreamHandler(printed)
+    logging.root.handlers = [elsewhere, terminal]
+    configure_logs(as_json=True, verbose=False, environ={})
+    logging.getLogger("shop").error("it is out")
+    assert sent.getvalue() == "it is out\n"
+    assert [json.loads(line)["message"] for line in printed.getvalue().splitlines()] == ["it is out"]
+    configure_logs(as_json=False, verbose=False, environ={})
+    assert (elsewhere in logging.root.handlers, len(logging.root.handlers)) == (True, 2)
