@@ -152,7 +152,7 @@ def test_asyncio_only_code_in_a_handler_under_trio_is_a_500_that_names_the_optio
     assert process.end() == 0
     entries = [line for line in process.err.splitlines() if "--backend asyncio" in line]
     assert len(entries) == 1
-    assert process.err.count('"level"') == 1
+    assert process.err.count('"level": "ERROR"') == 1
 
 
 def test_a_bug_of_the_user_under_trio_is_not_taken_for_asyncio_only_code(evox_run: Run) -> None:
