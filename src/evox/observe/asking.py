@@ -7,7 +7,7 @@ that one bad process spoils no page. Redirects are not followed: a token is for 
 import json
 from collections.abc import Callable
 from typing import Any, Final, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import anyio
 import anyio.to_thread
@@ -18,11 +18,13 @@ from evox.config import is_loopback_url
 from evox.errors.secrets import masked
 from evox.observe.directory import Note
 from evox.observe.forms import Snapshot
+from evox.observe.legible import legible
 
 __all__ = ["CannotSee", "Source"]
 
 TIMEOUT: Final = 2.0  # seconds for a whole answer
 LARGEST: Final = 8_388_608  # bytes of one
+LONGEST: Final = 300  # characters of what is wrong with it
 SMALL: Final = 65_536  # bytes that are read at once; others would be asked late meanwhile
 
 
@@ -51,9 +53,10 @@ class Source:
         self.url = None if url is None else url.rstrip("/")
         if self.url is not None and urlsplit(self.url).scheme != "https" and token and not is_loopback_url(self.url):
             raise ValueError(f"a token goes over https only, and {self.url} is not")
+        is_tls = self.url is not None and urlsplit(self.url).scheme == "https"
         self._client = httpx2.AsyncClient(
-            # There is no TLS on a socket of this machine, and reading certificates takes long.
-            transport=httpx2.AsyncHTTPTransport(uds=socket, verify=verify if socket is None else False),
+            # Reading certificates takes long, so that is done only where there is TLS.
+            transport=httpx2.AsyncHTTPTransport(uds=socket, verify=verify if is_tls else False),
             base_url="http://localhost" if socket is not None else self.url or "",
             timeout=TIMEOUT,
             headers={"accept": "application/json", "accept-encoding": "identity"}
@@ -85,7 +88,9 @@ class Source:
         Raises:
             CannotSee: if there is no answer that can be read.
         """
-        path = f"/services/{service}/{view}" if self._is_private else f"{self._prefix}/{view}"
+        if self._client.is_closed:
+            raise CannotSee("it has ended")
+        path = f"/services/{quote(service, safe='')}/{view}" if self._is_private else f"{self._prefix}/{view}"
         return await self._get(path, json.loads)
 
     async def aclose(self) -> None:
@@ -100,7 +105,8 @@ class Source:
         except TimeoutError:
             raise CannotSee(f"it gave no answer within {TIMEOUT:g} s") from None
         except httpx2.HTTPError as error:
-            raise CannotSee(masked(f"it cannot be reached: {str(error) or type(error).__name__}")) from None
+            why = legible(str(error) or type(error).__name__, LONGEST)
+            raise CannotSee(masked(f"it cannot be reached: {why}")) from None
         except (ValueError, RecursionError):
             raise CannotSee("its answer is not JSON") from None
 
@@ -134,6 +140,7 @@ def _read(body: bytes) -> Snapshot:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "its form"
-        raise CannotSee(f"its answer is not a snapshot that can be read: {where}: {first['msg']}") from None
+        what = legible(f"{where}: {first['msg']}", LONGEST)
+        raise CannotSee(f"its answer is not a snapshot that can be read: {what}") from None
     except RecursionError:
         raise CannotSee("its answer is nested too deeply") from None

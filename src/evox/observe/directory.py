@@ -141,7 +141,7 @@ def _read(file: Path) -> Note | None:
         note = _parsed(file)
     except FileNotFoundError:
         return None  # it has ended meanwhile
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         _log.warning("%s is left out: %s", file, error)
         return None
     if _is_alive(note.pid):

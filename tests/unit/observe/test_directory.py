@@ -13,6 +13,8 @@ import pytest
 
 from evox.observe.directory import Note, Place, notes, runtime_directory
 
+HUGE = '{"schema": 1, "pid": 1e400, "socket": "x", "root": "", "started": 1, "services": {}, "version": ""}'
+
 
 @pytest.fixture
 def directory() -> Iterator[Path]:
@@ -83,8 +85,8 @@ def test_the_note_of_a_process_that_is_gone_is_taken_away(directory: Path) -> No
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "{", "null", '{"schema": 2}', '{"schema": 1}', '{"schema": 1, "pid": "x"}', "[" * 5_000, "\x00"],
-    ids=["empty", "list", "cut", "null", "newer", "bare", "odd", "deep", "binary"],
+    ["", "[]", "{", "null", '{"schema": 2}', '{"schema": 1}', '{"schema": 1, "pid": "x"}', "[" * 5_000, "\x00", HUGE],
+    ids=["empty", "list", "cut", "null", "newer", "bare", "odd", "deep", "binary", "huge"],
 )
 def test_a_note_that_cannot_be_read_is_left_out_and_said(
     directory: Path, text: str, caplog: pytest.LogCaptureFixture

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from evox.observe.fields import ITEMS, LARGEST, TEXT, Count, Few, Number, Said, Some, Text
+from evox.observe.fields import ITEMS, LARGEST, Count, Few, Number, Said, Some, Text
+from evox.observe.legible import TEXT
 
 
 class Form(BaseModel):
