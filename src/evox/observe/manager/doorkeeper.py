@@ -6,6 +6,7 @@ Every answer forbids scripts, styles and frames from anywhere else.
 """
 
 import hmac
+import re
 import secrets
 from collections.abc import Collection
 from typing import Final
@@ -19,6 +20,7 @@ __all__ = ["Doorkeeper", "Sessions"]
 
 COOKIE: Final = "evox-dashboard"
 ENTRANCE: Final = "/enter"
+_HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?", re.IGNORECASE)
 OPEN: Final = ("/health", "/health/live", "/health/ready", "/health/startup")
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -93,10 +95,22 @@ class Doorkeeper:
             await send({"type": "websocket.close", "code": 1008})
             return
         refusal = self._look(Request(scope))
-        if refusal is None:
-            await self._app(scope, receive, _adding(send))
-        else:
+        if refusal is not None:
             await refusal(scope, receive, _adding(send))
+            return
+        has_begun = False
+
+        async def noting(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, _adding(noting))
+        except Exception:
+            if not has_begun:  # else who is outside answers, without the headers
+                await _page("The dashboard has failed: its log says why.", 500)(scope, receive, _adding(send))
+            raise
 
     def _look(self, request: Request) -> Response | None:
         """Return what a request is answered instead of the pages; None if it may go on."""
@@ -137,8 +151,9 @@ def _cookie(request: Request) -> str:
 
 
 def _name_of(host: str) -> str:
-    name = host.lower()
-    return name[: name.index("]") + 1] if name.startswith("[") and "]" in name else name.partition(":")[0]
+    """Return the name in a Host header; empty if there is none, or no port that there could be."""
+    found = _HOST.fullmatch(host)
+    return found[1].lower() if found is not None and int(found[2] or 0) <= 65_535 else ""
 
 
 def _adding(send: Send) -> Send:
