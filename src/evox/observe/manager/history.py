@@ -8,8 +8,10 @@ may jump, and what lies in the future then is dropped.
 import json
 import logging
 import math
+import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -20,7 +22,7 @@ import anyio.to_thread
 
 from evox.config import DataSettings
 from evox.data import Database, make_database
-from evox.errors import EvoxError
+from evox.errors import BackendRefused, BackendUnavailable, EvoxError, InvalidOption
 from evox.observe.manager.series import LevelSample, Sample
 
 __all__ = ["History", "open_history"]
@@ -62,8 +64,9 @@ class History:
         Raises:
             EvoxError: if the file cannot be used.
         """
-        for statement in _TABLE:
-            await self._database.execute(statement)
+        with _refusing():
+            for statement in _TABLE:
+                await self._database.execute(statement)
 
     async def add(self, samples: Iterable[tuple[str, Sample]]) -> None:
         """Keep samples of processes, by instance, as of now. That it cannot is noted, and nothing else stops."""
@@ -72,11 +75,8 @@ class History:
         if not rows:
             return
         try:
-            async with self._database.transaction():
-                for row in rows:
-                    await self._database.execute("INSERT INTO evox_samples VALUES (?, ?, ?)", *row)
-                if self._writes % EVERY == 0:
-                    await self._prune(now)
+            with _refusing():
+                await self._write(rows, now)
             self.trouble = ""
         except EvoxError as error:
             self.failures += 1
@@ -97,10 +97,12 @@ class History:
         """
         now = self._wall()
         step = max(1, int(seconds // most))
-        rows = await self._database.fetch_all(
-            "SELECT at, sample FROM evox_samples WHERE at > ? AND at <= ? AND CAST(at AS INTEGER) % ? = 0 ORDER BY at",
-            *(now - seconds, now + AHEAD, step),
-        )
+        with _refusing():
+            rows = await self._database.fetch_all(
+                "SELECT at, sample FROM evox_samples "
+                "WHERE at > ? AND at <= ? AND CAST(at AS INTEGER) % ? = 0 ORDER BY at",
+                *(now - seconds, now + AHEAD, step),
+            )
         found: dict[float, list[Sample]] = {}
         for row in rows:
             sample = _sample(row["sample"])
@@ -112,11 +114,28 @@ class History:
         """Close the file."""
         await self._database.close()
 
+    async def _write(self, rows: Iterable[tuple[float, str, str]], now: float) -> None:
+        async with self._database.transaction():
+            for row in rows:
+                await self._database.execute("INSERT INTO evox_samples VALUES (?, ?, ?)", *row)
+            if self._writes % EVERY == 0:
+                await self._prune(now)
+
     async def _prune(self, now: float) -> None:
         await self._database.execute("DELETE FROM evox_samples WHERE at < ? OR at > ?", now - AGE, now + AHEAD)
         await self._database.execute(
             "DELETE FROM evox_samples WHERE rowid <= (SELECT max(rowid) FROM evox_samples) - ?", ROWS
         )
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Make one kind of error of what SQLite says, such as that the disk is full or the file was damaged meanwhile."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        fix = "make room, or remove the file: it holds nothing but the past of charts"
+        raise BackendRefused("the history of the dashboard", str(error), fix=fix) from error
 
 
 def _sample(text: Any) -> Sample | None:
@@ -127,8 +146,9 @@ def _sample(text: Any) -> Sample | None:
         read = Sample(**said | {"levels": levels})
         all_: tuple[Any, ...] = (read, *levels)
         numbers = [getattr(one, name) for one in all_ for name in one.__slots__ if name not in _TEXTS]
-        return read if all(math.isfinite(one) for one in numbers) else None
-    except (ValueError, TypeError, KeyError, OverflowError):
+        has_texts = all(isinstance(one, str) for level in levels for one in (level.queue, level.level))
+        return read if has_texts and all(math.isfinite(one) for one in numbers) else None
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
 
 
@@ -144,10 +164,15 @@ async def open_history(file: Path) -> tuple[History, str]:
     Raises:
         EvoxError: if a new one cannot be made there either.
     """
-    await anyio.to_thread.run_sync(partial(file.parent.mkdir, mode=0o700, parents=True, exist_ok=True))
+    try:
+        await anyio.to_thread.run_sync(partial(file.parent.mkdir, mode=0o700, parents=True, exist_ok=True))
+    except OSError as error:
+        raise InvalidOption("--history", source="the command line", why=f"{file.parent}: {error.strerror}") from None
     try:
         return await _opened(file), ""
     except EvoxError as error:
+        if isinstance(error, BackendUnavailable):  # somebody else uses it
+            raise
         aside = await anyio.to_thread.run_sync(_put_aside, file)
         if aside is None:
             raise
@@ -157,13 +182,16 @@ async def open_history(file: Path) -> tuple[History, str]:
 
 
 def _put_aside(file: Path) -> Path | None:
-    """Give a file another name, and return that; None if there is none."""
+    """Give a file another name, and return that; None if there is none, or it cannot be done."""
     if not file.is_file():
         return None
     aside = file.with_name(f"{file.name}.unreadable-{time.time_ns()}")
-    file.rename(aside)
-    for beside in ("-wal", "-shm"):
-        file.with_name(file.name + beside).unlink(missing_ok=True)
+    try:
+        file.rename(aside)
+        for beside in ("-wal", "-shm"):
+            file.with_name(file.name + beside).unlink(missing_ok=True)
+    except OSError:
+        return None
     return aside
 
 
