@@ -1,6 +1,7 @@
 """Instances: the processes that the dashboard knows: what each said last, when, and what is wrong with asking it.
 
 A process is known by the id that it gives itself, so one that is started again at the same address is another one.
+Workers behind one address answer in turn, and none of them is gone because another one did.
 All ages are of the dashboard's own monotonic clock: what other clocks say is shown and never reckoned with.
 """
 
@@ -16,10 +17,12 @@ from evox.observe.manager.series import Sample, between
 
 __all__ = ["Instance", "Instances", "Seen"]
 
-Seen: TypeAlias = Literal["up", "unseen", "gone"]
+Seen: TypeAlias = Literal["new", "up", "unseen", "gone"]
 LATE: Final = 3.0  # seconds without an answer after which a process is unseen
 FORGOTTEN: Final = 600.0  # seconds after which one that is gone is not shown any more
+TURN: Final = 30.0  # seconds without an answer after which a worker whose siblings answer is gone
 MOST: Final = 500  # processes
+GONE: Final = 50  # of those that are gone
 
 
 @dataclass(slots=True)
@@ -35,7 +38,8 @@ class Instance:
         last: When it answered last.
         asked: How often it was asked.
         failed: Of those, in vain.
-        gone: Whether it has left the directory, or another process answers in its place.
+        gone: Whether it has left the directory.
+        replaced: Whether another process answers in its place.
     """
 
     source: Source
@@ -47,6 +51,7 @@ class Instance:
     asked: int = 0
     failed: int = 0
     gone: bool = False
+    replaced: bool = False
 
     @property
     def id(self) -> str:
@@ -55,9 +60,15 @@ class Instance:
 
     def seen(self, now: float) -> Seen:
         """Return whether it answers."""
-        if self.gone:
+        if self.gone or (self.replaced and not self._takes_turns(now)):
             return "gone"
-        return "unseen" if self.trouble and (self.last is None or now - self.last > LATE) else "up"
+        if self.last is None:
+            return "unseen" if self.trouble else "new"
+        return "unseen" if self.trouble and now - self.last > LATE else "up"
+
+    def _takes_turns(self, now: float) -> bool:
+        is_worker = self.snapshot is not None and self.snapshot.process.workers > 1
+        return is_worker and self.last is not None and now - self.last <= TURN
 
 
 class Instances:
@@ -80,13 +91,9 @@ class Instances:
     def __len__(self) -> int:
         return len(self._known)
 
-    def find(self, id_: str) -> Instance | None:
-        """Return a process by what it is known by, or None."""
-        return next((one for one in self._known if one.id == id_), None)
-
     def notice(self, source: Source) -> Instance:
         """Return the process that a source leads to now."""
-        found = next((one for one in self._known if one.source is source and not one.gone), None)
+        found = next((one for one in self._known if one.source is source and not (one.gone or one.replaced)), None)
         if found is None:
             found = Instance(source, self._clock())
             self._known.append(found)
@@ -97,10 +104,12 @@ class Instances:
         """Note what a process said; return what it has done since it said something last."""
         now, one = self._clock(), self.notice(source)
         if one.snapshot is not None and one.snapshot.process.instance != snapshot.process.instance:
-            one.gone = True  # started anew, or another worker behind the same address
-            again = self.find(snapshot.process.instance)
-            if again is not None and again.source is source:
-                again.gone, one = False, again
+            one.replaced = True  # started anew, or another worker behind the same address
+            again = next(
+                (old for old in self._known if old.source is source and old.id == snapshot.process.instance), None
+            )
+            if again is not None:
+                again.replaced, one = False, again
             else:
                 one = self.notice(source)
         one.asked += 1
@@ -123,5 +132,7 @@ class Instances:
 
     def _forget(self) -> None:
         now = self._clock()
-        kept = [one for one in self._known if not one.gone or now - (one.last or one.first) < FORGOTTEN]
-        self._known = kept[-MOST:]
+        gone = [one for one in self._known if one.seen(now) == "gone"]
+        late = [one for one in gone if now - (one.first if one.last is None else one.last) >= FORGOTTEN]
+        left = {id(one) for one in (*late, *gone[:-GONE])}
+        self._known = [one for one in self._known if id(one) not in left][-MOST:]

@@ -65,7 +65,7 @@ class Poller:
                     group.start_soon(self._keep, self._history, name="poll:history")
         finally:
             with anyio.move_on_after(EVERY, shield=True):
-                for source in [*self._fixed, *(one for one, _ in self._found.values())]:
+                for source in self._fixed:
                     await source.aclose()
 
     async def _watch(self, group: TaskGroup) -> None:
@@ -80,8 +80,15 @@ class Poller:
             for path in known.keys() - self._found.keys():
                 source, scope = Source.of(known[path]), anyio.CancelScope()
                 self._found[path] = source, scope
-                group.start_soon(self._ask, source, scope, name=f"poll:{source.name}")
+                group.start_soon(self._ask_found, source, scope, name=f"poll:{source.name}")
             await anyio.sleep(LOOK)
+
+    async def _ask_found(self, source: Source, scope: anyio.CancelScope) -> None:
+        try:
+            await self._ask(source, scope)
+        finally:
+            with anyio.move_on_after(EVERY, shield=True):
+                await source.aclose()
 
     async def _ask(self, source: Source, scope: anyio.CancelScope) -> None:
         wait = self._every
