@@ -13,6 +13,7 @@ BOX: Final = 170
 ROW, COLUMN, MARGIN = 74, 270, 24
 MOST: Final = 60  # services in a drawing; the table has all
 LONGEST: Final = 20  # characters of a name in its box
+LINES: Final = 500  # of callers and targets; those with the most calls
 
 
 @dataclass(slots=True)
@@ -60,7 +61,7 @@ class Drawing:
 
 
 def edges_of(snapshots: Iterable[Snapshot]) -> list[Edge]:
-    """Return who calls whom, in order of names."""
+    """Return who calls whom, in order of names; the ``LINES`` with the most calls."""
     found: dict[tuple[str, str, str], Edge] = {}
     for snapshot in snapshots:
         for line in snapshot.proxy.lines:
@@ -71,7 +72,8 @@ def edges_of(snapshots: Iterable[Snapshot]) -> list[Edge]:
                 edge.retries += line.retries
                 if line.breaker.state != "closed":
                     edge.state, edge.why = line.breaker.state, line.breaker.why
-    return [found[key] for key in sorted(found)]
+    most = sorted(found.values(), key=lambda one: -one.calls)[:LINES]
+    return sorted(most, key=lambda one: (one.caller, one.target, one.kind))
 
 
 def draw(levels: Mapping[str, Level], edges: Iterable[Edge]) -> Drawing:
@@ -86,6 +88,7 @@ def draw(levels: Mapping[str, Level], edges: Iterable[Edge]) -> Drawing:
         count, state = calls.get((edge.caller, edge.target), (0, "closed"))
         calls[edge.caller, edge.target] = count + edge.calls, edge.state if edge.state != "closed" else state
     names = list(dict.fromkeys([*levels, *(name for pair in calls for name in pair)]))[:MOST]
+    calls = {pair: seen for pair, seen in calls.items() if pair[0] in names and pair[1] in names}
     columns = _columns(names, calls)
     spots: dict[str, tuple[int, int]] = {}
     for column in range(max(columns.values(), default=0) + 1):
@@ -93,9 +96,7 @@ def draw(levels: Mapping[str, Level], edges: Iterable[Edge]) -> Drawing:
             spots[name] = (MARGIN + column * COLUMN, MARGIN + row * ROW)
     nodes = tuple(_Node(name, _short(name), levels.get(name, "pass"), *spots[name]) for name in names)
     lines = tuple(
-        _line(spots[caller], spots[target], count, state)
-        for (caller, target), (count, state) in calls.items()
-        if caller in spots and target in spots
+        _line(spots[caller], spots[target], count, state) for (caller, target), (count, state) in calls.items()
     )
     width = max((x for x, _ in spots.values()), default=0) + BOX + 3 * MARGIN
     height = max((y for _, y in spots.values()), default=0) + 40 + 2 * MARGIN
@@ -108,7 +109,7 @@ def _columns(names: list[str], calls: Mapping[tuple[str, str], object]) -> dict[
     for _ in range(len(names)):
         moved = False
         for caller, target in calls:
-            if caller in columns and target in columns and caller != target:
+            if caller != target:
                 wanted = columns[caller] + 1
                 if columns[target] < wanted < min(len(names), 6):
                     columns[target], moved = wanted, True

@@ -76,18 +76,26 @@ class Pages:
     """
 
     def __init__(self, instances: Instances, history: History | None, notice: str = "") -> None:
-        self._instances, self._history = instances, history
-        self.notice = notice
+        self._instances, self._history, self._notice = instances, history, notice
+        self._unread = ""
 
     def __repr__(self) -> str:
         return f"<Pages of {self._instances!r}>"
+
+    @property
+    def notices(self) -> list[str]:
+        """What has to be said on all pages."""
+        unwritten = "" if self._history is None else self._history.trouble
+        said = [self._notice, self._unread]
+        said += [f"the history cannot be written, so charts have gaps: {unwritten}"] if unwritten else []
+        return [one for one in said if one]
 
     async def facts(self, path: str) -> dict[str, Any]:
         """Return what the template of a page is filled with."""
         rows = self._rows()
         if path == "/tasks":
             rows = await self._with_trees(rows)
-        facts: dict[str, Any] = {"instances": rows}
+        facts: dict[str, Any] = {"instances": rows, "notices": self.notices}
         if path == "/":
             facts |= self._overview(rows)
         elif path == "/graph":
@@ -112,14 +120,23 @@ class Pages:
 
     async def _past(self, history: History, seconds: float) -> list[tuple[float, Sample]]:
         try:
-            return [(at, merged(samples)) for at, samples in await history.all(seconds)]
+            found = [(at, merged(samples)) for at, samples in await history.all(seconds)]
         except EvoxError as error:
-            self.notice = f"the history cannot be read: {error.what}"
+            self._unread = f"the history cannot be read: {error.what}"
             return []
+        self._unread = ""
+        return found
 
     def _rows(self) -> list[Row]:
+        """Return what is known, a process that is asked in several ways once."""
         now = anyio.current_time()
-        return [_row(one, now) for one in self._instances]
+        found: dict[str, Row] = {}
+        for number, one in enumerate(self._instances):
+            row = _row(one, now)
+            known_by = f"#{number}" if row.snapshot is None else row.snapshot.process.instance
+            if known_by not in found or (found[known_by].state != "up" and row.state == "up"):
+                found[known_by] = row
+        return list(found.values())
 
     def _overview(self, rows: Sequence[Row]) -> dict[str, Any]:
         found = [

@@ -4,6 +4,7 @@ Nothing depends on it: processes do not know who looks, and it keeps nothing of 
 of. All of its routes are GET, so who looks can change nothing here either.
 """
 
+import math
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
+from evox.observe.answers import as_json
 from evox.observe.asking import Source
 from evox.observe.directory import Note, notes
 from evox.observe.manager.doorkeeper import Doorkeeper, Sessions
@@ -92,14 +94,14 @@ def _add_pages(service: Service, kept: dict[str, Pages]) -> None:
 
         async def whole(request: Request) -> Response:
             del request
-            about = {"pages": PAGES, "here": path, "part": part, "notice": kept["pages"].notice}
+            about = {"pages": PAGES, "here": path, "part": part}
             found = await facts(path, name)
             return HTMLResponse(write("base.html.j2", {"charts": CHARTS.get(path, ()), **about, **found}))
 
         async def living(request: Request) -> Response:
             del request
             found = await facts(path, name)
-            return HTMLResponse(write(found["body"], found))
+            return HTMLResponse(write("part.html.j2", found))
 
         service.app.add_route(path, whole, methods=["GET"])
         service.app.add_route(part, living, methods=["GET"])
@@ -109,9 +111,11 @@ def _add_pages(service: Service, kept: dict[str, Pages]) -> None:
 
     async def series(request: Request) -> Response:
         try:
-            seconds = min(float(request.query_params.get("seconds", "300")), LONGEST)
+            seconds = float(request.query_params.get("seconds", "300"))
         except ValueError:
-            return JSONResponse({"detail": "seconds is a number"}, 422)
-        return JSONResponse(await kept["pages"].series(seconds))
+            seconds = math.nan
+        if not 0 < seconds <= LONGEST:
+            return JSONResponse({"detail": f"seconds is a number from 0 to {LONGEST:g}"}, 422)
+        return as_json(await kept["pages"].series(seconds))
 
     service.app.add_route("/series", series, methods=["GET"])

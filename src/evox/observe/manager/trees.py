@@ -4,12 +4,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from evox.observe.asking import CannotSee
+from evox.observe.legible import legible
 
 __all__ = ["Tree", "TreeTask", "read_tree"]
 
 MOST: Final = 1_000
 DEPTH: Final = 60
 LONGEST: Final = 200  # characters of a name
+LARGEST: Final = 2**53  # tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +44,17 @@ def read_tree(said: Any) -> Tree:
         nonlocal left
         left -= 1
         children = [] if depth >= DEPTH else [task(child, depth + 1) for child in one["children"] if left > 0]
-        return TreeTask(str(one["name"])[:LONGEST], int(one["count"]), tuple(children))
+        return TreeTask(legible(one["name"], LONGEST), _count(one["count"]), tuple(children))
 
     try:
         roots = tuple(task(one, 0) for one in said["roots"] if left > 0)
-        return Tree(int(said["count"]), MOST - left, roots)
+        return Tree(_count(said["count"]), MOST - left, roots)
     except (TypeError, KeyError, ValueError, RecursionError, OverflowError):
         raise CannotSee("its answer is no tree of tasks") from None
+
+
+def _count(said: Any) -> int:
+    found = int(said)
+    if not 0 <= found <= LARGEST:
+        raise ValueError
+    return found
