@@ -95,7 +95,7 @@ def pids_of(mark: str) -> list[int]:
 
 
 class EvoxProcess:
-    """One ``evox run``. Made by ``evox_process``.
+    """One ``evox run``, or another command that serves. Made by ``evox_process``.
 
     Attributes:
         folder: Where the user's code is.
@@ -104,7 +104,9 @@ class EvoxProcess:
         lines: Standard output so far, each line with the monotonic time it was read at.
     """
 
-    def __init__(self, folder: Path, arguments: tuple[str, ...], env: Mapping[str, str] | None) -> None:
+    def __init__(
+        self, folder: Path, arguments: tuple[str, ...], env: Mapping[str, str] | None, subcommand: str = "run"
+    ) -> None:
         self.folder = folder
         self.mark = uuid4().hex
         self.lines: list[tuple[float, str]] = []
@@ -113,7 +115,7 @@ class EvoxProcess:
         self._errors = folder / f".stderr-{self.mark}"
         with self._errors.open("wb") as errors:
             self.process = subprocess.Popen(
-                command("run", *arguments),
+                command(subcommand, *arguments),
                 cwd=folder,
                 env=environment({**(env or {}), MARK: self.mark}),
                 stdin=subprocess.DEVNULL,
@@ -237,7 +239,11 @@ Run: TypeAlias = Callable[..., EvoxProcess]
 
 @contextmanager
 def evox_process(
-    folder: Path, files: Mapping[str, str], *arguments: str, env: Mapping[str, str] | None = None
+    folder: Path,
+    files: Mapping[str, str],
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    subcommand: str = "run",
 ) -> Iterator[EvoxProcess]:
     """Write user code to a folder and run ``evox run`` there; every process of it is gone when the block ends.
 
@@ -246,9 +252,10 @@ def evox_process(
         files: Text by path below the folder.
         *arguments: After ``evox run``. With ``--json``, ``event("started")`` waits for the banner.
         env: Added to the environment.
+        subcommand: Run instead of ``run``.
     """
     write_files(folder, files)
-    process = EvoxProcess(folder, arguments, env)
+    process = EvoxProcess(folder, arguments, env, subcommand)
     try:
         yield process
     finally:
