@@ -137,6 +137,7 @@ def test_without_json_it_says_in_words_where_it_is_opened(start: Start) -> None:
     dashboard = start("--port", "0")
     line = dashboard.wait_line("/enter?code=")
     assert httpx2.get(line.strip(), trust_env=False).status_code == 200
+    assert "/docs" not in dashboard.out  # the banner named documentation that is not there
     assert dashboard.end() == 0
 
 

@@ -355,7 +355,8 @@ class _Server:
             service = one.service
             base = f"{urls['gateway']}/{service.name}" if self._settings.gateway else urls[service.name]
             facts = (_syntax(service), len(service.endpoints), _seats(service, self._settings.priority))
-            rows.append(Row(service.name, base, f"{base}/docs", *facts, one.why))
+            docs = "" if service.app.docs_url is None else f"{base}{service.app.docs_url}"
+            rows.append(Row(service.name, base, docs, *facts, one.why))
         version, loop = evox.__version__, str(self._plan.loop)
         notes = [*self._plan.notes, *self._fleet.scope.authority.notes()]
         if not self._handover.worker:
