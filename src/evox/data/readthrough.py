@@ -12,13 +12,14 @@ import logging
 import random
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import anyio
 
-from evox import events
+from evox import events, spans
 from evox.data.backends.base import Lease
 from evox.data.entries import Entry
 from evox.data.flights import Flight, Flights
@@ -223,7 +224,8 @@ class ReadThrough:
         async def work(flight: Flight) -> tuple[Loaded, bool]:
             mine = flight.lease = lease if lease is not None else await self._lease(source)
             try:
-                loaded = await _within(source.policy.timeout, source.key, source.load)
+                with self._span(source, stale, alone=not flight.waiting):
+                    loaded = await _within(source.policy.timeout, source.key, source.load)
             except Exception as error:
                 counts = source.is_failure(error)
                 known = stale is not None
@@ -232,6 +234,20 @@ class ReadThrough:
             return loaded, await self.keep(source.store, source.key, source.policy, loaded, mine)
 
         return work
+
+    def _span(self, source: "_Source", stale: Entry | None, *, alone: bool) -> AbstractContextManager[Any]:
+        """Return the span of a load: for whom it is, and what there was in its stead. No key: it may hold anything.
+
+        Args:
+            source: What is loaded.
+            stale: What there was.
+            alone: Whether nobody waits for it: who has begun it may be gone before it ends.
+        """
+        if spans.tracer() is None:
+            return spans.NOTHING
+        kept = "miss" if stale is None else "hit" if source.store.backend.clock() < stale.fresh_until else "stale"
+        about = {"evox.service": self._flights.service, "evox.cache": kept}
+        return spans.within("evox.data.load", about, root=alone)
 
     async def keep(self, store: Store, key: str, policy: Policy, loaded: Loaded, lease: Lease) -> bool:
         """Store what a source gave, and return whether it was stored.

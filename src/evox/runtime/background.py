@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeAlias
 import anyio
 import anyio.to_thread
 
-from evox import events
+from evox import events, spans
 from evox.runtime.supervisor import Intensity, RestartPolicy
 
 __all__ = ["BackgroundStatistics", "BackgroundTask", "FailurePolicy", "Runner", "call", "in_threads", "is_async"]
@@ -243,7 +243,8 @@ class Runner:
         began = anyio.current_time()
         failure: Exception | None = None
         try:
-            await call(self.task.function, threads=self._threads)
+            with spans.of_task(self._service, self.task.name):
+                await call(self.task.function, threads=self._threads)
         except Exception as error:  # noqa: BLE001  logged, counted, and answered by the policy
             failure = error
             self._failures += 1

@@ -15,7 +15,7 @@ import anyio.from_thread
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
-from evox import context, events
+from evox import context, events, spans
 from evox.runtime.background import call
 
 __all__ = ["JobStatistics", "Nursery"]
@@ -107,7 +107,8 @@ class Nursery:
             with anyio.CancelScope() as self._scopes[serial]:
                 if serial in self._cancelled:
                     self._scopes[serial].cancel()
-                await call(job, *args, threads=self._threads)
+                with spans.of_task(self._service, label):
+                    await call(job, *args, threads=self._threads)
         except Exception as error:  # noqa: BLE001  logged, counted, and told to whoever asked
             failure = error
             _log.exception("job %s/%s failed", self._service, label)

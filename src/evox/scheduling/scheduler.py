@@ -16,13 +16,14 @@ from typing import Any, Final
 
 import anyio
 
-from evox import context, events
+from evox import context, events, spans
 from evox.config import PrioritySettings
 from evox.errors import Overloaded, Rejected, TooManyRequests
 from evox.scheduling.pressure import Pressure
 from evox.scheduling.priority import Priority
 from evox.scheduling.seat import Seat
 from evox.scheduling.statistics import WAITS, LevelStatistics, SchedulerStatistics
+from evox.scheduling.waits import Wait, note_queue_full
 
 __all__ = ["Scheduler"]
 
@@ -197,6 +198,13 @@ class Scheduler:
         Raises:
             Overloaded: if that took longer than ``max_wait``, or than a quarter of the time until ``deadline``.
         """
+        if spans.tracer() is None:
+            await self._wait(seat, deadline)
+            return
+        with Wait(self.name, seat, self._clock() - seat.arrived):
+            await self._wait(seat, deadline)
+
+    async def _wait(self, seat: Seat, deadline: float) -> None:
         left = min(deadline, anyio.current_effective_deadline()) - seat.arrived
         granted = anyio.Event()
         seat.on_granted = granted.set
@@ -324,6 +332,8 @@ class Scheduler:
 
     def _overloaded(self, line: _Line, reason: Any) -> Rejected:
         self._note_rejection(line, reason)
+        if reason == "queue_full":
+            note_queue_full(self.name, line.level)
         retry_after, tell = line.pressure.reject(self._clock())
         if tell:
             _log.warning(

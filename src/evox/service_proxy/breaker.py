@@ -105,6 +105,11 @@ class Breaker:
                     self._open(now, SHORTEST)
 
     @property
+    def state(self) -> State:
+        """Whether it lets calls through."""
+        return self._state
+
+    @property
     def why(self) -> str:
         """Why it is open, for people."""
         return self._why

@@ -6,17 +6,18 @@ sent. Nothing is held while it waits for the next attempt: no seat of the callee
 
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import anyio
 import anyio.lowlevel
 
-from evox import events
+from evox import events, spans
 from evox.errors import CallFailed, CallTimeout, CallUnavailable, CircuitOpen, IdempotencyConflict, UnusableAnswer
 from evox.service_proxy.breaker import Breaker, BreakerStatistics, Verdict
 from evox.service_proxy.budget import Budget
+from evox.service_proxy.hops import in_hop, note_retry, streamed_in_hop
 from evox.service_proxy.replies import ATTEMPTS, UNAVAILABLE, NoAnswer, Reply
 from evox.service_proxy.sending import Sending, Target
 from evox.service_proxy.streams import Chunks
@@ -81,7 +82,7 @@ class Line:
         return LineStatistics(self.target.name, self.target.kind, *counts, known)
 
 
-async def make_call(line: Line, operation: Operation, wire: Wire, sending: Sending) -> tuple[Reply, int]:
+def make_call(line: Line, operation: Operation, wire: Wire, sending: Sending) -> Coroutine[Any, Any, tuple[Reply, int]]:
     """Make a call, and return the last answer and how often it was tried.
 
     Args:
@@ -93,6 +94,11 @@ async def make_call(line: Line, operation: Operation, wire: Wire, sending: Sendi
     Raises:
         CallFailed: if there was no answer.
     """
+    made = _attempts(line, operation, wire, sending)
+    return made if spans.tracer() is None else in_hop(line.target, operation, line.breaker, made)
+
+
+async def _attempts(line: Line, operation: Operation, wire: Wire, sending: Sending) -> tuple[Reply, int]:
     tried, now = 0, sending.began
     reply: Reply | None = None
     missing: NoAnswer | None = None
@@ -108,6 +114,7 @@ async def make_call(line: Line, operation: Operation, wire: Wire, sending: Sendi
             raise _not_made(line, operation, sending, now)
         if tried:
             line.retries += 1
+            note_retry(tried, reply, missing)
         tried += 1
         verdict: Verdict = "cancelled"
         try:
@@ -170,12 +177,17 @@ async def ask_once(
     return found
 
 
-async def ask_stream(line: Line, operation: Operation, wire: Wire, sending: Sending) -> Reply | Chunks:
+def ask_stream(line: Line, operation: Operation, wire: Wire, sending: Sending) -> Coroutine[Any, Any, Reply | Chunks]:
     """Begin a call whose answer is read part by part; it is not tried again.
 
     Raises:
         CallFailed: if it does not begin.
     """
+    made = _stream(line, operation, wire, sending)
+    return made if spans.tracer() is None else streamed_in_hop(line.target, operation, line.breaker, made)
+
+
+async def _stream(line: Line, operation: Operation, wire: Wire, sending: Sending) -> Reply | Chunks:
     line.count(sending)
     line.budget.made(anyio.current_time())
     try:

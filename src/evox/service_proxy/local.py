@@ -18,6 +18,7 @@ from evox.service_proxy.received import received, spoilt
 from evox.service_proxy.replies import JSON_HEADERS, NoAnswer, Reply
 from evox.service_proxy.sending import Sending
 from evox.service_proxy.streams import Chunks
+from evox.service_proxy.tracing import span_headers
 from evox.services import Call, Running, Scope, problem_of
 from evox.services.call import Inbound
 from evox.services.declaration import Declaration
@@ -146,6 +147,7 @@ class LocalTarget:
         scope = request_scope(app, operation, wire, deadline)
         if sending.key is not None:
             scope["headers"].append((b"idempotency-key", sending.key.encode("latin-1")))
+        scope["headers"] += span_headers(scope["headers"])
         scope["state"] = dict(running.state)
         return Exchange(
             running, scope, wire.body or b"", Inbound(sending.internal, sending.parent, self.name, str(operation))

@@ -1,15 +1,17 @@
 """Tracing: the trace context and the request id of a call, handed on to whoever is called (W3C Trace Context, level 1).
 
 What a request brought is handed on with a span of its own; a chain that brought none gets one. Where OpenTelemetry is
-in use, its current span is what callees see. Nothing is recorded here.
+in use, its current span is what callees see, those in this process too. Nothing is recorded here.
 """
 
 import secrets
+from collections.abc import Collection
 
+from evox import spans
 from evox.services import Call, correlation_now
 from evox.services.correlation import REQUEST_ID, Correlation, current_span
 
-__all__ = ["trace_headers"]
+__all__ = ["span_headers", "trace_headers"]
 
 
 def trace_headers(call: Call | None) -> dict[str, str]:
@@ -21,6 +23,19 @@ def trace_headers(call: Call | None) -> dict[str, str]:
     known = call.correlation if call is not None else correlation_now()
     headers = {} if known is None else {REQUEST_ID: known.request_id}
     return headers | (_telemetry() or _own(known or Correlation()))
+
+
+def span_headers(given: Collection[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return what a request within this process brings along, for FastAPI to begin its span below the current one.
+
+    Args:
+        given: Its other headers. Its caller may have filled a parameter of the same name.
+    """
+    if spans.tracer() is None:
+        return []
+    there = {name for name, _ in given}
+    found = [(name.encode(), value.encode("latin-1")) for name, value in _telemetry().items()]
+    return [] if any(name in there for name, _ in found) else found
 
 
 def _own(known: Correlation) -> dict[str, str]:

@@ -14,7 +14,7 @@ import anyio.lowlevel
 from fastapi import HTTPException
 from starlette.requests import ClientDisconnect
 
-from evox import context
+from evox import context, spans
 from evox.auth import INTERNAL_SCHEME
 from evox.errors import DeadlineExceeded
 from evox.scheduling import Priority, Scheduler, Seat
@@ -104,6 +104,8 @@ class AdmitStep:
             level = own if asked is None else Priority(asked)
             if call.level is not None and call.internal is not None:
                 level = call.level
+            if spans.tracer() is not None:
+                spans.annotate(spans.current(), {"evox.priority": level.label})
             client = _client(call) if scheduler.limits_clients else None
             if call.whole_body:
                 scheduler.turn_away(level, client)

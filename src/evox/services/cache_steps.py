@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any, Final
 
+from evox import spans
 from evox.services.caching import AnswerCache, caching_of
 from evox.services.call import Call
 from evox.services.endpoint import Endpoint
@@ -61,7 +62,10 @@ class CachedAnswerStep:
         del endpoint
 
         async def run(call: Call) -> Any:
-            return await (then(call) if call.cache is None else call.cache.outer(call, then))
+            if call.cache is None:
+                return await then(call)
+            call.span = spans.current()
+            return await call.cache.outer(call, then)
 
         return run
 

@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from evox import context
+from evox import context, spans
 from evox.data import DataIO, Entry, Intent, Loaded, Outcome, Policy, Store, policy_of
 from evox.errors import BackendUnavailable, DeadlineExceeded
 from evox.services.admission import is_hurried
@@ -147,6 +147,9 @@ class AnswerCache:
         answer: Answer = revive(entry.data) if outcome.verdict != "miss" and entry is not None else outcome.value
         age = now - entry.stored_at if entry is not None and outcome.verdict != "miss" else None
         status = self._status(outcome, now)
+        if call.span is not None:
+            aged = {} if age is None else {"evox.cache.age": age}
+            spans.annotate(call.span, {"evox.cache": outcome.verdict} | aged)
         known = call.caller.is_authenticated  # it may be made for whoever that is, even where nothing is asked
         private, vary = self._private or known, self._vary
         if known and "authorization" not in vary:

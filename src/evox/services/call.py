@@ -74,6 +74,7 @@ class Call:
         level: The level that another service asks for it.
         claims: Whether it says, rightly or not, that another service makes it.
         known: Its correlation, once somebody has asked for it.
+        span: The span of its request, where what its cache gives is told to OpenTelemetry.
     """
 
     endpoint: Endpoint
@@ -99,6 +100,7 @@ class Call:
     level: Priority | None = None
     claims: bool = False
     known: Correlation | None = None
+    span: Any = None
 
     @property
     def caller(self) -> Principal:
