@@ -20,6 +20,7 @@ _MODULES: Final = sys.modules
 _API: Final = "opentelemetry.trace"
 _PROVIDER: Final = "_TRACER_PROVIDER"
 _LOOK: Final = object()
+_NONE: Final = object()
 LONGEST: Final = 500  # characters of what is told of an error
 NOTHING: Final = nullcontext()
 
@@ -49,7 +50,7 @@ class _Known:
         if found is not self.provider:
             self.provider, self.tracer = found, _tracer_of(api, found)
         self.names = vars(api)
-        self.seen = self.names.get(_PROVIDER)
+        self.seen = self.names.get(_PROVIDER, _NONE)  # which is looked for each time
         return self.tracer
 
 

@@ -201,7 +201,7 @@ class Scheduler:
         if spans.tracer() is None:
             await self._wait(seat, deadline)
             return
-        with Wait(self.name, seat, self._clock() - seat.arrived):
+        with Wait(seat, self._clock() - seat.arrived):
             await self._wait(seat, deadline)
 
     async def _wait(self, seat: Seat, deadline: float) -> None:
@@ -333,7 +333,7 @@ class Scheduler:
     def _overloaded(self, line: _Line, reason: Any) -> Rejected:
         self._note_rejection(line, reason)
         if reason == "queue_full":
-            note_queue_full(self.name, line.level)
+            note_queue_full(line.level)
         retry_after, tell = line.pressure.reject(self._clock())
         if tell:
             _log.warning(

@@ -19,16 +19,15 @@ class Wait:
     """The wait of one call, for the time of a ``with`` block.
 
     Args:
-        pool: Whose seats they are.
         seat: What is waited for.
         waited: Seconds since it was asked for.
     """
 
     __slots__ = ("_seat", "_span")
 
-    def __init__(self, pool: str, seat: Seat, waited: float) -> None:
+    def __init__(self, seat: Seat, waited: float) -> None:
         self._seat = seat
-        self._span = spans.begin("evox.queue.wait", _about(pool), start=time.time_ns() - int(waited * 1e9))
+        self._span = spans.begin("evox.queue.wait", _about(), start=time.time_ns() - int(waited * 1e9))
 
     def __repr__(self) -> str:
         return f"<Wait for {self._seat!r}>"
@@ -43,19 +42,14 @@ class Wait:
         _end(self._span, self._seat.level, outcome)
 
 
-def note_queue_full(pool: str, level: Priority) -> None:
-    """Tell that a call could not even wait.
-
-    Args:
-        pool: Whose seats they are.
-        level: Whose queue is full.
-    """
-    _end(spans.begin("evox.queue.wait", _about(pool)), level, "queue_full")
+def note_queue_full(level: Priority) -> None:
+    """Tell that a call could not even wait, as the queue of its level is full."""
+    _end(spans.begin("evox.queue.wait", _about()), level, "queue_full")
 
 
-def _about(pool: str) -> dict[str, str]:
+def _about() -> dict[str, str]:
     service = context.maybe_service()
-    return {"evox.queue.pool": pool} | ({} if service is None else {"evox.service": service.name})
+    return {} if service is None else {"evox.service": service.name}
 
 
 def _end(span: spans.Span | None, level: Priority, outcome: str) -> None:

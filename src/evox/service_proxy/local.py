@@ -147,7 +147,7 @@ class LocalTarget:
         scope = request_scope(app, operation, wire, deadline)
         if sending.key is not None:
             scope["headers"].append((b"idempotency-key", sending.key.encode("latin-1")))
-        scope["headers"] += span_headers(scope["headers"])
+        scope["headers"] += span_headers()
         scope["state"] = dict(running.state)
         return Exchange(
             running, scope, wire.body or b"", Inbound(sending.internal, sending.parent, self.name, str(operation))

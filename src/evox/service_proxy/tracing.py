@@ -5,7 +5,6 @@ in use, its current span is what callees see, those in this process too. Nothing
 """
 
 import secrets
-from collections.abc import Collection
 
 from evox import spans
 from evox.services import Call, correlation_now
@@ -25,17 +24,11 @@ def trace_headers(call: Call | None) -> dict[str, str]:
     return headers | (_telemetry() or _own(known or Correlation()))
 
 
-def span_headers(given: Collection[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Return what a request within this process brings along, for FastAPI to begin its span below the current one.
-
-    Args:
-        given: Its other headers. Its caller may have filled a parameter of the same name.
-    """
+def span_headers() -> list[tuple[bytes, bytes]]:
+    """Return what a request within this process brings along, for FastAPI to begin its span below the current one."""
     if spans.tracer() is None:
         return []
-    there = {name for name, _ in given}
-    found = [(name.encode(), value.encode("latin-1")) for name, value in _telemetry().items()]
-    return [] if any(name in there for name, _ in found) else found
+    return [(name.encode(), value.encode("latin-1")) for name, value in _telemetry().items()]
 
 
 def _own(known: Correlation) -> dict[str, str]:

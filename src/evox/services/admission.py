@@ -105,7 +105,7 @@ class AdmitStep:
             if call.level is not None and call.internal is not None:
                 level = call.level
             if spans.tracer() is not None:
-                spans.annotate(spans.current(), {"evox.priority": level.label})
+                spans.annotate(call.span or spans.current(), {"evox.priority": level.label})
             client = _client(call) if scheduler.limits_clients else None
             if call.whole_body:
                 scheduler.turn_away(level, client)

@@ -74,7 +74,7 @@ class Call:
         level: The level that another service asks for it.
         claims: Whether it says, rightly or not, that another service makes it.
         known: Its correlation, once somebody has asked for it.
-        span: The span of its request, where what its cache gives is told to OpenTelemetry.
+        span: The span of its request, where its answer may be kept and OpenTelemetry is told of it.
     """
 
     endpoint: Endpoint
