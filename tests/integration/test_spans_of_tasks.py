@@ -5,10 +5,11 @@ from typing import Any
 
 import anyio
 import pytest
-from fastapi import BackgroundTasks
+from fastapi.responses import JSONResponse
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode
+from starlette.background import BackgroundTask
 from tests.integration.leaving import until
 from tests.recorded import Recorded, about, recording
 
@@ -27,12 +28,12 @@ def told() -> Iterator[Recorded]:
 
 
 def links(span: ReadableSpan) -> list[int]:
-    return [one.context.span_id for one in span.links]
+    return [int(one.context.span_id) for one in span.links]
 
 
 def id_of(span: ReadableSpan) -> int:
     assert span.context is not None
-    return span.context.span_id
+    return int(span.context.span_id)
 
 
 def test_R4_each_run_of_a_background_task_is_a_trace_of_its_own(told: Recorded) -> None:
@@ -124,22 +125,26 @@ async def test_a_job_is_a_trace_of_its_own_with_a_link_to_the_request_that_start
     assert told.above(told.one("evox.proxy shop.leaf")) == [job.name]
 
 
-async def test_what_runs_after_an_answer_of_a_call_in_the_process_is_a_job_of_its_own(told: Recorded) -> None:
+async def test_what_a_call_in_the_process_wants_done_after_its_answer_is_a_job_of_its_own(told: Recorded) -> None:
     svc, other, done = ServiceBuilder("shop"), ServiceBuilder("stock"), anyio.Event()
 
+    async def finish() -> None:
+        done.set()
+
     @other.get("/left")
-    async def left(tasks: BackgroundTasks) -> int:
-        tasks.add_task(done.set)
-        return 1
+    async def left() -> Any:
+        return JSONResponse(1, background=BackgroundTask(finish))
 
     @svc.get("/")
     async def root() -> Any:
         return await proxy.stock.left()
 
     async with running(svc, other) as env:
-        await env.client(svc).get("/")
+        assert (await env.client(svc).get("/")).json() == 1
         await done.wait()
-    assert len(told.named("evox.proxy stock.left")) == 1
+        await until(lambda: len(told.ours()) == 2)
+    job, hop = told.one("evox.task stock/background tasks of a call"), told.one("evox.proxy stock.left")
+    assert (job.parent, links(job)) == (None, [id_of(hop)])
 
 
 async def test_a_job_that_fails_and_one_that_is_cut_are_told_apart(told: Recorded) -> None:
