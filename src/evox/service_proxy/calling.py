@@ -6,7 +6,7 @@ sent. Nothing is held while it waits for the next attempt: no seat of the callee
 
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -82,7 +82,9 @@ class Line:
         return LineStatistics(self.target.name, self.target.kind, *counts, known)
 
 
-def make_call(line: Line, operation: Operation, wire: Wire, sending: Sending) -> Coroutine[Any, Any, tuple[Reply, int]]:
+async def make_call(
+    line: Line, operation: Operation, wire: Wire, sending: Sending, *, told: bool = False
+) -> tuple[Reply, int]:
     """Make a call, and return the last answer and how often it was tried.
 
     Args:
@@ -90,15 +92,14 @@ def make_call(line: Line, operation: Operation, wire: Wire, sending: Sending) ->
         operation: Which operation.
         wire: The arguments.
         sending: What travels with them; its deadline bounds all attempts and all waits between them.
+        told: Whether OpenTelemetry is told of it already.
 
     Raises:
         CallFailed: if there was no answer.
     """
-    made = _attempts(line, operation, wire, sending)
-    return made if spans.tracer() is None else in_hop(line.target, operation, line.breaker, made)
-
-
-async def _attempts(line: Line, operation: Operation, wire: Wire, sending: Sending) -> tuple[Reply, int]:
+    if not told and spans.tracer() is not None:
+        made = make_call(line, operation, wire, sending, told=True)
+        return await in_hop(line.target, operation, line.breaker, made)
     tried, now = 0, sending.began
     reply: Reply | None = None
     missing: NoAnswer | None = None
@@ -177,17 +178,17 @@ async def ask_once(
     return found
 
 
-def ask_stream(line: Line, operation: Operation, wire: Wire, sending: Sending) -> Coroutine[Any, Any, Reply | Chunks]:
+async def ask_stream(
+    line: Line, operation: Operation, wire: Wire, sending: Sending, *, told: bool = False
+) -> Reply | Chunks:
     """Begin a call whose answer is read part by part; it is not tried again.
 
     Raises:
         CallFailed: if it does not begin.
     """
-    made = _stream(line, operation, wire, sending)
-    return made if spans.tracer() is None else streamed_in_hop(line.target, operation, line.breaker, made)
-
-
-async def _stream(line: Line, operation: Operation, wire: Wire, sending: Sending) -> Reply | Chunks:
+    if not told and spans.tracer() is not None:
+        made = ask_stream(line, operation, wire, sending, told=True)
+        return await streamed_in_hop(line.target, operation, line.breaker, made)
     line.count(sending)
     line.budget.made(anyio.current_time())
     try:
