@@ -139,10 +139,7 @@ async def make_call(
         await anyio.sleep(pause)
         now = anyio.current_time()
     line.failed += 1
-    if reply is not None:
-        return reply, tried
-    assert missing is not None  # noqa: S101  one or the other was heard
-    raise error_of(missing, line.target.name, operation, tried) from missing.__cause__
+    return _last(line, operation, reply, missing, tried), tried
 
 
 async def ask_once(
@@ -243,6 +240,18 @@ def error_of(missing: NoAnswer, service: str, operation: Operation, tried: int) 
     if missing.final and missing.sent:
         kind = UnusableAnswer
     return kind(service, operation.name, why=missing.why, attempts=tried, may_have_run=missing.sent)
+
+
+def _last(line: Line, operation: Operation, reply: Reply | None, missing: NoAnswer | None, tried: int) -> Reply:
+    """Return what was answered last.
+
+    Raises:
+        CallFailed: if nothing was.
+    """
+    if reply is not None:
+        return reply
+    assert missing is not None  # noqa: S101  one or the other was heard
+    raise error_of(missing, line.target.name, operation, tried) from missing.__cause__
 
 
 def _not_made(line: Line, operation: Operation, sending: Sending, now: float) -> CallFailed:
