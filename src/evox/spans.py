@@ -117,7 +117,7 @@ def of_task(service: str, name: str) -> AbstractContextManager["Span | None"]:
     """Return the span of one run of a background task or job; a request that has started it may be over by then."""
     if tracer() is None:
         return NOTHING
-    return Span(f"evox.task {service}/{name}", {"evox.service": service}, root=True)
+    return Span(f"evox.task {service}/{masked(name)}", {"evox.service": service}, root=True)
 
 
 class Span:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
-from typing import Any
+from typing import Annotated, Any
 
 import anyio
 import anyio.lowlevel
@@ -13,7 +13,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from tests.integration.leaving import until
 from tests.recorded import Recorded, about, recording
 
-from evox import EvoxError, HTTPException, ServiceBuilder, data_io
+from evox import EvoxError, Header, HTTPException, Intent, ServiceBuilder, data_io
 from evox.core import proxy
 from evox.errors import CallRefused
 from evox.testing import running, spread
@@ -263,3 +263,45 @@ async def test_a_stream_that_does_not_begin_is_told_as_a_call_that_failed(topolo
         await env.client(svc).get("/")
     hop = told.one("evox.proxy stock.none")
     assert about(hop)["error.type"] == "404"
+
+
+@TOPOLOGIES
+async def test_without_a_provider_nothing_is_told_and_a_request_in_the_process_gets_no_header(topology: Any) -> None:
+    svc, other, seen = ServiceBuilder("shop"), ServiceBuilder("stock"), list[str | None]()
+
+    @other.get("/kept", cache=60)
+    @Intent(vary_on=["traceparent"])
+    async def kept(traceparent: Annotated[str | None, Header()] = None) -> int:
+        seen.append(traceparent)
+        return 1
+
+    @svc.get("/")
+    async def root() -> Any:
+        return await proxy.stock.kept()
+
+    async with spread(topology, svc, other) as env:
+        await env.client(svc).get("/")
+    with recording() as told:
+        assert told.all == []
+    assert [one is None for one in seen] == [topology == "in-process"]
+
+
+@TOPOLOGIES
+async def test_a_trace_that_is_not_sampled_is_handed_on_as_such_and_nothing_is_kept(
+    topology: Any, told: Recorded
+) -> None:
+    svc = ServiceBuilder("shop")
+
+    @svc.get("/")
+    async def root() -> Any:
+        svc.start_soon(proxy.stock.left().outcome, name="eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJlc2lnbmE")
+        parts = [one async for one in proxy.stock.parts()]
+        return await proxy.stock.left() + len(parts)
+
+    async with spread(topology, svc, stock()) as env:
+        unsampled = CLIENT["traceparent"].removesuffix("01") + "00"
+        assert (await env.client(svc).get("/", headers={"traceparent": unsampled})).json() == 12
+        await until(lambda: bool(told.ours()))
+    [job] = [one for one in told.all if one.parent is None]
+    assert job.name == "evox.task shop/***"
+    assert {trace_of(one) for one in told.all} == {trace_of(job)}
