@@ -246,7 +246,7 @@ def labels(call: Caller) -> None:
     time.sleep(1.1)
     call("GET", "/health/ready", 503)
     call("GET", "/health/live", 200, {"status": "pass"})
-    call("GET", "/status", 200, {"level": "fail", "findings": ["check printer: OSError: the printer is jammed"]})
+    call("GET", "/status", 200, {"level": "fail", "findings": ["check printer fails: OSError: the printer is jammed"]})
     call("PUT", "/printer", 200, send={"jammed": False})
     call("GET", "/_evox/snapshot", 401)
 

@@ -29,7 +29,7 @@ def test_a_jam_is_seen_by_readiness_and_in_its_own_words_and_so_is_its_end() -> 
             await anyio.sleep(2)
             said = (await client.get("/status")).json()
             assert (said["level"], said["checks"]) == ("fail", {"printer": "fail"})
-            assert said["diary"][-1] == "check printer: OSError: the printer is jammed"
+            assert said["diary"][-1] == "check printer fails: OSError: the printer is jammed"
 
             await client.put("/printer", json={"jammed": False})
             await anyio.sleep(2)

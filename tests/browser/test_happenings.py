@@ -14,10 +14,10 @@ def test_a_failing_source_and_a_failing_task_are_shown_within_two_seconds_and_as
     watched = live.page("/errors")
     watched.shows("Nothing is wrong that is known.")
     live.put(source=False)
-    took = watched.shows("source GET /rates", "ConnectionError: the rate server does not answer")
+    took = watched.shows("the source of GET /rates fails", "ConnectionError: the rate server does not answer")
     assert took < SOON + live.lag
     live.put(source=False, task=False)
-    took = watched.shows("task tidy", "RuntimeError: the disk is full")
+    took = watched.shows("task tidy fails", "RuntimeError: the disk is full")
     assert took < SOON + live.lag
     live.put()
     watched.shows("Nothing is wrong that is known.")
@@ -31,18 +31,20 @@ def test_a_full_queue_is_shown_within_two_seconds_and_as_recovered_when_nobody_i
     watched = live.page("/errors")
     watched.shows("Nothing is wrong that is known.")
     stop = live.load("users", "/reports", clients=5)
-    took = watched.shows("queue low of service 'users'", "the queue of level low is full: calls are turned away")
+    took = watched.shows(
+        "level low of service 'users' turns calls away", "the queue of level low is full: calls are turned away"
+    )
     assert took < SOON + live.lag
     stop()
     watched.shows("Nothing is wrong that is known.", "✓ recovered")
-    assert "queue low of service 'users'" in watched.page.locator("li.over").inner_text()
+    assert "level low of service 'users' turns calls away" in watched.page.locator("li.over").inner_text()
 
 
 def test_the_first_page_says_it_at_once_and_that_it_is_well_again(live: Live) -> None:
     watched = live.page()
     watched.shows("Everything is fine")
     live.put(task=False)
-    took = watched.shows("There is something to look at", "task tidy", "the disk is full")
+    took = watched.shows("There is something to look at", "task tidy fails", "the disk is full")
     assert took < SOON + live.lag
     live.put()
     took = watched.shows("Everything is fine")

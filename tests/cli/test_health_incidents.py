@@ -152,7 +152,13 @@ def test_O3_a_failing_source_a_full_queue_and_a_crashed_task_are_told_and_then_t
     over = health(process.folder, place, "--strict")
     assert (over.returncode, over.stderr) == (0, "")
     told = " ".join(over.stdout.partition("Recovered")[2].partition("Services")[0].split())
-    for text in ("over shop: source", "over shop: queue low", "over shop: task sweep", "the disk is full", ", for "):
+    for text in (
+        "over shop: the source of",
+        "over shop: level low",
+        "over shop: task sweep fails",
+        "the disk is full",
+        ", for ",
+    ):
         assert text in told
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from evox.observe.fields import Count, Few, Number, Said, Some, Text
-from evox.observe.rules import Level
+from evox.observe.rules import Level, title
 
 __all__ = [
     "Auth",
@@ -321,6 +321,11 @@ class Incident(_Form):
     last: Number
     count: Count = 1
     until: Number | None = None
+
+    @property
+    def title(self) -> str:
+        """What it is, in a few words for people."""
+        return title(self.kind, self.subject)
 
 
 class LogEntry(_Form):

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal, TypeAlias
 
-__all__ = ["Finding", "Level", "findings", "level_of", "rank", "worst"]
+__all__ = ["Finding", "Level", "findings", "level_of", "rank", "title", "worst"]
 
 Level: TypeAlias = Literal["pass", "warn", "fail"]
 MOST: Final = 100
@@ -23,6 +23,23 @@ _FIXES: Final = {
     "check": "mend what it checks; readiness is 503 until then",
     "breaker": "mend the service that is called; it is asked again by and by",
 }
+
+
+_TITLES: Final = {
+    "source": "the source of {} fails",
+    "queue": "level {} turns calls away",
+    "task": "task {} fails",
+    "crash": "it crashed",
+    "endpoint": "endpoint {} fails",
+    "check": "check {} fails",
+    "breaker": "calls to {} are stopped",
+}
+
+
+def title(kind: str, subject: str) -> str:
+    """Return what an incident is, in a few words for people."""
+    known = _TITLES.get(kind)
+    return f"{kind} {subject}" if known is None else known.format(subject)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +105,7 @@ def _of_incidents(snapshot: Mapping[str, Any]) -> Iterator[Finding]:
         if one["kind"] == "task" and (one["service"], one["subject"]) in failed:
             continue  # it is said already
         if one["until"] is None:
-            what = f"{one['kind']} {one['subject']}"
+            what = title(one["kind"], one["subject"])
             often = f" ({one['count']} times)" if one["count"] > 1 else ""
             yield Finding(
                 one["severity"], one["service"], what, one["reason"] + often, _FIXES.get(one["kind"], ""), one["since"]

@@ -65,7 +65,7 @@ def _troubles(pen: Pen, report: Report) -> None:
         times = f", {count(it.incident.count)} times" if it.incident.count > 1 else ""
         lasted = f"{moment(it.incident.since)}, for {span(it.lasted)}{times}"
         until = f"{moment(it.until)}, {ago(it.until, it.now)}"
-        what = f"{it.where}: {it.incident.kind} {it.incident.subject}"
+        what = f"{it.where}: {it.incident.title}"
         pen.item("over", "pass", what, [("was", it.incident.reason), ("from", lasted), ("until", until)])
     _more(pen, len(over))
 
