@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx2
-from tests.support import EvoxProcess, evox_process
+from tests.support import EvoxProcess, command, environment, evox_process
 
 if TYPE_CHECKING:  # where it is not installed, tests are skipped
     from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Request
@@ -147,8 +148,8 @@ class Live:
         dashboard: The process of the dashboard.
     """
 
-    def __init__(self, browser: Browser, folder: Path, start: Callable[..., EvoxProcess]) -> None:
-        self._browser, self._folder, self._start = browser, folder, start
+    def __init__(self, browser: Browser, folder: Path, runtime: Path, start: Callable[..., EvoxProcess]) -> None:
+        self._browser, self._folder, self._runtime, self._start = browser, folder, runtime, start
         self._load: list[threading.Thread] = []
         self._over = threading.Event()
         self.lag = 0.0
@@ -162,6 +163,17 @@ class Live:
         files = {"services.py": SERVICES, "evox.toml": CONFIGURATION}
         self.services = self._start("services.py", "--json", files=files, subcommand="run")
         self.services.event("started")
+
+    def report(self, file: Path) -> None:
+        """Have ``evox health`` write its page."""
+        done = subprocess.run(
+            command("health", "--output", str(file)),
+            env=environment({"XDG_RUNTIME_DIR": str(self._runtime)}),
+            capture_output=True,
+            check=False,
+            timeout=LIVENESS,
+        )
+        assert file.exists(), done.stderr
 
     def start_dashboard(self, port: str) -> None:
         """Start the dashboard again."""
@@ -272,7 +284,7 @@ def live(browser: Browser, folder: Path, runtime: Path, processes: Any) -> Itera
         )
         return made
 
-    made = Live(browser, folder, start)
+    made = Live(browser, folder, runtime, start)
     try:
         yield made
     finally:

@@ -2,6 +2,7 @@
 
 import re
 import signal
+from pathlib import Path
 
 import pytest
 from tests.browser.live import Live, Watched
@@ -222,3 +223,15 @@ def test_a_dashboard_that_is_stopped_says_so_on_the_page_and_one_that_is_started
     watched.page.wait_for_url(f"{live.url}/")
     watched.shows("users")
     assert watched.page.locator("#lost").is_hidden()
+
+
+def test_O3_the_report_is_a_page_that_asks_for_nothing_and_fits_a_phone(live: Live, tmp_path: Path) -> None:
+    live.report(tmp_path / "report.html")
+    watched = live.page()
+    watched.requests.clear()
+    watched.page.goto((tmp_path / "report.html").as_uri())
+    watched.shows("users", "orders", where="body")
+    assert [one for one in watched.requests if not one.startswith("file:")] == []
+    assert watched.complaints == []
+    watched.page.set_viewport_size({"width": 390, "height": 800})
+    assert watched.page.evaluate("document.documentElement.scrollWidth") <= 390
