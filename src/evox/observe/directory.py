@@ -53,7 +53,7 @@ class Note:
 def runtime_directory() -> Path:
     """Return where notes are: ``evox`` in the user's runtime directory, such as ``/run/user/1000``."""
     with warnings.catch_warnings():  # of a fallback below /tmp, which is as good: see _check_owner
-        warnings.simplefilter("ignore", RuntimeWarning)
+        warnings.simplefilter("ignore")  # of whatever class it is in this version
         return Path(platformdirs.user_runtime_dir("evox", appauthor=False))
 
 

@@ -6,6 +6,7 @@ import os
 import socket
 import stat
 import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -122,3 +123,14 @@ def test_processes_are_listed_by_age(directory: Path) -> None:
         said = {"schema": 1} | {one: getattr(note, one) for one in note.__slots__} | {"services": {}}
         (directory / f"{name}.json").write_text(json.dumps(said))
     assert [one.started for one in notes(directory)] == [1.0, 2.0, 3.0]
+
+
+def test_nobody_is_warned_of_a_runtime_directory_that_cannot_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.chmod(0o755)  # others can read it, so one below /tmp is used
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        assert runtime_directory().name == "evox"
+    assert found == []
