@@ -1,7 +1,7 @@
 """Recent: the last errors and warnings of a process, from its log, the same ones counted rather than repeated.
 
-Grouped are records of one logger, one line of code and one type of error, so that ten thousand texts from one place are
-one entry with the last of them. Nothing of the log is changed; what is shown has its secrets taken out.
+Grouped are records of one logger, one line of code and one error by its type and the line of the user that raised it, so
+that ten thousand texts from one place are one entry with the last of them. Nothing of the log is changed; what is shown has its secrets taken out.
 """
 
 import logging
@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from evox import context
+from evox.errors.words import words_of
 from evox.failures import root_cause, user_frames
 from evox.observe.incidents import shortened
 from evox.services import correlation_now
@@ -62,7 +63,8 @@ class Recent:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._lock = threading.Lock()  # anything may be logged in any thread
+        # Anything may be logged in any thread; and in this very one, by what is collected while it is noted.
+        self._lock = threading.RLock()
         self._entries: OrderedDict[tuple[Any, ...], Entry] = OrderedDict()  # the one that came last is the last
         self.total = self.forgotten = 0
 
@@ -71,47 +73,51 @@ class Recent:
 
     def note(self, record: logging.LogRecord) -> None:
         """Take note of a log record."""
+        found = _error_of(record)
+        cause = None if found is None else root_cause(found)
+        # Whatever is logged writes itself, and may log that, so nothing is held meanwhile.
+        message = shortened(_text_of(record), LONGEST)
+        reason = "" if cause is None else shortened(words_of(cause), LONGEST)
+        at = () if cause is None else tuple(map(str, user_frames(cause)[-FRAMES:]))
         with self._lock:
-            self._note(record)
+            self._note(record, "" if cause is None else type(cause).__name__, message, reason, at)
 
     def all(self) -> list[Entry]:
         """Return what is kept, the latest first."""
         with self._lock:
             return [replace(one) for one in reversed(self._entries.values())]
 
-    def _note(self, record: logging.LogRecord) -> None:
+    def _note(self, record: logging.LogRecord, kind: str, message: str, reason: str, at: tuple[str, ...]) -> None:
         self.total += 1
         service = context.maybe_service()
         name = "" if service is None else service.name
-        found = _error_of(record)
         known = correlation_now()
-        cause = None if found is None else root_cause(found)
-        kind = "" if cause is None else type(cause).__name__
-        key = (record.name, record.pathname, record.lineno, kind, name)
+        key = (record.name, record.pathname, record.lineno, kind, name, *at[-1:])
         entry = self._entries.get(key)
         if entry is None:
             entry = Entry(record.levelname, record.name, name, "", kind, "", (), record.created, record.created, 0)
-            self._entries[key] = entry
-            if len(self._entries) > self._most:
-                self._entries.popitem(last=False)
-                self.forgotten += 1
         entry.count += 1
         entry.level, entry.last = record.levelname, record.created
-        entry.message = shortened(_text_of(record), LONGEST)
+        entry.message, entry.reason, entry.at = message, reason, at
         entry.request_id = "" if known is None else known.request_id
-        entry.reason = "" if cause is None else shortened(str(cause), LONGEST)
-        entry.at = () if cause is None else tuple(map(str, user_frames(cause)[-FRAMES:]))
+        self._entries[key] = entry
         self._entries.move_to_end(key)
+        if len(self._entries) > self._most:
+            self._entries.popitem(last=False)
+            self.forgotten += 1
 
 
 def _text_of(record: logging.LogRecord) -> str:
     """Return what a record says; one of structlog's holds it in a dictionary."""
-    if isinstance(record.msg, dict):
-        return str(record.msg.get("event", ""))
     try:
-        return record.getMessage()
-    except Exception:  # noqa: BLE001  the message of who logged it, without the arguments that do not fit
-        return str(record.msg)
+        if isinstance(record.msg, dict):
+            return str(record.msg.get("event", ""))
+        try:
+            return record.getMessage()
+        except Exception:  # noqa: BLE001  the message of who logged it, without the arguments that do not fit
+            return str(record.msg)
+    except Exception as error:  # noqa: BLE001  it is the user's; that something was logged is to be seen
+        return f"a log entry that cannot be shown: {type(error).__name__}"
 
 
 def _error_of(record: logging.LogRecord) -> BaseException | None:

@@ -1,6 +1,7 @@
 """The last errors and warnings of the log: grouped, bounded, without secrets, from any thread."""
 
 import logging
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -91,3 +92,56 @@ def test_threads_may_log_while_somebody_looks(recent: Recent, log: logging.Logge
     while any(one.is_alive() for one in threads):
         recent.all()
     assert recent.total == 2_000
+
+
+class Talking:
+    """Something that logs when it is written."""
+
+    def __str__(self) -> str:
+        logging.getLogger("tests.recent").warning("I am written")
+        return "talking"
+
+
+@pytest.mark.timeout(10)
+def test_what_logs_while_it_is_noted_holds_up_nothing(recent: Recent, log: logging.Logger) -> None:
+    log.warning("it is %s", Talking())
+    assert {one.message for one in recent.all()} == {"it is talking", "I am written"}
+
+
+@pytest.mark.timeout(10)
+def test_what_is_collected_while_a_record_is_noted_may_log(recent: Recent, log: logging.Logger) -> None:
+    with recent._lock:  # as it is while an entry is kept, in which anything may be collected
+        log.warning("never closed")
+    assert [one.message for one in recent.all()] == ["never closed"]
+
+
+class Mute(Exception):
+    """An error that cannot be shown."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def test_what_cannot_be_shown_is_noted_all_the_same(recent: Recent) -> None:
+    failed = {"levelno": logging.ERROR, "levelname": "ERROR"}
+    recent.note(logging.makeLogRecord(failed | {"msg": "it failed", "exc_info": (Mute, Mute(), None)}))
+    recent.note(logging.makeLogRecord(failed | {"msg": Mute()}))
+    assert [(one.message, one.error, one.reason) for one in recent.all()] == [
+        ("a log entry that cannot be shown: RuntimeError", "", ""),
+        ("it failed", "Mute", "it cannot be shown: its own __str__ fails"),
+    ]
+
+
+def test_half_a_character_is_replaced(recent: Recent, log: logging.Logger) -> None:
+    log.warning("no such file: %s", "caf\udce9.txt")  # as os.listdir() gives it
+    assert [one.message for one in recent.all()] == ["no such file: caf?.txt"]
+
+
+def test_errors_of_two_lines_are_two_kinds_whoever_logs_them(recent: Recent, log: logging.Logger) -> None:
+    for raising in ("raise ValueError('of orders')", "\nraise ValueError('of users')"):
+        try:
+            exec(compile(raising, "mine.py", "exec"))
+        except ValueError:
+            failed = sys.exc_info()
+        recent.note(logging.makeLogRecord({"msg": "a request failed", "levelname": "ERROR", "exc_info": failed}))
+    assert [one.reason for one in recent.all()] == ["of users", "of orders"]
