@@ -19,6 +19,8 @@ __all__ = ["Incident", "Incidents", "Severity", "shortened"]
 Severity: TypeAlias = Literal["warn", "fail"]
 MOST: Final = 200
 LONGEST: Final = 500  # characters of a reason
+MARGIN: Final = 2_000  # characters that are looked through beyond what may be shown, so that no secret is cut in two
+READ: Final = 4 * LONGEST + MARGIN + 1  # characters of a reason that are looked at
 KEPT: Final = 3_600.0  # seconds for which what is over is told
 
 
@@ -113,9 +115,11 @@ class Incidents:
             settles: Seconds without being seen after which it is over by itself; None if ``clear`` has to say so.
         """
         key, now, wall = (service, kind, subject), self._clock(), self._wall()
+        reason = reason[:READ]  # what is kept of an error may not be what a client has sent
         kept = self._known.get(key)
         if kept is None or kept.ended(now) is not None:
-            made = Incident(service, kind, subject, severity, shortened(reason), wall, wall, settles=settles)
+            said = shortened(reason)
+            made = Incident(service, kind, shortened(subject), severity, said, wall, wall, settles=settles)
             self._known[key] = _Kept(made, reason, now)
         else:
             found = kept.incident
@@ -126,9 +130,7 @@ class Incidents:
         self._known.move_to_end(key)
         self._open.add(key)
         if len(self._known) > MOST:
-            oldest = next((one for one in self._known if one not in self._open), next(iter(self._known)))
-            del self._known[oldest]
-            self._open.discard(oldest)
+            self._forget_one(now)
 
     def clear(self, service: str, kind: str, subject: str | None = None) -> None:
         """Note that it is over; without a subject, all of its kind."""
@@ -142,6 +144,15 @@ class Incidents:
                 self._open.discard(key)
                 kept = self._known[key]
                 kept.over, kept.incident.until = self._clock(), self._wall()
+
+    def _forget_one(self, now: float) -> None:
+        """Make room: first of what is over, then of what would be noted again, the one that was seen longest ago."""
+        known = self._known.items()
+        over = next((key for key, kept in known if kept.ended(now) is not None), None)
+        again = next((key for key, kept in known if kept.incident.settles is not None), next(iter(self._known)))
+        key = again if over is None else over
+        del self._known[key]
+        self._open.discard(key)
 
     def all(self) -> list[Incident]:
         """Return what goes on, and then what is over and was so not long ago; the latest first."""
@@ -157,5 +168,8 @@ class Incidents:
 
 def shortened(text: str, longest: int = LONGEST) -> str:
     """Return a text as it may be kept and shown: without secrets, and not too long."""
-    text = masked(text[: 4 * longest])
+    looked = 4 * longest + MARGIN
+    text = masked(text[:looked])[:-MARGIN] if len(text) > looked else masked(text)
+    if not text.isascii():  # half a character, as in the name of a file, can be neither sent nor written
+        text = text.encode("utf-8", "replace").decode()
     return text if len(text) <= longest else f"{text[: longest - 1]}…"

@@ -117,3 +117,37 @@ def test_nobody_who_looks_can_change_what_is_kept(incidents: Incidents) -> None:
 def test_to_clear_what_never_was_changes_nothing(incidents: Incidents) -> None:
     incidents.clear("users", "task", "tidy")
     assert incidents.all() == []
+
+
+def test_what_would_be_noted_again_makes_room_for_what_would_not(incidents: Incidents, clocks: Clocks) -> None:
+    incidents.note("users", "check", "database", "it does not answer", "fail")
+    for number in range(2 * MOST):
+        incidents.note("users", "endpoint", f"GET /{number}", "it fails", settles=10)
+    assert len(incidents.all()) == MOST
+    assert ("users", "check", "database") in incidents
+    clocks.pass_(11)  # all but the check are over
+    incidents.note("users", "task", "tidy", "it fails")
+    assert [one.kind for one in incidents.all() if one.until is None] == ["task", "check"]
+
+
+def test_no_secret_is_cut_in_two() -> None:
+    url = f"postgresql://shop:{'p' * 200}@db/shop"
+    assert "ppp" not in shortened(f"none of {' '.join([url] * 100)} answers")
+
+
+def test_subjects_are_cut_and_have_no_secrets(incidents: Incidents) -> None:
+    incidents.note("users", "endpoint", "GET /" + "x" * 100_000, "it fails")
+    incidents.note("users", "endpoint", "GET /?token=s3cr3tvalue", "it fails")
+    assert [one.subject[:13] for one in incidents.all()] == ["GET /?token=*", "GET /xxxxxxxx"]
+    assert all(len(one.subject) <= LONGEST for one in incidents.all())
+
+
+def test_of_a_reason_without_end_no_more_is_held_than_is_shown(incidents: Incidents) -> None:
+    incidents.note("users", "endpoint", "get_user", "x" * 1_000_000)
+    (kept,) = incidents._known.values()
+    assert len(kept.said) < 10 * LONGEST
+
+
+def test_half_a_character_is_replaced() -> None:
+    assert shortened("caf\udce9.txt") == "caf?.txt"
+    assert shortened("café") == "café"
