@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from evox.errors import EvoxError, Place
 from evox.errors.secrets import masked, masked_line
+from evox.errors.words import words_of
 
 __all__ = ["causes", "describe", "facts_of", "root_cause", "user_frames", "user_line"]
 
@@ -72,7 +73,7 @@ def facts_of(error: BaseException) -> dict[str, Any]:
     """Return what ``describe`` writes as fields, for machines: of a group, those of the cause that explains it."""
     cause = root_cause(error)
     if not isinstance(cause, EvoxError):
-        return {"type": type(cause).__name__, "what": masked(str(cause)), "at": [*map(str, user_frames(cause))]}
+        return {"type": type(cause).__name__, "what": masked(words_of(cause)), "at": [*map(str, user_frames(cause))]}
     facts = {"id": cause.id, "type": type(cause).__name__, "what": cause.what, "why": cause.why, "fix": cause.fix}
     return {**facts, "at": [*map(str, _frames(cause))]}
 
@@ -100,7 +101,7 @@ def describe(error: BaseException, *, trace: bool = False) -> str:
 def _distinct(error: BaseException) -> list[BaseException]:
     seen: dict[tuple[type, str], BaseException] = {}
     for leaf in causes(error):
-        seen.setdefault((type(leaf), str(leaf)), leaf)
+        seen.setdefault((type(leaf), words_of(leaf)), leaf)
     return list(seen.values())
 
 
@@ -110,7 +111,7 @@ def _block(error: BaseException) -> list[str]:
         lines += [f"  why  {_short_text(error.why)}"] if error.why else []
         lines += [f"  fix  {error.fix}"] if error.fix else []
     else:
-        lines = [f"error: {type(error).__name__}: {_short_text(masked(str(error)))}"]
+        lines = [f"error: {type(error).__name__}: {_short_text(masked(words_of(error)))}"]
     for place in _frames(error)[-4:]:
         source = masked_line(linecache.getline(place.file, place.line).strip())
         lines.append(f"  at   {_short(place)}" + (f"    {source}" if source else ""))

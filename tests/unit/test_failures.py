@@ -224,3 +224,17 @@ def test_a_trace_adds_the_whole_traceback() -> None:
     assert text.startswith(describe(error))
     assert "Traceback (most recent call last)" in text
     assert "durations.py" in text
+
+
+class Mute(Exception):
+    """An error that cannot be shown."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def test_an_error_that_cannot_be_shown_is_told_of_all_the_same() -> None:
+    shown = describe(ExceptionGroup("several", [Mute(), ValueError("a")]), trace=True)
+    assert "error: Mute: it cannot be shown: its own __str__ fails" in shown
+    assert "error: ValueError: a" in shown
+    assert facts_of(Mute())["what"] == "it cannot be shown: its own __str__ fails"

@@ -1,6 +1,7 @@
 """Running: errors of finding, starting, serving and calling services."""
 
 from evox.errors.base import EvoxError, Place
+from evox.errors.words import named_words_of
 
 __all__ = [
     "AsyncioOnly",
@@ -47,7 +48,7 @@ class ImportFailed(EvoxError):
     def __init__(self, module: str, error: BaseException, place: Place | None = None) -> None:
         super().__init__(
             f"cannot import {module}",
-            why=f"{type(error).__name__}: {error}",
+            why=named_words_of(error),
             fix="correct the line below",
             place=place,
         )
@@ -67,7 +68,7 @@ class StartupFailed(StartupError):
     def __init__(self, service: str, hook: str, error: BaseException, place: Place | None = None) -> None:
         super().__init__(
             f"{hook} of service {service!r} failed",
-            why=f"{type(error).__name__}: {error}",
+            why=named_words_of(error),
             fix="correct the hook; what had started was shut down again",
             place=place,
         )
@@ -96,7 +97,7 @@ class AsyncioOnly(StartupError):
     def __init__(self, where: str, error: BaseException, place: Place | None = None) -> None:
         super().__init__(
             f"{where} uses an asyncio-only library, but the loop is trio",
-            why=f"{type(error).__name__}: {error}",
+            why=named_words_of(error),
             fix='run it with --backend asyncio, or set backend = "asyncio" in [tool.evox]',
             place=place,
         )
@@ -110,7 +111,7 @@ class ServiceGivenUp(StartupError):
     def __init__(self, service: str, failures: int, window: float, error: BaseException) -> None:
         super().__init__(
             f"service {service!r} failed {failures} times within {window:g} s and is given up",
-            why=f"last error: {type(error).__name__}: {error}",
+            why=f"last error: {named_words_of(error)}",
             fix="correct the error; allow more with .restart(max_restarts=..., window=...)",
         )
 

@@ -18,6 +18,7 @@ from evox.services import Running
 
 __all__ = ["VIEWS", "answer", "as_json", "view_of"]
 
+LARGEST: Final = 2**1024  # a number of more than 4,300 digits can be written by nobody
 Make = Callable[[Observation, Running], Any]
 VIEWS: Final[dict[str, Make]] = {
     "info": lambda seen, running: {"service": running.name, "version": running.service.version, **info(seen)},
@@ -55,16 +56,25 @@ async def answer(observation: Observation, view: str, running: Running, request:
 
 
 def as_json(data: Any) -> Response:
-    """Return plain data as an answer. A number that JSON does not have, such as infinity, is null."""
+    """Return plain data as an answer. A number that JSON does not have, such as infinity, is null; half a character ?.
+
+    What is no data at all is named by its type: what one endpoint was declared with is to hide no other.
+    """
     try:
         return JSONResponse(data)
-    except ValueError:
-        return JSONResponse(_finite(data))
+    except (TypeError, ValueError):
+        return JSONResponse(_plain(data))
 
 
-def _finite(data: Any) -> Any:
+def _plain(data: Any) -> Any:
     if isinstance(data, Mapping):
-        return {str(name): _finite(one) for name, one in data.items()}
+        return {_plain(str(name)): _plain(one) for name, one in data.items()}
     if isinstance(data, list | tuple):
-        return [_finite(one) for one in data]
-    return None if isinstance(data, float) and not math.isfinite(data) else data
+        return [_plain(one) for one in data]
+    if isinstance(data, str):
+        return data.encode("utf-8", "replace").decode()
+    if isinstance(data, float):
+        return data if math.isfinite(data) else None
+    if isinstance(data, int):
+        return data if abs(data) < LARGEST else None
+    return data if data is None else f"<{type(data).__name__}>"

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from evox import events
+from evox.errors.words import named_words_of
 from evox.failures import root_cause
 from evox.observe.durations import Durations
 from evox.observe.incidents import Incidents
@@ -167,8 +168,7 @@ class Observation:
 
 
 def _said(error: BaseException) -> str:
-    cause = root_cause(error)
-    return f"{type(cause).__name__}: {cause}"
+    return named_words_of(root_cause(error))
 
 
 observed_by(Observation)

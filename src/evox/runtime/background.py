@@ -18,6 +18,7 @@ import anyio
 import anyio.to_thread
 
 from evox import events, spans
+from evox.errors.words import named_words_of
 from evox.runtime.supervisor import Intensity, RestartPolicy
 
 __all__ = ["BackgroundStatistics", "BackgroundTask", "FailurePolicy", "Runner", "call", "in_threads", "is_async"]
@@ -248,7 +249,7 @@ class Runner:
         except Exception as error:  # noqa: BLE001  logged, counted, and answered by the policy
             failure = error
             self._failures += 1
-            self._last_error = f"{type(error).__name__}: {error}"
+            self._last_error = named_words_of(error)
             if self.task.on_error != "fail_service":
                 _log.exception("background task %s/%s failed", self._service, self.task.name)
         finally:

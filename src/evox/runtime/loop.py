@@ -13,6 +13,8 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import anyio
 
+from evox.errors.words import words_of
+
 __all__ = [
     "ASYNCIO_ONLY",
     "Backend",
@@ -132,7 +134,7 @@ def native() -> Native:
 
 def is_asyncio_only_error(error: BaseException) -> bool:
     """Whether an error, raised under trio, comes from code that needs a running asyncio loop."""
-    text = str(error)
+    text = words_of(error)
     if isinstance(error, TypeError) and text.startswith("trio.run received unrecognized yield message"):
         return True
     if isinstance(error, RuntimeError) and text in ("no running event loop", "no current event loop"):

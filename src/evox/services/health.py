@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from evox import events
 from evox.auth import enter_principal, leave_principal, system
+from evox.errors.words import named_words_of
 from evox.runtime import Lifecycle, Runner, State, call
 
 __all__ = ["Check", "Checks", "HealthReport", "Status", "health_response"]
@@ -117,7 +118,7 @@ class Checks:
             return self._found(check, f"no answer within {check.timeout:g} s")
         except Exception as error:  # noqa: BLE001  logged; a failing check is an answer
             _log.exception("health check %s/%s failed", self._service, check.name)
-            return self._found(check, f"{type(error).__name__}: {error}")
+            return self._found(check, named_words_of(error))
         finally:
             leave_principal(caller)
         return self._found(check, "it says so" if answer is False else "")
