@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from starlette.middleware.cors import CORSMiddleware
 from tests.support import Run
 
 from evox import ServiceBuilder
@@ -123,6 +124,11 @@ def test_with_dev_this_machine_may(client: str, host: str) -> None:
     assert may_look(scope(client, host))
 
 
+@pytest.mark.parametrize("origin", ["http://localhost:3000", "http://127.0.0.1:8000", "http://[::1]:8000"])
+def test_a_page_of_this_machine_may_too(origin: str) -> None:
+    assert may_look(scope(origin=origin))
+
+
 @pytest.mark.parametrize(
     "asked",
     [
@@ -138,6 +144,12 @@ def test_with_dev_this_machine_may(client: str, host: str) -> None:
         scope(forwarded="for=203.0.113.9"),
         scope(x_real_ip="203.0.113.9"),
         scope(via="1.1 proxy"),
+        scope(x_forwarded_host="shop.example"),
+        scope(x_forwarded_proto="https"),
+        scope(cf_connecting_ip="203.0.113.9"),
+        scope(origin="https://shop.example"),
+        scope(origin="https://localhost.shop.example:8000"),
+        scope(origin="null"),
         {"headers": [(b"host", b"localhost"), (b"host", b"shop.example")], "client": ("127.0.0.1", 1)},
     ],
 )
@@ -172,3 +184,11 @@ def test_a_missing_token_keeps_a_process_from_starting(evox_run: Run) -> None:
     process = evox_run({"shop.py": SVC}, env={"EVOX_OBSERVE__TOKENS": "env:LOOK"})
     assert process.wait() == 78
     assert "LOOK in the environment" in process.err
+
+
+async def test_a_page_from_elsewhere_may_not_whatever_the_app_lets_pages_read() -> None:
+    made = service()
+    made.app.add_middleware(CORSMiddleware, allow_origins=["*"])
+    async with running(made) as env:
+        assert await status(env, "config") == 200
+        assert await status(env, "config", {"origin": "https://shop.example"}) == 401

@@ -1,7 +1,8 @@
 """Observing: the read-only routes below ``/_evox``, and who may read them. What they say comes from a room above.
 
     access     who
-    loopback   this machine, as a browser or a tool on it would ask: with a Host of its own, and through no proxy
+    loopback   this machine, as a browser or a tool on it would ask: with a Host of its own, through no proxy, and for
+               no page from elsewhere
     token      who shows one of ``[tool.evox.observe] tokens`` as a bearer
     off        nobody
 
@@ -29,7 +30,7 @@ VIEWS: Final = (
     *("info", "mappings", "metrics", "queues", "tasks", "scheduled", "caches", "intents", "proxy", "config"),
     *("errors", "startup", "snapshot"),
 )
-_RELAYED: Final = frozenset({b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via"})
+_RELAYED: Final = frozenset({b"forwarded", b"x-real-ip", b"via", b"cf-connecting-ip", b"true-client-ip"})
 
 
 class Observation(Protocol):
@@ -101,8 +102,12 @@ class Onlookers:
         if client is None or not is_loopback(client[0]):
             return False
         headers = scope["headers"]
-        if any(name in _RELAYED for name, _ in headers):
+        if any(name in _RELAYED or name.startswith(b"x-forwarded") for name, _ in headers):
             return False  # a proxy of this machine speaks for others
+        # The app may let pages from everywhere read its answers, as one does while one develops; not these.
+        origins = [value.decode("latin-1") for name, value in headers if name == b"origin"]
+        if not all(is_loopback(_name_of(one.partition("://")[2])) for one in origins):
+            return False
         if self._is_test:
             return True  # without sockets the host is the service's name
         hosts = [value.decode("latin-1") for name, value in headers if name in (b"host", b":authority")]
