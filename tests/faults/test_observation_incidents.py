@@ -172,3 +172,55 @@ async def test_ten_thousand_error_texts_are_bounded(count: int, make_error: Call
 @pytest.fixture
 def make_error() -> Callable[[int], Exception]:
     return lambda number: ValueError(f"order {number} " + "x" * number)
+
+
+@pytest.mark.parametrize("kind", ["source", "check", "breaker"])
+def test_what_nobody_asks_any_more_is_not_said_to_fail_for_ever(kind: str) -> None:
+    async def main() -> None:
+        weather = Weather()
+        users, orders = shop(weather)
+        async with running(users, orders, raise_errors=False) as env:
+            await env.client("users").get("/rates")
+            await anyio.sleep(0.1)
+            weather.bad = True
+            await cause(env, kind)
+            weather.bad = False
+            await anyio.sleep(200)
+            assert kind in reasons(await seen(env), over=False)
+            await anyio.sleep(101)
+            found = await seen(env)
+            assert kind in reasons(found, over=True)
+            assert (found.findings, found.level) == ([], "pass")
+            assert all(one.ready for one in found.services)
+
+    run_virtual(main)
+
+
+def test_a_service_that_was_restarted_has_no_failures_of_its_life_before() -> None:
+    async def main() -> None:
+        weather = Weather()
+        users, orders = shop(weather)
+        fall, lives = anyio.Event(), []
+
+        @users.background_task(on_error="fail_service")
+        async def live() -> None:
+            lives.append(1)
+            if len(lives) == 1:
+                await fall.wait()
+                raise RuntimeError("it fell")
+            await anyio.sleep_forever()
+
+        async with running(users, orders, raise_errors=False) as env:
+            await env.client("users").get("/rates")
+            await anyio.sleep(0.1)
+            weather.bad = True
+            for kind in ("source", "check"):
+                await cause(env, kind)
+            assert {"source", "check"} <= reasons(await seen(env), over=False).keys()
+            weather.bad = False
+            fall.set()
+            await env.host("users").lifecycle.wait_state("RESTARTING")  # type: ignore[arg-type]
+            await env.host("users").lifecycle.wait_state("READY")  # type: ignore[arg-type]
+            assert reasons(await seen(env), over=False) == {}
+
+    run_virtual(main)

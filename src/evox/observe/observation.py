@@ -23,12 +23,14 @@ from evox.observe.incidents import Incidents
 from evox.observe.recent import Listening, Recent
 from evox.observe.timeline import Timeline
 from evox.services import Scope
+from evox.services.health import LASTS
 from evox.services.sharing import observed_by
 
 __all__ = ["Observation"]
 
 SETTLED: Final = 5.0  # seconds without a rejection after which a queue has recovered
 QUIET: Final = 10.0  # seconds without a failure after which an endpoint has, or a task that runs on
+UNASKED: Final = 300.0  # seconds after which a source or peer that nobody asks any more is no longer said to fail
 _REASONS: Final = {
     "queue_full": "the queue of level {level} is full: calls are turned away",
     "time_out": "calls of level {level} wait too long for a seat and are turned away",
@@ -146,17 +148,20 @@ class Observation:
         self.timeline.note(event.service, f"{event.before} to {event.after}")
         if event.after == "READY":
             self.incidents.clear(event.service, "crash", event.service)
-            self.incidents.clear(event.service, "task")  # another life, with tasks of its own
+            for kind in ("task", "check", "source"):
+                self.incidents.clear(event.service, kind)  # another life, with tasks and copies of its own
 
     def _source_failed(self, event: events.SourceFailed) -> None:
-        self.incidents.note(event.service, "source", event.key, f"old copies are served: {_said(event.error)}")
+        settles = max(UNASKED, 2 * self.scope.loaded.settings.data.throttle)
+        reason = f"old copies are served: {_said(event.error)}"
+        self.incidents.note(event.service, "source", event.key, reason, settles=settles)
 
     def _source_recovered(self, event: events.SourceRecovered) -> None:
         self.incidents.clear(event.service, "source", event.key)
 
     def _check_finished(self, event: events.CheckFinished) -> None:
         if event.why:
-            self.incidents.note(event.service, "check", event.check, event.why, "fail")
+            self.incidents.note(event.service, "check", event.check, event.why, "fail", settles=LASTS)
         elif self.incidents.any_open:
             self.incidents.clear(event.service, "check", event.check)
 
@@ -164,7 +169,8 @@ class Observation:
         if event.state == "closed":
             self.incidents.clear("", "breaker", event.service)
         elif event.state == "open":
-            self.incidents.note("", "breaker", event.service, f"calls to it are stopped: {event.why}")
+            reason = f"calls to it are stopped: {event.why}"
+            self.incidents.note("", "breaker", event.service, reason, settles=UNASKED)
 
 
 def _said(error: BaseException) -> str:

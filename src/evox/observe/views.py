@@ -43,7 +43,7 @@ def state(running: Running, observation: Observation) -> dict[str, Any]:
 
 
 def _checks(running: Running) -> Iterable[tuple[str, str]]:
-    return sorted(running.health.reasons.items())
+    return sorted(running.health.reasons().items())
 
 
 def calls(found: Iterable[tuple[Key, Cell]]) -> list[dict[str, Any]]:

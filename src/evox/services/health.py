@@ -19,11 +19,12 @@ from evox.auth import enter_principal, leave_principal, system
 from evox.errors.words import named_words_of
 from evox.runtime import Lifecycle, Runner, State, call
 
-__all__ = ["Check", "Checks", "HealthReport", "Status", "health_response"]
+__all__ = ["LASTS", "Check", "Checks", "HealthReport", "Status", "health_response"]
 
 Status: TypeAlias = Literal["pass", "warn", "fail"]
 Probe: TypeAlias = Literal["overall", "live", "ready", "startup"]
 KEEP: Final = 1.0
+LASTS: Final = 300.0  # seconds for which it is told how a check went
 _log = logging.getLogger("evox.health")
 _WORST: Final = {"pass": 0, "warn": 1, "fail": 2}
 
@@ -55,9 +56,6 @@ class Checks:
         lifecycle: The service's state.
         runners: Its background tasks.
         threads: Limits the threads of sync checks.
-
-    Attributes:
-        reasons: Of each check that was run, why it failed; empty where it passed.
     """
 
     def __init__(
@@ -74,11 +72,19 @@ class Checks:
         self._runners = runners
         self._threads = threads
         self._kept: dict[str, tuple[float, Status]] = {}
-        self.reasons: dict[str, str] = {}
+        self._reasons: dict[str, tuple[float, str]] = {}
         self._locks = {check.name: anyio.Lock() for check in checks}
 
     def __repr__(self) -> str:
         return f"<Checks of {self._service!r}: {len(self._checks)}>"
+
+    def reasons(self) -> dict[str, str]:
+        """Return why each check failed that was run in the last 300 seconds; empty where it passed.
+
+        What nobody has asked for longer may have changed long ago.
+        """
+        now = anyio.current_time()
+        return {name: why for name, (when, why) in self._reasons.items() if now - when <= LASTS}
 
     async def report(self, probe: Probe) -> HealthReport:
         """Return what one probe sees."""
@@ -125,7 +131,7 @@ class Checks:
 
     def _found(self, check: Check, why: str) -> Status:
         """Note what came of a check. Why it failed is for operators; probes are told that it did."""
-        self.reasons[check.name] = why
+        self._reasons[check.name] = (anyio.current_time(), why)
         events.notify(events.CheckFinished(self._service, check.name, why))
         return "fail" if why else "pass"
 
