@@ -94,3 +94,25 @@ def test_what_is_no_json_is_named_and_hides_nothing_else() -> None:
 
 def test_an_error_of_a_hundred_megabytes_is_cut() -> None:
     assert len(named_words_of(ValueError("x" * 100_000_000))) < 200_000
+
+
+async def test_of_very_many_jobs_the_first_are_named_and_all_are_counted() -> None:
+    svc = ServiceBuilder("users")
+
+    ended = anyio.Event()
+
+    @svc.get("/jobs")
+    async def jobs() -> None:
+        for number in range(3_000):
+            svc.start_soon(ended.wait, name=f"send?token=hunter{number}")
+
+    with anyio.fail_after(15):
+        async with running(svc) as env:
+            client = env.client(svc)
+            await client.get("/jobs")
+            reply = await client.get("/_evox/snapshot")
+            (state,) = reply.json()["services"]
+            assert (len(state["jobs"]["running"]), state["jobs"]["count"]) == (1_000, 3_000)
+            assert "hunter" not in reply.text
+            assert 'evox_jobs_running{service="users"} 3000.0' in (await client.get("/_evox/metrics")).text
+            ended.set()

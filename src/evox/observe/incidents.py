@@ -14,7 +14,7 @@ import anyio
 
 from evox.errors.secrets import masked
 
-__all__ = ["Incident", "Incidents", "Severity", "shortened"]
+__all__ = ["Incident", "Incidents", "Severity", "fitted", "shortened"]
 
 Severity: TypeAlias = Literal["warn", "fail"]
 MOST: Final = 200
@@ -169,7 +169,11 @@ class Incidents:
 def shortened(text: str, longest: int = LONGEST) -> str:
     """Return a text as it may be kept and shown: without secrets, and not too long."""
     looked = 4 * longest + MARGIN
-    text = masked(text[:looked])[:-MARGIN] if len(text) > looked else masked(text)
+    return fitted(masked(text[:looked])[:-MARGIN] if len(text) > looked else masked(text), longest)
+
+
+def fitted(text: str, longest: int = LONGEST) -> str:
+    """Return a text without secrets as it may be kept and shown: not too long, and of whole characters."""
     if not text.isascii():  # half a character, as in the name of a file, can be neither sent nor written
         text = text.encode("utf-8", "replace").decode()
     return text if len(text) <= longest else f"{text[: longest - 1]}…"

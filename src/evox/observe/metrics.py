@@ -100,7 +100,7 @@ class ServiceCollector:
         yield _counter("evox_service_starts", "Starts, restarts after crashes included.", seen["starts"], service=mine)
         yield _gauge("evox_service_ready", "Whether readiness is 200.", int(seen["ready"]), service=mine)
         jobs = seen["jobs"]
-        yield _gauge("evox_jobs_running", "Jobs that run now.", len(jobs["running"]), service=mine)
+        yield _gauge("evox_jobs_running", "Jobs that run now.", jobs["count"], service=mine)
         ended = CounterMetricFamily("evox_jobs", "Jobs that ended.", labels=["service", "outcome"])
         for outcome in ("finished", "failed"):
             ended.add_metric([*mine, outcome], jobs[outcome])

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from evox import context
+from evox.errors.messages import message_of
 from evox.errors.words import words_of
 from evox.failures import root_cause, user_frames
-from evox.observe.incidents import shortened
+from evox.observe.incidents import fitted, shortened
 from evox.services import correlation_now
 
 __all__ = ["Entry", "Listening", "Recent"]
@@ -76,7 +77,7 @@ class Recent:
         found = _error_of(record)
         cause = None if found is None else root_cause(found)
         # Whatever is logged writes itself, and may log that, so nothing is held meanwhile.
-        message = shortened(_text_of(record), LONGEST)
+        message = fitted(_text_of(record), LONGEST)
         reason = "" if cause is None else shortened(words_of(cause), LONGEST)
         at = () if cause is None else tuple(map(str, user_frames(cause)[-FRAMES:]))
         with self._lock:
@@ -95,7 +96,9 @@ class Recent:
         key = (record.name, record.pathname, record.lineno, kind, name, *at[-1:])
         entry = self._entries.get(key)
         if entry is None:
-            entry = Entry(record.levelname, record.name, name, "", kind, "", (), record.created, record.created, 0)
+            entry = Entry(
+                record.levelname, shortened(str(record.name)), name, "", kind, "", (), record.created, record.created, 0
+            )
         entry.count += 1
         entry.level, entry.last = record.levelname, record.created
         entry.message, entry.reason, entry.at = message, reason, at
@@ -109,15 +112,10 @@ class Recent:
 
 def _text_of(record: logging.LogRecord) -> str:
     """Return what a record says; one of structlog's holds it in a dictionary."""
-    try:
-        if isinstance(record.msg, dict):
-            return str(record.msg.get("event", ""))
-        try:
-            return record.getMessage()
-        except Exception:  # noqa: BLE001  the message of who logged it, without the arguments that do not fit
-            return str(record.msg)
-    except Exception as error:  # noqa: BLE001  it is the user's; that something was logged is to be seen
-        return f"a log entry that cannot be shown: {type(error).__name__}"
+    said: Any = record.msg
+    if isinstance(said, dict) and "event" in said:
+        return message_of(said["event"], said.get("positional_args"))
+    return message_of(said, record.args)
 
 
 def _error_of(record: logging.LogRecord) -> BaseException | None:

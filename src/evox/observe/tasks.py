@@ -1,11 +1,14 @@
 """Tasks: all tasks of the process as the tree that they are. Names say what each is for: ``svc:users/bg:tidy``."""
 
 from collections import defaultdict
+from functools import lru_cache
 from typing import Any, Final
 
 import anyio
 
-__all__ = ["task_tree"]
+from evox.observe.incidents import shortened
+
+__all__ = ["shown_name", "task_tree"]
 
 MOST: Final = 1_000
 LONGEST: Final = 200  # characters of a name
@@ -38,7 +41,13 @@ def task_tree(most: int = MOST) -> dict[str, Any]:
             if left <= 0 or depth >= DEPTH:
                 break
             shown.append(node(child, depth + 1))
-        return {"name": (task.name or "?")[:LONGEST], "count": len(children), "children": shown}
+        return {"name": shown_name(task.name or "?"), "count": len(children), "children": shown}
 
     roots = [node(task, 0) for task in below[None] if left > 0]
     return {"count": len(tasks), "shown": most - left, "roots": roots}
+
+
+@lru_cache(maxsize=MOST)
+def shown_name(name: str) -> str:
+    """Return a name of a task or job as it may be shown; whoever starts one may write anything into it."""
+    return shortened(name)[:LONGEST]

@@ -14,6 +14,7 @@ from evox.errors.secrets import masked
 from evox.observe.durations import Cell, Key, quantile
 from evox.observe.incidents import shortened
 from evox.observe.observation import Observation
+from evox.observe.tasks import MOST, shown_name
 from evox.scheduling import Scheduler
 from evox.services import Endpoint, Running
 from evox.services.caching import caching_of
@@ -37,9 +38,15 @@ def state(running: Running, observation: Observation) -> dict[str, Any]:
         "ready": running.lifecycle.ready and not any(one["why"] for one in checks.values()),
         "checks": checks,
         "depends_on": list(service.settings.depends_on),
-        "jobs": asdict(running.statistics().jobs),
+        "jobs": _jobs(running),
         **observation.doors(service.name),
     }
+
+
+def _jobs(running: Running) -> dict[str, Any]:
+    jobs = running.statistics().jobs
+    names = [shown_name(one) for one in jobs.running[:MOST]]
+    return {"running": names, "count": len(jobs.running), "finished": jobs.finished, "failed": jobs.failed}
 
 
 def _checks(running: Running) -> Iterable[tuple[str, str]]:

@@ -19,6 +19,7 @@ from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor
 
 from evox import context
+from evox.errors.messages import message_of
 from evox.errors.secrets import masked, redacted
 from evox.failures import describe, facts_of
 from evox.services import correlation_now
@@ -144,7 +145,7 @@ def _entry(logger: Any, method: str, event: EventDict) -> EventDict:
     if not event["_from_structlog"]:
         said = record.msg  # what it is, rather than what it calls itself
         more |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
-    entry = _head(record) | {"message": _message(said, event.get("positional_args"))} | _belonging()
+    entry = _head(record) | {"message": message_of(said, event.get("positional_args"))} | _belonging()
     shown = redacted(more)
     entry |= {f"{key}_" if key in _OURS else key: value for key, value in shown.items()}
     stack = event.get("stack") or (event.get("stack_info") if isinstance(event.get("stack_info"), str) else None)
@@ -168,26 +169,6 @@ def _belonging() -> dict[str, str]:
     if known is None:
         return named
     return named | {"request_id": known.request_id, "trace_id": known.trace_id or known.trace[0]}
-
-
-def _message(said: Any, arguments: Any) -> str:
-    """Return a message with its arguments; those that do not fit stand behind it."""
-    try:
-        text = said if isinstance(said, str) else str(redacted(said))
-        if not arguments:
-            return masked(text)
-        if isinstance(arguments, Mapping):
-            return masked(text % redacted(arguments))
-        return masked(text % tuple(map(_argument, arguments)))
-    except Exception:  # noqa: BLE001  a line that is written badly is better than none
-        return f"{redacted(said)} {redacted(arguments)}"
-
-
-def _argument(value: Any) -> Any:
-    """Return what a message is to show of an argument: of what holds others, and of bytes, only what may be shown."""
-    if isinstance(value, Mapping | list | tuple | set | frozenset | bytes | bytearray):
-        return redacted(value)
-    return value
 
 
 def _error(info: Any) -> BaseException | None:

@@ -77,7 +77,7 @@ class Nursery:
             anyio.from_thread.run_sync(partial(self.start_soon, job, *args, name=name))
             return
         self._serial += 1
-        label = name or str(getattr(job, "__qualname__", job))
+        label = name or _name_of(job)
         self._running[self._serial] = label
         self._group.start_soon(self._run, self._serial, label, job, args, name=f"svc:{self._service}/job:{label}")
 
@@ -122,3 +122,10 @@ class Nursery:
         events.notify(events.TaskFinished(self._service, label, anyio.current_time() - began, failure))
         if failure is not None and self._on_error is not None:
             self._on_error(failure)
+
+
+def _name_of(job: Any) -> str:
+    """Return what a job is called: never what it is called with, which may be anything."""
+    while isinstance(job, partial):
+        job = job.func
+    return str(getattr(job, "__qualname__", None) or type(job).__qualname__)

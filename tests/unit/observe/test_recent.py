@@ -68,7 +68,7 @@ def test_a_record_that_cannot_be_written_is_no_error_of_who_logged_it(
 ) -> None:
     monkeypatch.setattr(logging, "raiseExceptions", False)
     log.error("%d items", "not a number")
-    assert recent.all()[0].message == "%d items"
+    assert recent.all()[0].message == "%d items ['not a number']"
 
 
 def test_what_structlog_logs_is_noted_as_it_reads(recent: Recent, log: logging.Logger) -> None:
@@ -127,7 +127,7 @@ def test_what_cannot_be_shown_is_noted_all_the_same(recent: Recent) -> None:
     recent.note(logging.makeLogRecord(failed | {"msg": "it failed", "exc_info": (Mute, Mute(), None)}))
     recent.note(logging.makeLogRecord(failed | {"msg": Mute()}))
     assert [(one.message, one.error, one.reason) for one in recent.all()] == [
-        ("a log entry that cannot be shown: RuntimeError", "", ""),
+        ("<Mute that cannot be shown>", "", ""),
         ("it failed", "Mute", "it cannot be shown: its own __str__ fails"),
     ]
 
@@ -145,3 +145,12 @@ def test_errors_of_two_lines_are_two_kinds_whoever_logs_them(recent: Recent, log
             failed = sys.exc_info()
         recent.note(logging.makeLogRecord({"msg": "a request failed", "levelname": "ERROR", "exc_info": failed}))
     assert [one.reason for one in recent.all()] == ["of users", "of orders"]
+
+
+def test_arguments_are_known_by_type_and_name_before_they_are_a_text(recent: Recent, log: logging.Logger) -> None:
+    log.warning("read %s", b"hunter2 in bytes")
+    log.warning("it is %(password)s", {"password": "hunter2"})
+    log.warning({"password": "hunter2"})
+    logging.getLogger("tests.recent.token=hunter2").warning("a name")
+    assert [one.message for one in recent.all()] == ["a name", "{'password': ***}", "it is ***", "read <16 bytes>"]
+    assert "hunter2" not in repr(recent.all())

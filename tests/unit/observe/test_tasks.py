@@ -55,3 +55,13 @@ async def test_a_long_name_is_cut() -> None:
         await anyio.wait_all_tasks_blocked()
         assert max(len(name) for root in task_tree()["roots"] for name in names(root)) == 200
         group.cancel_scope.cancel()
+
+
+async def test_a_name_has_no_secrets() -> None:
+    async with anyio.create_task_group() as group:
+        group.start_soon(anyio.sleep_forever, name="svc:users/job:send?token=hunter2")
+        await anyio.wait_all_tasks_blocked()
+        shown = str(task_tree())
+        assert "svc:users/job:send?token=***" in shown
+        assert "hunter2" not in shown
+        group.cancel_scope.cancel()

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from functools import partial
 
 import anyio
 import pytest
@@ -198,3 +199,23 @@ async def test_a_job_is_a_task_named_for_its_service() -> None:
         names = [task.name for task in anyio.get_running_tasks()]
         service.cancel_scope.cancel()
     assert "svc:users/job:mail" in names
+
+
+async def test_what_a_job_is_called_with_is_no_part_of_its_name() -> None:
+    class Sender:
+        def __repr__(self) -> str:
+            return "Sender(hunter2)"
+
+        async def __call__(self, *_: str) -> None:
+            await anyio.sleep_forever()
+
+    async def send(*_: str) -> None:
+        await anyio.sleep_forever()
+
+    async with anyio.create_task_group() as group:
+        nursery = Nursery(group, "users", threads=anyio.CapacityLimiter(4))
+        nursery.start_soon(partial(partial(send, "hunter2"), "hunter3"))
+        nursery.start_soon(Sender())
+        names = nursery.statistics().running
+        assert [one.rpartition(".")[2] for one in names] == ["send", "Sender"]
+        group.cancel_scope.cancel()
