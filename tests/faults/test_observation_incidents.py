@@ -163,7 +163,7 @@ async def test_ten_thousand_error_texts_are_bounded(count: int, make_error: Call
         from evox import events
 
         for number in range(count):
-            events.notify(events.CallFailed("many", f"GET /{number}", make_error(number)))
+            events.notify(events.CallFailed("many", f"order_{number}", make_error(number)))
         found: Any = (await env.client(many).get("/_evox/errors")).json()
         assert len(found["incidents"]) == 200
         assert len((await env.client(many).get("/_evox/snapshot")).content) < 300_000

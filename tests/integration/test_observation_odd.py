@@ -6,8 +6,9 @@ from typing import Any
 
 import anyio
 import pytest
+from fastapi import FastAPI, Request, Response
 
-from evox import ServiceBuilder
+from evox import Service, ServiceBuilder
 from evox.errors.words import named_words_of
 from evox.observe import look
 from evox.observe.answers import as_json
@@ -116,3 +117,20 @@ async def test_of_very_many_jobs_the_first_are_named_and_all_are_counted() -> No
             assert "hunter" not in reply.text
             assert 'evox_jobs_running{service="users"} 3000.0' in (await client.get("/_evox/metrics")).text
             ended.set()
+
+
+async def test_what_fails_before_an_endpoint_is_reached_is_one_incident_for_all_paths() -> None:
+    app = FastAPI()
+
+    @app.middleware("http")
+    async def fail(_: Request, __: Any) -> Response:
+        raise ConnectionError("the session store is gone")
+
+    svc = Service.from_fastapi(app, name="legacy")
+    async with running(svc, raise_errors=False) as env:
+        for number in range(5):
+            await env.client(svc).get(f"/reset/s3cr3t{number}")
+        reply = await env.client("legacy").get("/_evox/errors")
+        (one,) = reply.json()["incidents"]
+        assert (one["subject"], one["count"]) == ("GET (none was reached)", 5)
+        assert one["reason"] == "ConnectionError: the session store is gone"

@@ -128,7 +128,10 @@ class Observation:
         """Nothing is held open."""
 
     def _call_failed(self, event: events.CallFailed) -> None:
-        self.incidents.note(event.service, "endpoint", event.target, _said(event.error), settles=QUIET)
+        method, is_request, _ = event.target.partition(" /")
+        # Paths are without number, and what fails before an endpoint is reached fails for all of them.
+        subject = f"{method} (none was reached)" if is_request else event.target
+        self.incidents.note(event.service, "endpoint", subject, _said(event.error), settles=QUIET)
 
     def _call_rejected(self, event: events.CallRejected) -> None:
         reason = _REASONS[event.reason].format(level=event.level)
