@@ -1,7 +1,8 @@
 """Directory: how a process is found by commands of the same user: a note and a socket in the runtime directory.
 
 The directory and all in it are for its owner alone, so whoever can open the socket may look, without a token. A note
-whose process is gone is taken away by whoever finds it.
+whose process is gone is taken away by whoever finds it, also where another process has its number by now, as the first
+one of a container does after each restart.
 """
 
 import contextlib
@@ -144,7 +145,7 @@ def _read(file: Path) -> Note | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         _log.warning("%s is left out: %s", file, error)
         return None
-    if _is_alive(note.pid):
+    if _is_alive(note.pid) and _is_open(note.socket):
         return note
     for gone in (file, file.with_suffix(".sock")):
         with contextlib.suppress(OSError):
@@ -161,6 +162,19 @@ def _parsed(file: Path) -> Note:
     services = {str(name): str(url) for name, url in dict(said["services"]).items()}
     texts = [str(said[name]) for name in ("socket", "root", "version")]
     return Note(int(said["pid"]), texts[0], texts[1], float(said["started"]), services, texts[2])
+
+
+def _is_open(path: str) -> bool:
+    """Whether somebody holds the socket, be it that he does not answer."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.setblocking(False)
+        try:
+            client.connect(path)
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except OSError:
+            return True  # too many wait to be let in
+    return True
 
 
 def _is_alive(pid: int) -> bool:

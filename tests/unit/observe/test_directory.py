@@ -1,5 +1,6 @@
 """How a process is found by commands of the same user, and by nobody else."""
 
+import contextlib
 import json
 import logging
 import os
@@ -117,12 +118,13 @@ def test_it_is_below_the_users_runtime_directory(monkeypatch: pytest.MonkeyPatch
 
 
 def test_processes_are_listed_by_age(directory: Path) -> None:
-    directory.mkdir(mode=0o700)
+    place = Place(directory)
     for name, started in (("b", 2.0), ("a", 3.0), ("c", 1.0)):
-        note = Note(os.getpid(), "x", "", started)
+        note = Note(os.getpid(), str(place.path), "", started)
         said = {"schema": 1} | {one: getattr(note, one) for one in note.__slots__} | {"services": {}}
         (directory / f"{name}.json").write_text(json.dumps(said))
     assert [one.started for one in notes(directory)] == [1.0, 2.0, 3.0]
+    place.close()
 
 
 def test_nobody_is_warned_of_a_runtime_directory_that_cannot_be_used(
@@ -134,3 +136,23 @@ def test_nobody_is_warned_of_a_runtime_directory_that_cannot_be_used(
         warnings.simplefilter("always")
         assert runtime_directory().name == "evox"
     assert found == []
+
+
+def test_a_note_of_a_process_that_is_gone_is_taken_away_where_another_has_its_number(directory: Path) -> None:
+    place = Place(directory)
+    place.publish(root=Path(), services={}, version="1.0")
+    place.socket.close()  # as the kernel does when a process is killed; this one has its number
+    assert (notes(directory), list(directory.iterdir())) == ([], [])
+
+
+def test_a_process_that_lets_nobody_in_is_still_there(directory: Path) -> None:
+    place = Place(directory)
+    place.publish(root=Path(), services={}, version="1.0")
+    with contextlib.ExitStack() as clients:
+        for _ in range(200):  # more than may wait
+            client = clients.enter_context(socket.socket(socket.AF_UNIX))
+            client.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                client.connect(str(place.path))
+        assert len(notes(directory)) == 1
+    place.close()
