@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 import pytest
 from fastapi import FastAPI, Request, Response
+from starlette.testclient import TestClient
 
 from evox import Service, ServiceBuilder
 from evox.errors.words import named_words_of
@@ -134,3 +135,20 @@ async def test_what_fails_before_an_endpoint_is_reached_is_one_incident_for_all_
         (one,) = reply.json()["incidents"]
         assert (one["subject"], one["count"]) == ("GET (none was reached)", 5)
         assert one["reason"] == "ConnectionError: the session store is gone"
+
+
+def test_under_another_server_what_fails_is_seen_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVOX_OBSERVE__ACCESS", "loopback")
+    svc = ServiceBuilder("users")
+
+    @svc.get("/broken")
+    async def broken() -> None:
+        raise ConnectionError("no database")
+
+    with TestClient(
+        svc.app, base_url="http://localhost", client=("127.0.0.1", 50_000), raise_server_exceptions=False
+    ) as client:
+        for _ in range(3):
+            assert client.get("/broken").status_code == 500
+        (one,) = client.get("/_evox/errors").json()["incidents"]
+        assert (one["kind"], one["subject"], one["count"]) == ("endpoint", "broken", 3)

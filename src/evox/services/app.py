@@ -12,9 +12,11 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.routing import iter_route_contexts
 from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, request_response
 from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
 
 from evox import context, events
 from evox.auth import ANONYMOUS, enter_principal, leave_principal, public
@@ -84,10 +86,19 @@ class _Layer:
             return
         running = self._service.ambient()
         token, caller = context.enter_service(running), enter_principal(ANONYMOUS)
-        if not events.is_observed():
+        is_elsewhere = not events.is_observed()
+        if is_elsewhere:
             running.watch()  # a server that is not ours has begun this context
         try:
             await self._app(scope, receive, send)
+        except (WebSocketDisconnect, ClientDisconnect):
+            raise
+        except Exception as error:
+            if is_elsewhere:  # ours tells of it itself, for apps that are none of ours too
+                label = f"{scope.get('method', 'WebSocket')} {scope['path']}"
+                target = getattr(scope.get("route"), "name", None) or label
+                events.notify(events.CallFailed(self._service.name, target, error))
+            raise
         finally:
             leave_principal(caller)
             context.leave_service(token)
