@@ -118,7 +118,7 @@ def may_look(asked: dict[str, Any], *, access: Any = "auto", mode: Any = "develo
     return True
 
 
-@pytest.mark.parametrize("client", ["127.0.0.1", "::1", "127.8.8.8"])
+@pytest.mark.parametrize("client", ["127.0.0.1", "::1", "127.8.8.8", "::ffff:127.0.0.1"])
 @pytest.mark.parametrize("host", ["localhost", "localhost:8000", "127.0.0.1:80", "[::1]:8000", "LOCALHOST"])
 def test_with_dev_this_machine_may(client: str, host: str) -> None:
     assert may_look(scope(client, host))
@@ -133,6 +133,7 @@ def test_a_page_of_this_machine_may_too(origin: str) -> None:
     "asked",
     [
         scope("10.0.0.7"),
+        scope("::ffff:10.0.0.7"),
         scope(None),
         scope("203.0.113.9", "localhost"),
         scope(host="shop.example"),

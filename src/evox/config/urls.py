@@ -25,9 +25,11 @@ KNOWN: Final = "memory, sqlite:///path, postgresql://... and valkey://... (or re
 def is_loopback(host: str) -> bool:
     """Whether an address is reached from this machine alone."""
     try:
-        return ip_address(host).is_loopback
+        address = ip_address(host)
     except ValueError:
         return host == "localhost"
+    mapped = getattr(address, "ipv4_mapped", None)  # as clients of IPv4 are seen by a socket of both
+    return (address if mapped is None else mapped).is_loopback
 
 
 def scheme_of(url: str) -> str:
