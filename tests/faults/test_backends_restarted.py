@@ -119,3 +119,29 @@ async def test_a_wrong_password_is_said_at_the_start_and_not_shown(kind: str) ->
         assert "s3cret" not in str(caught.value)
     finally:
         await anyio.to_thread.run_sync(server.remove)
+
+
+async def test_a_backend_that_is_back_is_said_to_be_where_nobody_asks_it(kind: str) -> None:
+    if kind == "postgresql":
+        pytest.skip("it is asked once a minute, when what has expired is removed")
+    server = await anyio.to_thread.run_sync(started, kind)
+    svc = ServiceBuilder("shop")
+    try:
+        async with running(svc, settings={"data": {"backend": server.url, "timeout": 2}}) as env:
+
+            async def is_available() -> bool:
+                (backend,) = (await env.client(svc).get("/_evox/caches")).json()["backends"]
+                return bool(backend["available"])
+
+            assert await works()
+            await anyio.to_thread.run_sync(server.stop)
+            assert not await works()
+            assert not await is_available()
+            await anyio.to_thread.run_sync(server.start)
+            with anyio.fail_after(PATIENCE):
+                while True:  # nobody tells when a server answers again
+                    if await is_available():
+                        break
+                    await anyio.sleep(0.05)
+    finally:
+        await anyio.to_thread.run_sync(server.remove)

@@ -155,8 +155,12 @@ class ValkeyBackend:
             self._closed.set()
 
     async def _watch(self, on_change: OnChange, *, task_status: TaskStatus[None]) -> None:
+        told = _Told(on_change, self._is_back)
         with self._watching:
-            await listen(self._pool, self._name, self._timeout, on_change, task_status=task_status)
+            await listen(self._pool, self._name, self._timeout, told, task_status=task_status)
+
+    def _is_back(self) -> None:
+        self._available = True
 
     async def _look(self) -> None:
         """See whether it can be reached, lets us, and how it is set up; mark a store that nobody has made yet."""
@@ -257,3 +261,15 @@ def _fields(entry: Entry) -> tuple[bytes, str, str, str, str]:
     expires = "" if until == math.inf else repr(until)
     gone = str(max(1, math.floor((until + LONGER) * 1000))) if until < LAST else ""
     return seal_envelope(entry), expires, "1" if entry.evictable else "0", "\n".join(entry.tags), gone
+
+
+class _Told:
+    """Who is told of changes; and whoever wants to know that the server is back, where nothing is asked of it."""
+
+    def __init__(self, on_change: OnChange, is_back: Callable[[], None]) -> None:
+        self._on_change, self._is_back = on_change, is_back
+        self.changed, self.lost = on_change.changed, on_change.lost
+
+    def found(self) -> None:
+        self._is_back()
+        self._on_change.found()
