@@ -132,6 +132,11 @@ class Incidents:
         if len(self._known) > MOST:
             self._forget_one(now)
 
+    def goes_on(self, key: tuple[str, str, str]) -> bool:
+        """Whether something is wrong now, and not over by itself."""
+        kept = self._known.get(key)
+        return kept is not None and kept.ended(self._clock()) is None
+
     def clear(self, service: str, kind: str, subject: str | None = None) -> None:
         """Note that it is over; without a subject, all of its kind."""
         keys = (

@@ -21,6 +21,7 @@ from evox.failures import root_cause
 from evox.observe.durations import Durations
 from evox.observe.incidents import Incidents
 from evox.observe.recent import Listening, Recent
+from evox.observe.sources import Sources
 from evox.observe.timeline import Timeline
 from evox.services import Scope
 from evox.services.health import LASTS
@@ -73,6 +74,7 @@ class Observation:
         self.facts: dict[str, Any] = {}
         self.registries: dict[str, Any] = {}
         self.doors: Callable[[str], Mapping[str, Any]] = lambda _: {}
+        self._sources: dict[str, Sources] = {}
         self._takes = {
             events.CallFailed: self._call_failed,
             events.CallRejected: self._call_rejected,
@@ -151,16 +153,28 @@ class Observation:
         self.timeline.note(event.service, f"{event.before} to {event.after}")
         if event.after == "READY":
             self.incidents.clear(event.service, "crash", event.service)
+            self._sources.pop(event.service, None)
             for kind in ("task", "check", "source"):
                 self.incidents.clear(event.service, kind)  # another life, with tasks and copies of its own
 
     def _source_failed(self, event: events.SourceFailed) -> None:
         settles = max(UNASKED, 2 * self.scope.loaded.settings.data.throttle)
-        reason = f"old copies are served: {_said(event.error)}"
-        self.incidents.note(event.service, "source", event.key, reason, settles=settles)
+        subject, count = self._sources_of(event.service).failed(event.key)
+        whose = "old copies" if subject == event.key else f"old copies of {count} more"
+        reason = f"{whose} are served: {_said(event.error)}"
+        self.incidents.note(event.service, "source", subject, reason, settles=settles)
 
     def _source_recovered(self, event: events.SourceRecovered) -> None:
-        self.incidents.clear(event.service, "source", event.key)
+        subject = self._sources_of(event.service).recovered(event.key)
+        if subject is not None:
+            self.incidents.clear(event.service, "source", subject)
+
+    def _sources_of(self, service: str) -> Sources:
+        found = self._sources.get(service)
+        if found is None:
+            found = Sources(lambda subject: self.incidents.goes_on((service, "source", subject)))
+            self._sources[service] = found
+        return found
 
     def _check_finished(self, event: events.CheckFinished) -> None:
         if event.why:
