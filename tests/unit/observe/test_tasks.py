@@ -51,7 +51,7 @@ async def test_many_tasks_are_counted_and_the_first_ones_listed_connections_last
 
 async def test_a_long_name_is_cut() -> None:
     async with anyio.create_task_group() as group:
-        group.start_soon(anyio.sleep_forever, name="x" * 10_000)
+        group.start_soon(anyio.sleep_forever, name="tidy " * 2_000)
         await anyio.wait_all_tasks_blocked()
         assert max(len(name) for root in task_tree()["roots"] for name in names(root)) == 200
         group.cancel_scope.cancel()
