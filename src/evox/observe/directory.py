@@ -70,7 +70,8 @@ class Place:
         self._directory.parent.mkdir(mode=OWNER_ONLY, parents=True, exist_ok=True)
         self._directory.mkdir(mode=OWNER_ONLY, exist_ok=True)
         _check_owner(self._directory)
-        name = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self._pid = os.getpid()
+        name = f"{self._pid}-{secrets.token_hex(4)}"
         self.path = self._directory / f"{name}.sock"
         self._note = self._directory / f"{name}.json"
         if len(os.fsencode(self.path)) > LONGEST:
@@ -97,8 +98,10 @@ class Place:
         draft.replace(self._note)
 
     def close(self) -> None:
-        """Take the note and the socket away."""
+        """Take the note and the socket away; in a child that was forked off, only let go of them."""
         self.socket.close()
+        if os.getpid() != self._pid:
+            return
         for file in (self._note, self.path):
             with contextlib.suppress(OSError):
                 file.unlink(missing_ok=True)

@@ -62,8 +62,9 @@ class Check(_Form):
 
 
 class Jobs(_Form):
-    """Jobs: running now by name, and how those before ended."""
+    """Jobs: running now, the first ones by name, and how those before ended."""
 
+    count: Count = 0
     running: Some[Text] = []
     finished: Count = 0
     failed: Count = 0

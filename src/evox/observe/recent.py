@@ -1,7 +1,8 @@
 """Recent: the last errors and warnings of a process, from its log, the same ones counted rather than repeated.
 
-Grouped are records of one logger, one line of code and one error by its type and the line of the user that raised it, so
-that ten thousand texts from one place are one entry with the last of them. Nothing of the log is changed; what is shown has its secrets taken out.
+Grouped are records of one logger and one line of code, and of one type of error from one line of the user, so that ten
+thousand texts from one place are one entry with the last of them. Nothing of the log is changed; what is shown has its
+secrets taken out.
 """
 
 import logging

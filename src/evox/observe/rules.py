@@ -101,8 +101,10 @@ def _of_incidents(snapshot: Mapping[str, Any]) -> Iterator[Finding]:
         for task in one["background"]
         if task["state"] == "failed"
     }
+    given_up = {one["name"] for one in snapshot["services"] if one["state"] == "FAILED"}
     for one in snapshot["incidents"]:
-        if one["kind"] == "task" and (one["service"], one["subject"]) in failed:
+        is_known = one["kind"] == "task" and (one["service"], one["subject"]) in failed
+        if is_known or (one["kind"] in ("task", "crash") and one["service"] in given_up):
             continue  # it is said already
         if one["until"] is None:
             what = title(one["kind"], one["subject"])

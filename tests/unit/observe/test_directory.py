@@ -156,3 +156,14 @@ def test_a_process_that_lets_nobody_in_is_still_there(directory: Path) -> None:
                 client.connect(str(place.path))
         assert len(notes(directory)) == 1
     place.close()
+
+
+def test_a_child_that_is_forked_off_takes_nothing_away(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Place(directory)
+    place.publish(root=Path(), services={}, version="1.0")
+    with monkeypatch.context() as child:
+        child.setattr(os, "getpid", lambda: 1)
+        place.close()
+    assert len(list(directory.iterdir())) == 2
+    place.close()
+    assert list(directory.iterdir()) == []

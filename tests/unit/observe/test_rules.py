@@ -113,3 +113,10 @@ def test_the_worst_stands_first() -> None:
     found = findings(snapshot(service(state="DRAINING"), service(name="orders", state="FAILED")))
     assert [one["level"] for one in found] == ["fail", "warn"]
     assert level_of(found) == "fail"
+
+
+def test_a_service_that_is_given_up_is_told_of_once() -> None:
+    crash = {"service": "users", "kind": "crash", "subject": "users", "severity": "fail", "reason": "OSError: full"}
+    known = crash | {"since": 1.0, "last": 2.0, "count": 6, "until": None}
+    found = findings(snapshot(service(state="FAILED", reason="OSError"), incidents=[known, known | {"kind": "task"}]))
+    assert only(found)["what"] == "it is given up"
