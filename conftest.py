@@ -1,15 +1,24 @@
 """Every async test runs on both loops. Time is virtual where a test asks for it; only bounds on liveness are real."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
+
+from evox.errors.masking import remembering
 
 
 @pytest.fixture(params=["trio", "asyncio"])
 def anyio_backend(request: pytest.FixtureRequest) -> Any:
     """Return the loop: both, one after the other. Modules with virtual time override it with ``virtual_trio()``."""
     return request.param
+
+
+@pytest.fixture(autouse=True)
+def own_secrets() -> Iterator[None]:
+    """Let what one test has loaded as a secret be an ordinary word in the next."""
+    with remembering():
+        yield
 
 
 @pytest.hookimpl(wrapper=True)

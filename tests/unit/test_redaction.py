@@ -20,6 +20,7 @@ from evox.auth.keyfiles import read_keys, read_secret
 from evox.auth.keys import Key
 from evox.config import load
 from evox.errors import masking
+from evox.errors.masking import remembering
 from evox.errors.secrets import is_secret_name, masked, redacted, remember
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJl"
@@ -280,3 +281,10 @@ def test_a_secret_is_not_cut_in_two_where_a_text_is_cut() -> None:
         shown = masked("x" * before + f" {JWT} password='hunter22 hunter33' " + "y" * 10_000)
         assert "eyJ" not in shown
         assert "hunter" not in shown
+
+
+def test_what_is_remembered_in_a_block_is_forgotten_after_it() -> None:
+    with remembering():
+        remember("of-one-test-alone")
+        assert masked("it is of-one-test-alone") == "it is ***"
+    assert masked("it is of-one-test-alone") == "it is of-one-test-alone"

@@ -6,11 +6,13 @@ knows no backends; how a URL that is one is named is decided in ``config``.
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from evox.errors.shapes import without_shapes
 
-__all__ = ["LONGEST", "MASK", "masked", "masked_line", "masked_value", "remember"]
+__all__ = ["LONGEST", "MASK", "masked", "masked_line", "masked_value", "remember", "remembering"]
 
 LONGEST: Final = 65_536  # characters of a text that are shown
 MASK: Final = "***"
@@ -35,18 +37,22 @@ class _Known:
     """Exact values that are secrets, in every form in which a text may hold them."""
 
     def __init__(self) -> None:
-        self._values: dict[str, None] = {}
+        self.values: dict[str, None] = {}
         self.forms: tuple[str, ...] = ()  # longer ones first, as one may be part of another
 
     def __repr__(self) -> str:
-        return f"<{len(self._values)} secrets>"
+        return f"<{len(self.values)} secrets>"
 
     def add(self, secret: str) -> None:
-        self._values.pop(secret, None)
-        self._values[secret] = None
-        while len(self._values) > KEPT:
-            del self._values[next(iter(self._values))]
-        forms = {form for value in self._values for form in _forms(value)}
+        self.values.pop(secret, None)
+        self.values[secret] = None
+        while len(self.values) > KEPT:
+            del self.values[next(iter(self.values))]
+        self.replace(self.values)
+
+    def replace(self, values: dict[str, None]) -> None:
+        self.values = values
+        forms = {form for value in values for form in _forms(value)}
         self.forms = tuple(sorted(forms, key=len, reverse=True))
 
 
@@ -70,6 +76,16 @@ def remember(secret: str | bytes) -> None:
     secret = secret.strip()
     if len(secret) >= SHORTEST and secret.lower() not in _WORDS:
         _KNOWN.add(secret)
+
+
+@contextmanager
+def remembering() -> Iterator[None]:
+    """Forget at the end of a block what was remembered in it: secrets of one test are words of another."""
+    before = dict(_KNOWN.values)
+    try:
+        yield
+    finally:
+        _KNOWN.replace(before)
 
 
 def masked(text: str) -> str:
