@@ -14,6 +14,7 @@ import anyio.to_thread
 import psycopg
 import pytest
 from psycopg import capabilities
+from tests.faults.slow_proxy import slow_proxy
 from tests.postgres_server import PostgresServer
 
 from evox import ServiceBuilder, data_intent, data_io, inject
@@ -150,6 +151,32 @@ async def test_a_statement_that_is_cancelled_ends_on_the_server_too(server: Post
                     group.cancel_scope.cancel()
                 await until(0)  # it has been told, and needs a moment to do it
             assert await db.fetch_one("SELECT 1 AS one") == {"one": 1}
+
+
+async def test_D10_a_statement_that_is_cancelled_on_its_way_does_not_overtake_the_next(server: PostgresServer) -> None:
+    """What broke: the server heard that it is to end before it had heard of it, and did it later than the next one."""
+    async with slow_proxy(server.port) as proxy, anyio.create_task_group() as group:
+        url = server.url.replace(f":{server.port}/", f":{proxy.port}/")
+        async with running(ServiceBuilder("shop"), settings={"data": {"database": url, "timeout": 5}}):
+            db = inject.db()
+            await db.execute("CREATE TABLE IF NOT EXISTS late (n int)")
+            await db.execute("DELETE FROM late")
+            await db.execute("INSERT INTO late VALUES (0)")
+            slow = proxy.slow_down()
+
+            async def arrive() -> None:
+                await anyio.sleep(0.3)  # the time in which the next one could be done
+                slow.set()
+
+            group.start_soon(arrive)
+            with anyio.move_on_after(0.05) as scope:
+                await db.execute("UPDATE late SET n = 1")
+            assert scope.cancelled_caught
+            await db.execute("UPDATE late SET n = 2")
+            assert await db.fetch_one("SELECT n FROM late") == {"n": 2}
+            await slow.wait()
+            await anyio.sleep(0.2)  # time to be done late, if it could
+            assert await db.fetch_one("SELECT n FROM late") == {"n": 2}
 
 
 async def test_where_libpq_cannot_ask_without_blocking_the_connection_is_closed(

@@ -14,7 +14,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import pytest
-from anyio.abc import SocketStream
+from tests.faults.slow_proxy import slow_proxy
 from tests.valkey_server import ValkeyServer
 
 from evox import ServiceBuilder, data_io
@@ -193,52 +193,48 @@ async def test_a_server_that_does_not_answer_for_a_while_costs_nothing(server: V
             await check(server, statistics, before)
 
 
-class Proxy:
-    """Passes on what comes, until the connections that it has are to be forgotten without a word."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._forgotten: list[anyio.Event] = []
-
-    async def serve(self, client: SocketStream) -> None:
-        forgotten = anyio.Event()
-        self._forgotten.append(forgotten)
-
-        async def pass_on(source: SocketStream, target: SocketStream, group: Any) -> None:
-            try:
-                async for data in source:
-                    if not forgotten.is_set():
-                        await target.send(data)
-            except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-                pass
-            group.cancel_scope.cancel()
-
-        server = await anyio.connect_tcp("127.0.0.1", self._port)
-        async with client, server, anyio.create_task_group() as group:
-            group.start_soon(pass_on, client, server, group)
-            group.start_soon(pass_on, server, client, group)
-
-    def forget(self) -> None:
-        for one in self._forgotten:
-            one.set()
-
-
 async def test_a_connection_that_is_forgotten_on_the_way_is_replaced_though_nobody_waits_for_it_to_the_end(
     server: ValkeyServer,
 ) -> None:
-    proxy = Proxy(server.port)
-    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    port = listener.extra(anyio.abc.SocketAttribute.local_port)
-    async with listener, anyio.create_task_group() as group:
-        group.start_soon(listener.serve, proxy.serve)
-        async with shop(f"valkey://127.0.0.1:{port}/0", timeout=0.3) as statistics:
-            for _ in range(TIMES):
-                await data_io.write("probe", 1)
-                proxy.forget()
-                with anyio.fail_after(SOON):
-                    answered = False
-                    while not answered:
-                        with anyio.move_on_after(0.05):  # less than the backend's own timeout
-                            answered = await data_io.read("probe") == 1
-                assert int(statistics().detail.partition(" ")[0]) <= CONNECTIONS
-        group.cancel_scope.cancel()
+    async with slow_proxy(server.port) as proxy, shop(f"valkey://127.0.0.1:{proxy.port}/0", timeout=0.3) as statistics:
+        for _ in range(TIMES):
+            await data_io.write("probe", 1)
+            proxy.forget()
+            with anyio.fail_after(SOON):
+                answered = False
+                while not answered:
+                    with anyio.move_on_after(0.05):  # less than the backend's own timeout
+                        answered = await data_io.read("probe") == 1
+            assert int(statistics().detail.partition(" ")[0]) <= CONNECTIONS
+
+
+@pytest.mark.parametrize("then", ["written", "deleted", "read"])
+async def test_D10_what_comes_after_a_write_that_was_cancelled_is_not_overtaken_by_it(
+    server: ValkeyServer, then: str
+) -> None:
+    """What broke: the write was still on its way over one connection while the next was done over another."""
+    async with slow_proxy(server.port) as proxy, shop(f"valkey://127.0.0.1:{proxy.port}/0", timeout=SOON) as statistics:
+        while not statistics().detail.startswith(f"{CONNECTIONS} of"):
+            async with anyio.create_task_group() as busy:
+                for number in range(CONNECTIONS):
+                    busy.start_soon(data_io.write, f"other:{number}", 1)
+        slow = proxy.slow_down()
+        with anyio.move_on_after(0.05) as late:
+            await data_io.write("probe", "cancelled")
+        assert late.cancelled_caught
+        found: list[Any] = []
+
+        async def after() -> None:
+            if then == "written":
+                await data_io.write("probe", "later")
+            elif then == "deleted":
+                await data_io.delete("probe")
+            found.append(await data_io.read("probe"))
+
+        async with anyio.create_task_group() as waiting:
+            waiting.start_soon(after)
+            with anyio.move_on_after(0.1):  # time to overtake, if it could
+                await anyio.sleep_forever()
+            slow.set()
+        assert found == [{"written": "later", "deleted": None, "read": "cancelled"}[then]]
+        assert await data_io.read("probe") == found[0]

@@ -2,7 +2,7 @@
 
 psycopg does its work in generators that say what to wait for, and waits with asyncio. Here anyio waits. Whoever is
 cancelled in the middle of a statement leaves a connection of which nobody knows what comes next: the server is told to
-stop, and the connection is closed.
+stop, and the connection is closed when it has. A statement that is still on its way would be done after the next one.
 """
 
 import re
@@ -23,7 +23,7 @@ from evox.errors import BackendRefused
 
 __all__ = ["PostgresConnection", "connect"]
 
-CANCEL: Final = 2.0  # seconds that the server may take to hear that a statement is cancelled
+CANCEL: Final = 2.0  # seconds that the server may take to end a statement that is cancelled
 
 
 class PostgresConnection(AsyncConnection[Any]):
@@ -65,6 +65,8 @@ class PostgresConnection(AsyncConnection[Any]):
         if self.pgconn.transaction_status == TransactionStatus.ACTIVE and capabilities.has_cancel_safe():
             with anyio.move_on_after(CANCEL, shield=True), suppress(OperationalError, OSError):
                 await self._tell()
+                # Told before the statement has reached it, the server does it after all: only its answer says it ended.
+                await _drive(generators.execute(self.pgconn), self.pgconn.socket)
         self.drop()
 
     async def _tell(self) -> None:

@@ -216,16 +216,16 @@ class ValkeyBackend:
             BackendUnavailable, WriteOutcomeUnknown, CapacityExceeded: see ``Backend``.
         """
         try:
-            reply = await self._asked(command, *args)
+            reply = await self._asked(command, *args, writes=key if writes else None)
         except (NotOpened, RedisError) as error:
             raise self._failed(error, key, writes=writes) from None
         self._available = True
         return reply
 
-    async def _asked(self, command: bytes, *args: str | bytes) -> Any:
+    async def _asked(self, command: bytes, *args: str | bytes, writes: str | None = None) -> Any:
         """Send one command as it is; see ``ValkeyPool.ask``."""
         self._operations += 1
-        return await self._pool.ask(command, *args)
+        return await self._pool.ask(command, *args, writes=writes)
 
     def _failed(self, error: NotOpened | RedisError, key: str, *, writes: bool) -> Exception:
         """Return our error for one of the driver's."""

@@ -10,6 +10,7 @@ import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import anyio
@@ -125,6 +126,19 @@ class ValkeyConnection:
         self.raw.invalidate()
 
 
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """A write whose answer nobody waits for any more: what it wrote, and where it is on its way."""
+
+    key: str
+    connection: ValkeyConnection
+    request: Any
+
+    def is_on_its_way(self, now: float) -> bool:
+        """Return whether it may be done later than what is sent elsewhere. If its connection is lost, who knows."""
+        return not self.request.complete and bool(self.connection.raw.usable) and not self.connection.is_silent(now)
+
+
 class ValkeyPool:
     """Connections to one server. A silent one is asked nothing more, and closed when nobody can wait for it any more.
 
@@ -151,6 +165,7 @@ class ValkeyPool:
         self._timeout = timeout
         self._group: TaskGroup | None = None
         self._all: list[ValkeyConnection] = []
+        self._left: list[_Left] = []
         self._ended = 0
         self._not_before = -math.inf
 
@@ -168,14 +183,18 @@ class ValkeyPool:
                 self._group = None
                 group.cancel_scope.cancel()
 
-    async def connection(self) -> ValkeyConnection:
+    async def connection(self, key: str | None = None) -> ValkeyConnection:
         """Return the connection with the least to do, opened if there is none. No time passes if there is one.
+
+        It is the one on which a write of that key is left, if there is one; see ``ask``.
 
         Raises:
             NotOpened: if none can be opened.
         """
         again = True
         while True:
+            if (behind := self._behind(key)) is not None:
+                return behind
             found, opening = self._look()
             if found is not None:
                 return found
@@ -187,15 +206,23 @@ class ValkeyPool:
                     raise
                 again = False
 
-    async def ask(self, command: bytes, *args: str | bytes) -> Any:
+    async def ask(self, command: bytes, *args: str | bytes, writes: str | None = None) -> Any:
         """Send one command, and return the answer.
+
+        Two connections have no order. A write that nobody waits for any more may therefore still be on its way when
+        the next one is sent; what is asked until its answer is there goes over the same connection, behind it.
+
+        Args:
+            command: Its name.
+            *args: Its arguments.
+            writes: What it writes, if it does: a key, or "" for more than one.
 
         Raises:
             NotOpened: if it was not sent.
             coredis.exceptions.ConnectionError: if it was, and there is no answer.
             coredis.exceptions.RedisError: if that is the answer.
         """
-        return await self._answer(self.connection, command, args)
+        return await self._answer(partial(self.connection, writes), command, args, writes)
 
     async def ask_alone(self, command: bytes, *args: str | bytes) -> Any:
         """Do what ``ask`` does on a connection of its own, which ends with it: nobody has to run the pool for that."""
@@ -230,7 +257,11 @@ class ValkeyPool:
         return PoolStatistics(self._size, len(usable), waiting, self._ended + len(usable))
 
     async def _answer(
-        self, opened: Callable[[], Awaitable[ValkeyConnection]], command: bytes, args: Sequence[str | bytes]
+        self,
+        opened: Callable[[], Awaitable[ValkeyConnection]],
+        command: bytes,
+        args: Sequence[str | bytes],
+        writes: str | None = None,
     ) -> Any:
         sent = False
         try:
@@ -238,12 +269,25 @@ class ValkeyPool:
                 connection = await opened()
                 answer = connection.ask(command, args)
                 sent = True
-                return await answer
+                try:
+                    return await answer
+                finally:
+                    if writes is not None and not answer.complete:
+                        self._left.append(_Left(writes, connection, answer))
         except BusyLoadingError:  # an answer, and for coredis a lost connection
             raise
         except (ConnectionLost, TimeoutError) as error:
             why = str(error) if isinstance(error, ConnectionLost) else f"it did not answer within {self._timeout:g} s"
             raise (ConnectionLost if sent else NotOpened)(why) from None
+
+    def _behind(self, key: str | None) -> ValkeyConnection | None:
+        """Return the connection on which a write of that key is left without an answer, or else the last such one."""
+        if not self._left:
+            return None
+        now = anyio.current_time()
+        self._left = [one for one in self._left if one.is_on_its_way(now)]
+        same = [one for one in self._left if one.key == key]
+        return (same or self._left)[-1].connection if self._left else None
 
     def _look(self) -> tuple[ValkeyConnection | None, ValkeyConnection | None]:
         """Return the best that is open, and one that is being opened; begin to open one more if all are busy.
