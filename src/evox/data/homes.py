@@ -4,6 +4,7 @@ Whatever stands first in ``data_io.read(...)`` and the like is looked up here: t
 configuration on top, leads to a policy, a codec, a store and a part of the key space that nothing else reaches.
 """
 
+import contextlib
 import difflib
 import inspect
 import re
@@ -54,6 +55,17 @@ class Home:
         if isinstance(self.of, str):
             return self.of if " " in self.of else f"intent {self.of!r}"
         return "untyped data" if self.of is None else f"type {getattr(self.of, '__name__', self.of)!r}"
+
+    @property
+    def name(self) -> str:
+        """The name of the type or intent; empty for values without one, and for answers."""
+        kind = self.prefix.partition("/")[2].rstrip(":")
+        return kind.removeprefix("t.") if kind.startswith("t.") else ""
+
+    @property
+    def holds_answers(self) -> bool:
+        """Whether it is that of an endpoint's answers, whose keys begin with a method."""
+        return self.prefix.endswith(f"/{keys.ANSWERS}:")
 
     def where(self, option: str) -> Spot:
         """Return what declares an option."""
@@ -132,6 +144,19 @@ class Homes:
             guard = keys.kind_guard(self._service, keys.ANSWERS)
             home = self._answers[known] = Home(None, prefix, guard, intent, policy, codec_of(None), intent.backend)
         return home
+
+    def of_copies(self) -> list[Home]:
+        """Return the homes of whatever may be kept: used, configured or declared here, and those of answers."""
+        found = [self.untyped, *self._homes.values(), *self._answers.values()]
+        targets = [
+            *self.configured(),
+            *(kind for kind, _ in declared_types()),
+            *(made for made, _ in defined_intents()),
+        ]
+        for target in targets:
+            with contextlib.suppress(InvalidDeclaration):  # it says so where it is used
+                found.append(self.look(target))
+        return list({(home.prefix, home.backend): home for home in reversed(found)}.values())[::-1]
 
     def firsts(self) -> Home:
         """Return the home of first answers by idempotency key: records, in the service's own backend."""

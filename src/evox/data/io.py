@@ -189,7 +189,7 @@ class DataIO:
         entry = _timed(home, Entry(data, form, tags=self.tags_of(home.intent.tags, tags)), ttl, store.backend.clock())
         await store.put(full, entry, near=home.policy.near, keep=home.policy.max_stale)
         if self._wanted("written", home):
-            self._tell(home, "written", key, entry)
+            self.tell(home, "written", key, entry)
 
     async def delete(self, *target: Any) -> bool:
         """Remove a value. ``delete(key)``, ``delete(Type, key)``.
@@ -205,7 +205,7 @@ class DataIO:
         store = await self.store_of(home)
         removed = await store.delete(home.prefix + key)
         if removed.number:
-            self._tell(home, "deleted", key)
+            self.tell(home, "deleted", key)
         return removed.number > 0
 
     async def invalidate(self, *target: Any, prefix: str | None = None, tag: str | None = None) -> int:
@@ -234,7 +234,7 @@ class DataIO:
             key = keys.check(key)
             store = await self.store_of(home)
             removed = await store.invalidate(home.prefix + key)
-            self._tell(home, "invalidated", key)
+            self.tell(home, "invalidated", key)
             return removed.number
         if len(target) > 1 or one or (not target and prefix is None):
             raise TypeError("write invalidate(key), invalidate(Type, key), invalidate(Type), prefix=... or tag=...")
@@ -242,7 +242,7 @@ class DataIO:
         begins = keys.check("" if prefix is None else prefix, empty=True)
         store = await self.store_of(home)
         removed = await store.invalidate_prefix(home.prefix + begins, home.guard)
-        self._tell(home, "invalidated", None, prefix=begins)
+        self.tell(home, "invalidated", None, prefix=begins)
         return removed.number
 
     async def invalidate_tags(self, tags: Iterable[str]) -> int:
@@ -360,9 +360,10 @@ class DataIO:
     def _wanted(self, action: Any, home: Home) -> list[Callable[[DataEvent], Any]]:
         return [*registered.wanted(action, home.of), *self.signals.wanted(action, home.of)]
 
-    def _tell(
+    def tell(
         self, home: Home, action: Any, key: str | None, entry: Entry | None = None, *, prefix: str | None = None
     ) -> None:
+        """Start whatever wants to know of a change."""
         for handler in self._wanted(action, home):
             value = home.codec.decode(entry.form, entry.data) if entry is not None else None
             event = DataEvent(action, home.of, key, value, prefix)

@@ -87,6 +87,14 @@ class Stores:
             self._checked[home] = store
         return store
 
+    async def reach(self, home: Home) -> Store:
+        """Return the store of a home, opened if need be, without asking whether it keeps what the home promises.
+
+        Raises:
+            BackendUnavailable, BackendRefused, MissingExtra, UnsupportedSchema: if it cannot be used.
+        """
+        return self.find(home) or await self.open(home.backend or self._default)
+
     async def prepare(self) -> None:
         """Open the service's own backend; memory of one of several workers when it is used, to say so then."""
         if self._default != "memory" or self._workers == 1:

@@ -130,5 +130,11 @@ class Backend(Protocol):
     async def invalidate_tags(self, tags: Sequence[str]) -> Removed:
         """Remove the evictable entries under any of the tags, and end leases that noted one of them."""
 
+    async def count_prefix(self, prefix: str) -> int:
+        """Return how many entries ``invalidate_prefix`` would take away. Changes nothing."""
+
+    async def count_tags(self, tags: Sequence[str]) -> int:
+        """Return how many entries ``invalidate_tags`` would take away. Changes nothing."""
+
     def statistics(self) -> BackendStatistics:
         """Return what it is and how it does."""

@@ -110,6 +110,20 @@ class MemoryBackend:
             count += sum(self._remove(key, version, now) for key in self.shelf.tagged(tag))
         return Removed(version, count)
 
+    async def count_prefix(self, prefix: str) -> int:
+        """See ``Backend``. Looks at all keys, and lets others have their turn meanwhile."""
+        now, count = self.clock(), 0
+        for number, key in enumerate(list(self.shelf), 1):
+            count += key.startswith(prefix) and self._is_copy(key, now)
+            if number % SLICE == 0:
+                await anyio.lowlevel.checkpoint()
+        return count
+
+    async def count_tags(self, tags: Sequence[str]) -> int:
+        """See ``Backend``."""
+        now = self.clock()
+        return sum(self._is_copy(key, now) for key in {key for tag in tags for key in self.shelf.tagged(tag)})
+
     def statistics(self) -> BackendStatistics:
         """See ``Backend``."""
         held = self.shelf.statistics()
@@ -127,6 +141,10 @@ class MemoryBackend:
         self._version = version
         self._changes.clear(key)
         return version
+
+    def _is_copy(self, key: str, now: float) -> bool:
+        held = self.shelf.peek(key)
+        return held is not None and held.evictable and held.keep_until > now
 
     def _remove(self, key: str, before: int, now: float) -> int:
         held = self.shelf.peek(key)

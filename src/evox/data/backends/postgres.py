@@ -125,6 +125,14 @@ class PostgresBackend:
         work = partial(schema.invalidate_tags, tags=tags, now=self._wall(), notify=self._notify)
         return await self._run(work, key=", ".join(tags))
 
+    async def count_prefix(self, prefix: str) -> int:
+        """See ``Backend``."""
+        return await self._run(partial(schema.count_prefix, prefix=prefix, now=self._wall()))
+
+    async def count_tags(self, tags: Sequence[str]) -> int:
+        """See ``Backend``."""
+        return await self._run(partial(schema.count_tags, tags=tags, now=self._wall()))
+
     def statistics(self) -> BackendStatistics:
         """See ``Backend``."""
         pool = self._pool.statistics()

@@ -51,6 +51,7 @@ _REPLACE: Final = """UPDATE evox_entries
     SET value = %s, version = nextval('evox_version'), expires = %s, evictable = %s, tags = %s, written = %s
     WHERE key = %s AND version = %s RETURNING version"""
 _LOOK: Final = "SELECT value IS NOT NULL, expires, evictable FROM evox_entries WHERE key = %s FOR UPDATE"
+_LIVE_COPY: Final = "evictable AND value IS NOT NULL AND (expires IS NULL OR expires > %s)"
 _CLEARED: Final = "value = NULL, version = nextval('evox_version'), expires = NULL, tags = '{}', written = %s"
 _MOVE: Final = """INSERT INTO evox_guards VALUES (%s, nextval('evox_version'))
     ON CONFLICT (name) DO UPDATE SET version = nextval('evox_version') RETURNING version"""
@@ -168,6 +169,24 @@ async def invalidate_tags(connection: Any, tags: Sequence[str], now: float, *, n
             (list(tags), now),
         )
         return Removed(int(version), _live(await cursor.fetchall(), now))
+
+
+async def count_prefix(connection: Any, prefix: str, now: float) -> int:
+    """Return how many copies have keys that begin so."""
+    cursor = await connection.execute(
+        f"SELECT count(*) FROM evox_entries WHERE key >= %s AND starts_with(key, %s) AND {_LIVE_COPY}",  # noqa: S608  a constant
+        (prefix, prefix, now),
+    )
+    return int((await cursor.fetchone())[0])
+
+
+async def count_tags(connection: Any, tags: Sequence[str], now: float) -> int:
+    """Return how many copies are under any of the tags."""
+    cursor = await connection.execute(
+        f"SELECT count(*) FROM evox_entries WHERE tags && %s AND {_LIVE_COPY}",  # noqa: S608  a constant
+        (list(tags), now),
+    )
+    return int((await cursor.fetchone())[0])
 
 
 async def sweep(connection: Any, now: float, most: int) -> int:

@@ -111,6 +111,14 @@ class SQLiteBackend:
         work = partial(schema.invalidate_tags, tags=tags, now=self._wall())
         return await self._write.run(work, key=", ".join(tags))
 
+    async def count_prefix(self, prefix: str) -> int:
+        """See ``Backend``."""
+        return await self._read.run(partial(schema.count_prefix, prefix=prefix, now=self._wall()))
+
+    async def count_tags(self, tags: Sequence[str]) -> int:
+        """See ``Backend``."""
+        return await self._read.run(partial(schema.count_tags, tags=tags, now=self._wall()))
+
     def statistics(self) -> BackendStatistics:
         """See ``Backend``."""
         queues = (self._write, self._read)

@@ -30,6 +30,7 @@ __all__ = [
 
 SCHEMA: Final = 1
 GONE: Final = 3600.0  # seconds for which the version of a deleted key is kept
+_LIVE_COPY: Final = "evictable AND value IS NOT NULL AND (expires IS NULL OR expires > ?)"
 _LAST: Final = "\U0010ffff" * 4  # sorts after whatever a key goes on with
 _TABLES: Final = (
     "CREATE TABLE IF NOT EXISTS evox_store (id INTEGER PRIMARY KEY CHECK (id = 1), schema INTEGER, version INTEGER)",
@@ -155,6 +156,26 @@ def invalidate_tags(raw: sqlite3.Connection, tags: Sequence[str], now: float) ->
         ).fetchall()
         count += _clear(raw, rows, version, now)
     return Removed(version, count)
+
+
+def count_prefix(raw: sqlite3.Connection, prefix: str, now: float) -> int:
+    """Return how many copies have keys that begin so."""
+    rows = raw.execute(
+        f"SELECT count(*) FROM evox_entries WHERE key >= ? AND key < ? AND {_LIVE_COPY}",  # noqa: S608  a constant
+        (prefix, prefix + _LAST, now),
+    )
+    return int(rows.fetchone()[0])
+
+
+def count_tags(raw: sqlite3.Connection, tags: Sequence[str], now: float) -> int:
+    """Return how many copies are under any of the tags."""
+    marks = ", ".join("?" * len(tags))
+    rows = raw.execute(
+        f"""SELECT count(*) FROM evox_entries WHERE key IN (SELECT key FROM evox_tags WHERE tag IN ({marks}))
+        AND {_LIVE_COPY}""",  # noqa: S608  a constant and question marks
+        (*tags, now),
+    )
+    return int(rows.fetchone()[0])
 
 
 def changes(raw: sqlite3.Connection, since: int, most: int) -> list[Row]:

@@ -141,6 +141,17 @@ class ValkeyBackend:
         """See ``Backend``."""
         return Removed(*await self._write("tags", repr(self._wall()), *tags))
 
+    async def count_prefix(self, prefix: str) -> int:
+        """See ``Backend``. Keys are looked at in batches, so that the server can serve others meanwhile."""
+        found = {key async for keys in self._scan(prefix) for key in keys}  # a scan may name a key twice
+        names = sorted(found)
+        batches = [names[first : first + BATCH] for first in range(0, len(names), BATCH)]
+        return sum([await self._read("count", repr(self._wall()), *batch) for batch in batches])
+
+    async def count_tags(self, tags: Sequence[str]) -> int:
+        """See ``Backend``."""
+        return int(await self._read("count tags", repr(self._wall()), *tags))
+
     def statistics(self) -> BackendStatistics:
         """See ``Backend``."""
         pool = self._pool.statistics()

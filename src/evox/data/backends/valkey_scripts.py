@@ -104,6 +104,25 @@ for i = 3, #ARGV do
 end
 return count
 """,
+    "count": """
+local count = 0
+for i = 2, #ARGV do
+  local is_live, is_copy = live(ARGV[i], ARGV[1])
+  if is_live and is_copy then count = count + 1 end
+end
+return count
+""",
+    "count tags": """
+local count, seen = 0, {}
+for i = 2, #ARGV do
+  for _, key in ipairs(redis.call('SMEMBERS', P .. 't:' .. ARGV[i])) do
+    local is_live, is_copy = live(key, ARGV[1])
+    if is_live and is_copy and not seen[key] then count = count + 1 end
+    seen[key] = true
+  end
+end
+return count
+""",
     "tags": """
 local count, n = 0, tonumber(redis.call('GET', P .. 'v') or '0')
 for i = 2, #ARGV do
