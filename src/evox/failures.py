@@ -113,9 +113,16 @@ def _block(error: BaseException) -> list[str]:
     else:
         lines = [f"error: {type(error).__name__}: {_short_text(masked(words_of(error)))}"]
     for place in _frames(error)[-4:]:
-        source = masked_line(linecache.getline(place.file, place.line).strip())
+        source = masked_line(_source_of(place))
         lines.append(f"  at   {_short(place)}" + (f"    {source}" if source else ""))
     return lines
+
+
+def _source_of(place: Place) -> str:
+    """Return the line of a place; empty where none is meant, or it is no file: a device may have no end."""
+    if place.line < 1 or not (place.file.startswith("<") or Path(place.file).is_file()):
+        return ""
+    return linecache.getline(place.file, place.line).strip()
 
 
 def _frames(error: BaseException) -> list[Place]:

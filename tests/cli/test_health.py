@@ -4,13 +4,10 @@ import json
 import os
 import pty
 import select
-import shutil
 import stat
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 import pytest
@@ -30,14 +27,6 @@ async def root() -> str:
     return "here"
 """
 TOKEN = "observe-" + "x" * 32
-
-
-@pytest.fixture
-def place() -> Iterator[dict[str, str]]:
-    """Return the environment of a user of whom nothing else runs."""
-    folder = mkdtemp(prefix="evox-", dir="/tmp")  # short enough for the paths of sockets
-    yield {"XDG_RUNTIME_DIR": folder, "NO_COLOR": "1"}
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def health(folder: Path, env: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":

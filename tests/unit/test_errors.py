@@ -28,6 +28,8 @@ SAMPLES: list[EvoxError] = [
     errors.TargetNotFound("ap.py"),
     errors.ImportFailed("app", BAD, HERE),
     errors.NothingToSee(),
+    errors.NothingToOperate("/shop", ["/other"]),
+    errors.OperatorRefused(7, "it wants another operator token"),
     errors.CannotWrite("reports", "it is a folder"),
     errors.StartupFailed("users", "startup hook 'connect'", BAD, HERE),
     errors.StartupTimeout("users", "startup hook 'connect'", 30.0, HERE),

@@ -38,6 +38,13 @@ def nested() -> BaseExceptionGroup[BaseException]:
     return BaseExceptionGroup("outer", [Left(), ExceptionGroup("middle", [inner]), OSError("c")])
 
 
+def test_a_place_without_a_line_is_not_read_for_its_text() -> None:
+    """What broke: naming a device as output file read it for ever, into memory."""
+    error = EvoxError("it cannot be written", place=Place("/dev/full"))
+    assert describe(error).splitlines() == ["error EVX-000: it cannot be written", "  at   /dev/full"]
+    assert describe(EvoxError("odd", place=Place("/dev/zero", 3))).splitlines()[-1] == "  at   /dev/zero:3"
+
+
 def test_an_error_alone_is_its_own_cause() -> None:
     error = ValueError()
     assert list(causes(error)) == [error]

@@ -6,7 +6,6 @@ A command runs in asyncclick's small loop and returns what is to be done after i
 event loop, which cannot be started inside another.
 """
 
-import importlib
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -16,11 +15,13 @@ import anyio
 import asyncclick as click
 
 from evox import __version__
+from evox.cli.lazy import Lazy
 
 __all__ = ["main"]
 
 COMMANDS = {
     "bench": ("evox.cli.bench", "Measure what Evox promises, on this machine."),
+    "cache": ("evox.cli.cache", "Look after what running services keep in their caches."),
     "dashboard": ("evox.cli.dashboard", "Show what runs, live, in a browser."),
     "health": ("evox.cli.health", "Show how running services are."),
     "run": ("evox.cli.run", "Run services: in this project, or in the files, folders or modules named."),
@@ -28,27 +29,7 @@ COMMANDS = {
 }
 
 
-class _Lazy(click.Group):
-    """Imports a command when it is called, not when it is listed."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        del ctx
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        del ctx
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
-
-
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Lazy, commands=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, "--version", prog_name="evox")
 def group() -> None:
     """Evox: microservices on structured concurrency."""

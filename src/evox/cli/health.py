@@ -4,10 +4,13 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import asyncclick as click
+
+from evox.cli.answering import answering
 
 __all__ = ["command", "may_open"]
 
@@ -34,17 +37,8 @@ def command(
     if not urls and (token_from or cafile):
         raise click.UsageError("--token-from and --cafile are for --url: name one")
 
-    def look() -> int:
-        from evox.errors import EvoxError
-        from evox.orchestrator import Console
-
-        try:
-            return _look(urls, token_from, cafile, as_json=as_json, **given)
-        except EvoxError as error:
-            Console(as_json=as_json, trace=trace).error(error)
-            return error.exit_code
-
-    return look
+    look = partial(_look, urls, token_from, cafile, as_json=as_json, **given)
+    return answering(look, as_json=as_json, trace=trace)
 
 
 def _look(
@@ -78,19 +72,11 @@ def _look(
 
 
 def _show(report: Any, *, opens: bool) -> None:
-    import shutil
-
+    from evox.cli.terminal import is_colourful, width, write
     from evox.observe.report import page, table
 
-    is_terminal = sys.stdout.isatty()
-    text = table(
-        report,
-        width=shutil.get_terminal_size().columns if is_terminal else 80,
-        colour=is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb",
-    )
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
-    if opens and is_terminal:
+    write(table(report, width=width(), colour=is_colourful()))
+    if opens and sys.stdout.isatty():
         sys.stdout.flush()
         from evox.observe.report.keeping import keep_for_browser
 

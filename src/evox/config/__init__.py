@@ -5,6 +5,7 @@ run time. Each value's source is kept, so that what is shown of a configuration 
 """
 
 from evox.config.auth import AuthSettings
+from evox.config.control import ControlSettings
 from evox.config.data import DataSettings, IntentSettings
 from evox.config.layers import Origin
 from evox.config.loading import Loaded, find_root, load, section, settings_of, unknown_variables
@@ -16,6 +17,7 @@ from evox.config.urls import hidden, is_loopback, remember_url, scheme_of, witho
 
 __all__ = [
     "AuthSettings",
+    "ControlSettings",
     "DataSettings",
     "IntentSettings",
     "Loaded",

@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, ByteSize, Field
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from evox.config.auth import AuthSettings
+from evox.config.control import ControlSettings
 from evox.config.data import DataSettings
 from evox.config.fields import Bytes, Count, Limit, Network, Number, Port, Seconds, Table, split
 from evox.config.observe import ObserveSettings
@@ -89,6 +90,7 @@ class Settings(BaseSettings):
     auth: AuthSettings = AuthSettings()
     proxy: ProxySettings = ProxySettings()
     observe: ObserveSettings = ObserveSettings()
+    control: ControlSettings = ControlSettings()
     peers: Peers = Field(
         default={}, description="services that run elsewhere: `[tool.evox.peers] NAME = { url = ... }`"
     )

@@ -24,6 +24,8 @@ EvoxError                      id, what, why, fix, place; status (HTTP), exit_co
 |- ImportFailed                EVX-302   exit 78: user code raised while it was imported
 |- NothingToSee                EVX-303   exit 1: no running process was found, and none was named
 |- CannotWrite                 EVX-304   exit 1: a file that cannot be written
+|- NothingToOperate           EVX-308   exit 1: no running process in which anything can be changed
+|- OperatorRefused            EVX-309   exit 1: a process did not take the operator token
 |- StartupError                exit 1
 |  |- StartupFailed            EVX-401   a start-up hook or lifespan raised
 |  |- StartupTimeout           EVX-402   a start-up hook did not finish in time
@@ -144,6 +146,7 @@ from evox.errors.declaration import (
 )
 from evox.errors.idempotency import IdempotencyConflict, IdempotencyMismatch, InvalidIdempotencyKey
 from evox.errors.looking import CannotWrite, NothingToSee
+from evox.errors.operating import NothingToOperate, OperatorRefused
 from evox.errors.proxy import (
     AmbiguousOperation,
     CallDenied,
@@ -224,7 +227,9 @@ __all__ = [
     "NotAllowed",
     "NotAuthenticated",
     "NotInjectable",
+    "NothingToOperate",
     "NothingToSee",
+    "OperatorRefused",
     "OutsideRuntime",
     "Overloaded",
     "Place",

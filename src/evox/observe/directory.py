@@ -25,6 +25,8 @@ __all__ = ["Note", "Place", "notes", "runtime_directory"]
 
 SCHEMA: Final = 1
 LARGEST: Final = 262_144  # bytes of a note
+CONTROL: Final = ".ctl"  # the socket of an operator
+OPERATOR: Final = ".operator"  # his token
 OWNER_ONLY: Final = 0o700
 LONGEST: Final = 100  # bytes of a socket's path; the kernel takes some 104
 _log = logging.getLogger("evox.observe")
@@ -41,6 +43,8 @@ class Note:
         started: Wall-clock seconds.
         services: URLs by name.
         version: Of Evox.
+        control: Path of the socket on which an operator may change something; empty without one.
+        operator: Path of the file with the token for it; empty if the configuration names another.
     """
 
     pid: int
@@ -49,6 +53,8 @@ class Note:
     started: float
     services: Mapping[str, str] = field(default_factory=dict)
     version: str = ""
+    control: str = ""
+    operator: str = ""
 
 
 def runtime_directory() -> Path:
@@ -74,37 +80,65 @@ class Place:
         name = f"{self._pid}-{secrets.token_hex(4)}"
         self.path = self._directory / f"{name}.sock"
         self._note = self._directory / f"{name}.json"
-        if len(os.fsencode(self.path)) > LONGEST:
-            raise OSError(f"{self.path} is too long for the path of a socket; set XDG_RUNTIME_DIR to a shorter one")
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            self.socket.bind(str(self.path))
-            self.path.chmod(0o600)
-            self.socket.listen(128)
-            self.socket.setblocking(False)
-        except BaseException:
-            self.close()
-            raise
+        self._sockets: list[socket.socket] = []
+        self._is_controlled = self._has_token = False
+        self.socket = self._listening(self.path)
 
     def __repr__(self) -> str:
         return f"<Place {self.path}>"
 
+    def controlled(self, token: str | None) -> socket.socket:
+        """Return a second socket, on which an operator may change something.
+
+        Args:
+            token: What he has to show, left for commands of the same user; None if he has it from elsewhere.
+
+        Raises:
+            OSError: if it cannot be made.
+        """
+        bound = self._listening(self._note.with_suffix(CONTROL))
+        self._is_controlled = True
+        if token is not None:
+            self._write(self._note.with_suffix(OPERATOR), token)
+            self._has_token = True
+        return bound
+
     def publish(self, *, root: Path, services: Mapping[str, str], version: str) -> None:
         """Write the note: from now on it is found."""
-        note = Note(os.getpid(), str(self.path), str(root), time.time(), dict(services), version)
-        draft = self._note.with_suffix(".new")
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            json.dump({"schema": SCHEMA} | asdict(note), file)
-        draft.replace(self._note)
+        control = str(self._note.with_suffix(CONTROL)) if self._is_controlled else ""
+        operator = str(self._note.with_suffix(OPERATOR)) if self._has_token else ""
+        seen = (str(self.path), str(root), time.time(), dict(services), version, control, operator)
+        note = Note(os.getpid(), *seen)
+        self._write(self._note, json.dumps({"schema": SCHEMA} | asdict(note)))
 
     def close(self) -> None:
         """Take the note and the socket away; in a child that was forked off, only let go of them."""
-        self.socket.close()
-        if os.getpid() != self._pid:
-            return
-        for file in (self._note, self.path):
-            with contextlib.suppress(OSError):
-                file.unlink(missing_ok=True)
+        for one in self._sockets:
+            one.close()
+        if os.getpid() == self._pid:
+            _remove(self._note)
+
+    def _listening(self, path: Path) -> socket.socket:
+        if len(os.fsencode(path)) > LONGEST:
+            raise OSError(f"{path} is too long for the path of a socket; set XDG_RUNTIME_DIR to a shorter one")
+        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._sockets.append(made)
+        try:
+            made.bind(str(path))
+            path.chmod(0o600)
+            made.listen(128)
+            made.setblocking(False)
+        except BaseException:
+            self.close()
+            raise
+        return made
+
+    def _write(self, path: Path, text: str) -> None:
+        """Write a file that nobody else may read, and that is there as a whole or not at all."""
+        draft = path.with_suffix(".new")
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+        draft.replace(path)
 
 
 def notes(directory: Path | None = None) -> list[Note]:
@@ -150,10 +184,15 @@ def _read(file: Path) -> Note | None:
         return None
     if _is_alive(note.pid) and _is_open(note.socket):
         return note
-    for gone in (file, file.with_suffix(".sock")):
-        with contextlib.suppress(OSError):
-            gone.unlink(missing_ok=True)
+    _remove(file)
     return None
+
+
+def _remove(note: Path) -> None:
+    """Take away a note, and what stands beside it."""
+    for suffix in (".json", ".sock", CONTROL, OPERATOR):
+        with contextlib.suppress(OSError):
+            note.with_suffix(suffix).unlink(missing_ok=True)
 
 
 def _parsed(file: Path) -> Note:
@@ -163,8 +202,9 @@ def _parsed(file: Path) -> Note:
     if said.get("schema") != SCHEMA:
         raise ValueError(f"its schema is {said.get('schema')!r}, not {SCHEMA}")
     services = {str(name): str(url) for name, url in dict(said["services"]).items()}
-    texts = [str(said[name]) for name in ("socket", "root", "version")]
-    return Note(int(said["pid"]), texts[0], texts[1], float(said["started"]), services, texts[2])
+    texts = {name: str(said[name]) for name in ("socket", "root", "version")}
+    texts |= {name: str(said.get(name, "")) for name in ("control", "operator")}  # a process of an older version
+    return Note(pid=int(said["pid"]), started=float(said["started"]), services=services, **texts)
 
 
 def _is_open(path: str) -> bool:

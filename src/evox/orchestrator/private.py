@@ -1,4 +1,7 @@
-"""Private: the socket on which a process is seen by commands of the same user, from its start to its very end."""
+"""Private: the sockets for commands of the same user, from the start of a process to its very end.
+
+One is for looking; the other is for the few commands that change something.
+"""
 
 import logging
 import socket
@@ -13,6 +16,7 @@ from evox.config import ServingSettings
 from evox.observe import Observation
 from evox.observe.directory import Place
 from evox.observe.management import management_app
+from evox.orchestrator.control import ControlSocket
 from evox.serving import Port
 
 __all__ = ["PrivateSocket"]
@@ -26,11 +30,13 @@ class PrivateSocket:
 
     Args:
         wanted: Whether there is to be one.
+        control: The other one, if that is wanted too.
     """
 
-    def __init__(self, *, wanted: bool) -> None:
+    def __init__(self, *, wanted: bool, control: ControlSocket | None = None) -> None:
         self._place: Place | None = None
         self._port: Port | None = None
+        self._control = control
         if wanted and hasattr(socket, "AF_UNIX"):
             try:
                 self._place = Place()
@@ -72,12 +78,19 @@ class PrivateSocket:
         self._port = Port(self._place.socket, app, SETTINGS, service="observation", connections=connections)
         nursery.start_soon(self._port.serve, name="listener:observation")
         try:
+            if self._control is not None:
+                self._control.serve(self._place, observation.scope, nursery=nursery, connections=connections)
+        except OSError as error:
+            _log.warning("no operator can change anything in this process: %s", error)
+        try:
             self._place.publish(root=root, services=urls, version=evox.__version__)
         except OSError as error:
             _tell(error)
 
     async def close(self) -> None:
         """Answer no more."""
+        if self._control is not None:
+            await self._control.close()
         if self._port is not None:
             await self._port.close()
             self._port.abort()

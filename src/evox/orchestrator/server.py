@@ -26,6 +26,7 @@ from evox.errors import EvoxError, NoService
 from evox.failures import root_cause
 from evox.orchestrator.announcing import Announcement, addresses_of, check_proxy
 from evox.orchestrator.console import Console, Row
+from evox.orchestrator.control import ControlSocket
 from evox.orchestrator.discovery import Found, discover
 from evox.orchestrator.fleet import DrainReport, Fleet
 from evox.orchestrator.gateway import Gateway
@@ -192,7 +193,8 @@ class _Server:
     async def main(self) -> int:
         services = [one.service for one in self._plan.found]
         with ExitStack() as stack:
-            self._private = stack.enter_context(PrivateSocket(wanted=self._settings.observe.socket))
+            control = ControlSocket(self._plan.loaded, os.environ) if self._settings.control.socket else None
+            self._private = stack.enter_context(PrivateSocket(wanted=self._settings.observe.socket, control=control))
             sockets = {name: stack.enter_context(one) for name, one in self._bind().items()}
             self._handover.keep(sockets)
             self._signals.on_first = self._arm
