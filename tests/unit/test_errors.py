@@ -27,6 +27,7 @@ SAMPLES: list[EvoxError] = [
     errors.NotInjectable("Repository", "no provider", HERE),
     errors.TargetNotFound("ap.py"),
     errors.ImportFailed("app", BAD, HERE),
+    errors.MissingPrerequisite("uv.lock", "anyio is 4.12, and 4.13 is locked", fix="run uv sync"),
     errors.NothingToSee(),
     errors.NothingToOperate("/shop", ["/other"]),
     errors.OperatorRefused(7, "it wants another operator token"),

@@ -22,8 +22,10 @@ __all__ = ["main"]
 COMMANDS = {
     "bench": ("evox.cli.bench", "Measure what Evox promises, on this machine."),
     "cache": ("evox.cli.cache", "Look after what running services keep in their caches."),
+    "check": ("evox.cli.check", "Import, wire and validate services, without a socket."),
     "dashboard": ("evox.cli.dashboard", "Show what runs, live, in a browser."),
     "health": ("evox.cli.health", "Show how running services are."),
+    "routes": ("evox.cli.routes", "List endpoints and what was declared of them."),
     "run": ("evox.cli.run", "Run services: in this project, or in the files, folders or modules named."),
     "token": ("evox.cli.token", "Issue a token for the services that run with --dev."),
 }

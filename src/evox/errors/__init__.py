@@ -9,7 +9,8 @@ EvoxError                      id, what, why, fix, place; status (HTTP), exit_co
 |  |- BackendRefused           EVX-105   a wrong password, no such database, a server that cannot do what is asked
 |  |- UnsupportedSchema        EVX-106   a store made by a newer Evox
 |  |- UnusableKey              EVX-107   a key that does not parse, is too short, or known to others
-|  `- MissingKeys              EVX-108   something asks who calls, and there is no key to find it out with
+|  |- MissingKeys              EVX-108   something asks who calls, and there is no key to find it out with
+|  `- MissingPrerequisite      EVX-109   its Python, a package or a locked version that is not there
 |- DeclarationError            exit 78
 |  |- DuplicateService         EVX-201   two services of one name
 |  |- DuplicatePort            EVX-202   two services on one port
@@ -111,6 +112,7 @@ from evox.errors.base import (
 from evox.errors.configuration import (
     ConfigurationError,
     InvalidOption,
+    MissingPrerequisite,
     UnknownOption,
     UnreadableConfiguration,
 )
@@ -223,6 +225,7 @@ __all__ = [
     "MalformedToken",
     "MissingExtra",
     "MissingKeys",
+    "MissingPrerequisite",
     "NoService",
     "NotAllowed",
     "NotAuthenticated",

@@ -9,6 +9,7 @@ from evox.errors.secrets import masked_value
 __all__ = [
     "ConfigurationError",
     "InvalidOption",
+    "MissingPrerequisite",
     "UnknownOption",
     "UnreadableConfiguration",
 ]
@@ -58,3 +59,12 @@ class UnreadableConfiguration(ConfigurationError):
             fix="correct the file, or remove it to use the defaults",
             place=Place(file),
         )
+
+
+class MissingPrerequisite(ConfigurationError):
+    """What a project needs to run is not there: its Python, a package, or the version that is locked."""
+
+    id = "EVX-109"
+
+    def __init__(self, file: str, why: str, *, fix: str, place: Place | None = None) -> None:
+        super().__init__(f"what {file} asks for is not here", why=why, fix=fix, place=place)

@@ -9,16 +9,15 @@ from dataclasses import asdict
 from typing import Any
 
 from evox.config import without_secrets
-from evox.data import Intent
 from evox.errors.secrets import masked
 from evox.observe.durations import Cell, Key, quantile
 from evox.observe.incidents import shortened
+from evox.observe.mappings import mappings_of, said_of
 from evox.observe.observation import Observation
 from evox.observe.tasks import MOST, shown_name
 from evox.scheduling import Scheduler
-from evox.services import Endpoint, Running
+from evox.services import Running
 from evox.services.caching import caching_of
-from evox.services.operations import operations_of
 
 __all__ = ["auth", "caches", "calls", "errors", "intents", "mappings", "proxy", "queues", "scheduled", "state"]
 
@@ -80,38 +79,8 @@ def calls(found: Iterable[tuple[Key, Cell]]) -> list[dict[str, Any]]:
 
 
 def mappings(running: Running) -> list[dict[str, Any]]:
-    """Return the endpoints of a service, with all that was declared of them; raw routes with what is known."""
-    return [
-        {
-            "name": one.name,
-            "method": one.method,
-            "path": one.path,
-            "syntax": "FastAPI" if one.row is None else "class" if one.row.controller is not None else "function",
-            **(_declared(one.row) if one.row is not None else {}),
-        }
-        for one in operations_of(running.name, running.service.app)
-    ]
-
-
-def _declared(row: Endpoint) -> dict[str, Any]:
-    kept = caching_of(row)
-    return {
-        "priority": row.priority.label,
-        "private": row.private,
-        "requires": None if row.requirement is None else str(row.requirement),
-        "intent": None if kept is None else _intent(kept[0]),
-        "timeout": row.timeout,
-        "idempotency": row.idempotency,
-        "on_disconnect": row.on_disconnect,
-        "place": None if row.place is None else str(row.place),
-    }
-
-
-def _intent(intent: Intent) -> dict[str, Any]:
-    said = {name: getattr(intent, name) for name in Intent.__dataclass_fields__ if name != "place"}
-    if said["backend"] is not None:
-        said["backend"] = without_secrets(said["backend"])
-    return {name: list(one) if isinstance(one, tuple) else one for name, one in said.items() if one not in (None, ())}
+    """Return the endpoints of a service, with all that was declared of them."""
+    return mappings_of(running.service)
 
 
 def intents(running: Running) -> list[dict[str, Any]]:
@@ -123,7 +92,7 @@ def intents(running: Running) -> list[dict[str, Any]]:
             found.append(
                 {
                     "of": home.label,
-                    "intent": _intent(home.intent),
+                    "intent": said_of(home.intent),
                     "strong": home.policy.strong,
                     "ttl": home.policy.ttl,
                     "max_stale": home.policy.max_stale,
@@ -134,7 +103,7 @@ def intents(running: Running) -> list[dict[str, Any]]:
         kept = caching_of(row)
         if kept is not None:
             intent, policy = kept
-            entry = {"of": f"endpoint {row.name!r}", "intent": _intent(intent), "strong": policy.strong}
+            entry = {"of": f"endpoint {row.name!r}", "intent": said_of(intent), "strong": policy.strong}
             found.append(entry | {"ttl": policy.ttl, "max_stale": policy.max_stale, "backend": None})
     return found
 

@@ -8,8 +8,9 @@ import ast
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Final
@@ -20,7 +21,7 @@ from evox.errors import AmbiguousEndpoint, EvoxError, ImportFailed, NoService, P
 from evox.failures import user_frames
 from evox.services import Service, pending
 
-__all__ = ["Found", "discover"]
+__all__ = ["Attempt", "Found", "attempts", "discover"]
 
 _MAKERS: Final = frozenset({"service", "ServiceBuilder", "Service", "from_fastapi"})
 _SKIPPED: Final = frozenset(
@@ -48,6 +49,21 @@ class Found:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One file or module that may have services.
+
+    Attributes:
+        target: What it was found by.
+        where: The file or module.
+        look: Imports it and returns the services in it.
+    """
+
+    target: str
+    where: str
+    look: Callable[[], list[Found]]
+
+
 def discover(
     targets: Sequence[str], root: Path, *, configured: Sequence[str] = (), source: str = "[tool.evox]"
 ) -> list[Found]:
@@ -65,33 +81,56 @@ def discover(
         ImportFailed: if user code raises while it is imported.
         AmbiguousEndpoint: if a module-level endpoint has no service to belong to.
     """
+    found: dict[int, Found] = {}
+    counts: dict[str, int] = {}
+    for attempt in attempts(targets, root, configured=configured, source=source):
+        ones = attempt.look()
+        counts[attempt.target] = counts.get(attempt.target, 0) + len(ones)
+        for one in ones:
+            found.setdefault(id(one.service), one)
+    for target, count in counts.items():
+        if not count:
+            raise NoService(target, hint=_hint(target))
+    return list(found.values())
+
+
+def attempts(
+    targets: Sequence[str], root: Path, *, configured: Sequence[str] = (), source: str = "[tool.evox]"
+) -> Iterator[Attempt]:
+    """Yield the files and modules in which services are looked for, so that one that fails need not end the search.
+
+    Args and errors are those of ``discover``; what a file raises while it is imported, its ``look`` raises.
+    """
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
     wanted = [(one, "named on the command line") for one in targets]
     wanted = wanted or [(one, f"listed in {source} services") for one in configured]
     wanted = wanted or [(str(root), "found in the project")]
-    found: dict[int, Found] = {}
     for target, why in wanted:
-        ones = list(_in_target(target, why, root))
-        if not ones:
+        some = False
+        for attempt in _in_target(target, why, root):
+            some = True
+            yield attempt
+        if not some:
             raise NoService(target, hint=_hint(target))
-        for one in ones:
-            found.setdefault(id(one.service), one)
-    return list(found.values())
 
 
-def _in_target(target: str, why: str, root: Path) -> Iterator[Found]:
+def _in_target(target: str, why: str, root: Path) -> Iterator[Attempt]:
     name, _, attribute = target.partition(":")
     path = Path(name) if Path(name).exists() else root / name
     if path.is_file():
         if path.suffix != ".py":
             raise TargetNotFound(target, why=f"{path} is not a .py file")
-        yield from _in_module(_import_file(path), why, attribute)
+        yield Attempt(target, str(path), lambda: list(_in_module(_import_file(path), why, attribute)))
     elif path.is_dir():
         for file in _candidates(path):
-            yield from _in_module(_import_file(file), f"{why}: creates a service at its top level", "")
+            yield Attempt(target, str(file), partial(_in_file, file, f"{why}: creates a service at its top level"))
     else:
-        yield from _in_module(_import_module(name, target, why), why, attribute)
+        yield Attempt(target, target, lambda: list(_in_module(_import_module(name, target, why), why, attribute)))
+
+
+def _in_file(file: Path, why: str) -> list[Found]:
+    return list(_in_module(_import_file(file), why, ""))
 
 
 def _in_module(module: ModuleType, why: str, attribute: str) -> Iterator[Found]:

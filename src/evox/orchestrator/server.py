@@ -24,6 +24,7 @@ from evox.auth import Mode
 from evox.config import Loaded, PrioritySettings, ServingSettings, find_root, is_loopback, load
 from evox.errors import EvoxError, NoService
 from evox.failures import root_cause
+from evox.observe.mappings import syntaxes_of
 from evox.orchestrator.announcing import Announcement, addresses_of, check_proxy
 from evox.orchestrator.console import Console, Row
 from evox.orchestrator.control import ControlSocket
@@ -356,7 +357,7 @@ class _Server:
         for one in self._plan.found:
             service = one.service
             base = f"{urls['gateway']}/{service.name}" if self._settings.gateway else urls[service.name]
-            facts = (_syntax(service), len(service.endpoints), _seats(service, self._settings.priority))
+            facts = (syntaxes_of(service), len(service.endpoints), _seats(service, self._settings.priority))
             docs = "" if service.app.docs_url is None else f"{base}{service.app.docs_url}"
             rows.append(Row(service.name, base, docs, *facts, one.why))
         version, loop = evox.__version__, str(self._plan.loop)
@@ -389,11 +390,3 @@ def _seats(service: Service, shared: PrioritySettings) -> str:
     """Name the seats of each level: the service's own, or those it shares with the others."""
     own = service.settings.concurrency or shared
     return "/".join(str(own.cap(level.label)) for level in Priority)
-
-
-def _syntax(service: Service) -> str:
-    """Name the syntaxes a service is written in."""
-    if service.adopted:
-        return "FastAPI app"
-    used = {"classes" if row.controller is not None else "functions" for row in service.endpoints}
-    return " and ".join(sorted(used, reverse=True)) or "no endpoints"
