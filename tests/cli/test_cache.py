@@ -141,6 +141,7 @@ def test_the_control_socket_is_its_owners_alone_and_hears_nobody_without_the_tok
         headers = {"authorization": f"Bearer {token.read_text()}"}
         assert client.post("/cache/invalidate", json=body, headers=headers).status_code == 200
         assert client.get("/cache/invalidate", headers=headers).status_code == 405
+        wrong: dict[str, Any]
         for wrong in ({}, {"selection": {}}, {"selection": {"key": "a", "tag": "b"}}, {"selection": body, "x": 1}):
             assert client.post("/cache/invalidate", json=wrong, headers=headers).status_code == 422
         assert client.post("/cache/invalidate", content=b"{", headers=headers).status_code == 422

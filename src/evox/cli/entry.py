@@ -27,6 +27,10 @@ COMMANDS = {
     "health": ("evox.cli.health", "Show how running services are."),
     "routes": ("evox.cli.routes", "List endpoints and what was declared of them."),
     "run": ("evox.cli.run", "Run services: in this project, or in the files, folders or modules named."),
+    "status": ("evox.cli.status", "Show what runs here, one line for each service."),
+    "sync": ("evox.cli.sync", "Bring database and services up to date."),
+    "tasks": ("evox.cli.tasks", "Show the tasks of what runs here, as trees."),
+    "test": ("evox.cli.test", "Run the project's tests with pytest."),
     "token": ("evox.cli.token", "Issue a token for the services that run with --dev."),
 }
 

@@ -11,6 +11,7 @@ from typing import Any
 import asyncclick as click
 
 from evox.cli.answering import answering
+from evox.cli.sources import look_at, makes_sources
 
 __all__ = ["command", "may_open"]
 
@@ -18,9 +19,7 @@ YELLOW = 3  # the exit code of a warning, with --strict
 
 
 @click.command(name="health")
-@click.option("--url", "urls", multiple=True, metavar="URL", help="A service to ask; may be repeated.")
-@click.option("--token-from", metavar="SOURCE", help="Where the token for --url is: env:NAME or a file.")
-@click.option("--cafile", metavar="FILE", help="Certificates in PEM that --url is trusted by.  [default: the system's]")
+@look_at
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 @click.option("--output", metavar="FILE", help="Write the page to a file, or with --json the JSON.")
 @click.option("--no-open", is_flag=True, help="Open no browser.")
@@ -34,17 +33,12 @@ def command(
     Ends with 0 if all is green, 1 if something is red or nothing was found, 3 with --strict if something is yellow.
     In a terminal the page is opened in the browser as well.
     """
-    if not urls and (token_from or cafile):
-        raise click.UsageError("--token-from and --cafile are for --url: name one")
-
-    look = partial(_look, urls, token_from, cafile, as_json=as_json, **given)
+    look = partial(_look, makes_sources(urls, token_from, cafile), as_json=as_json, **given)
     return answering(look, as_json=as_json, trace=trace)
 
 
 def _look(
-    urls: tuple[str, ...],
-    token_from: str | None,
-    cafile: str | None,
+    make: Callable[[], Any],
     *,
     as_json: bool,
     output: str | None,
@@ -53,11 +47,12 @@ def _look(
 ) -> int:
     import anyio
 
-    from evox.observe.naming import found_sources, sources_of
     from evox.observe.report import Report, gather, listing, page
 
-    sources = sources_of(urls, token_from, cafile)() if urls else found_sources()
-    report: Report = anyio.run(gather, sources)
+    async def look() -> Report:
+        return await gather(make())
+
+    report = anyio.run(look)
     said = json.dumps(listing(report), indent=2) + "\n" if as_json else ""
     if output is not None:
         from evox.observe.report.keeping import write

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 __all__ = ["show"]
@@ -35,7 +36,7 @@ def show(made: Any, *, as_json: bool, trace: bool, services: bool = False) -> No
         }
         write(json.dumps(found, indent=2) + "\n")
         return
-    page = pen()
+    page = pen(wide=True)
     if services and made.found:
         rows = [_service(one) for one in made.found]
         head = ("service", "syntax", "endpoints", "place", "chosen because")
@@ -73,7 +74,7 @@ def _service(one: Any) -> dict[str, Any]:
     return {
         "name": service.name,
         "module": one.module,
-        "place": str(service.place) if service.place is not None else "",
+        "place": str(service.place).removeprefix(f"{Path.cwd()}/") if service.place is not None else "",
         "syntax": syntaxes_of(service),
         "endpoints": len(service.endpoints),
         "why": one.why,

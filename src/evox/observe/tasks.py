@@ -28,7 +28,7 @@ def task_tree(most: int = MOST) -> dict[str, Any]:
     tasks = anyio.get_running_tasks()
     known = {task.id for task in tasks}
     below: dict[int | None, list[Any]] = defaultdict(list)
-    for task in sorted(tasks, key=lambda one: (one.name or "").endswith("/connection")):
+    for task in sorted(tasks, key=lambda one: ((one.name or "").endswith("/connection"), one.name or "")):
         below[task.parent_id if task.parent_id in known else None].append(task)
     left = most
 

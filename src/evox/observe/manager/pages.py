@@ -13,8 +13,8 @@ from evox.observe.manager.graph import draw, edges_of
 from evox.observe.manager.history import History
 from evox.observe.manager.instances import Instance, Instances, Seen
 from evox.observe.manager.series import LevelSample, Sample, merged
-from evox.observe.manager.trees import Tree, read_tree
 from evox.observe.rules import Level
+from evox.observe.trees import Tree, read_tree
 
 __all__ = ["CHARTS", "Pages"]
 

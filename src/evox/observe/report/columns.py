@@ -57,6 +57,10 @@ class Pen:
             for number, part in enumerate(self._wrapped(said, len(begin))):
                 self._lines.append((begin if not number else " " * len(begin)) + part)
 
+    def row(self, text: str, colour: str = "") -> None:
+        """Write one text on one line, cut where the line ends."""
+        self._lines.append(self._painted(self._cell(plain(text), self._width, right=False).rstrip(), colour))
+
     def table(self, head: Sequence[str], rows: Sequence[Sequence[str]], colours: Sequence[str] = ()) -> None:
         """Write a table.
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from evox.observe.asking import CannotSee
-from evox.observe.manager.trees import DEPTH, LONGEST, MOST, read_tree
 from evox.observe.manager.writing import write
+from evox.observe.trees import DEPTH, LONGEST, MOST, read_tree
 
 
 def node(name: Any = "task", *children: Any, count: Any = None) -> dict[str, Any]:

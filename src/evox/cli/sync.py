@@ -1,0 +1,16 @@
+"""``evox sync``: bring what a project has outside of its code up to date."""
+
+import asyncclick as click
+
+from evox.cli.lazy import Lazy
+
+__all__ = ["command"]
+
+COMMANDS = {
+    "sv": ("evox.cli.sync_sv", "Look for services again, and for what they need."),
+}
+
+
+@click.group(name="sync", cls=Lazy, commands=COMMANDS)
+def command() -> None:
+    """Bring database and services up to date."""

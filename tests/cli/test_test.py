@@ -1,0 +1,68 @@
+"""``evox test``: pytest, with its arguments and its exit codes."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.cli.conftest import Evox
+from tests.support import write_files
+
+TESTS = """
+import pytest
+
+
+@pytest.mark.anyio
+async def test_async(anyio_backend_name: str) -> None:
+    assert anyio_backend_name in ("trio", "asyncio")
+
+
+def test_plain() -> None: ...
+"""
+FAILING = "def test_failing() -> None:\n    assert 1 == 2\n"
+ROOT = "[tool.evox]\n"
+
+
+@pytest.fixture(autouse=True)
+def few_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let pytest begin sooner than with all the plugins that this project's own tests need."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTEST_PLUGINS", "anyio.pytest_plugin,evox.testing.plugin")
+
+
+def test_the_projects_tests_run_from_wherever_one_is_in_it(evox: Evox, tmp_path: Path) -> None:
+    write_files(tmp_path, {"pyproject.toml": ROOT, "tests/test_it.py": TESTS, "deep/er/x.txt": ""})
+    done = evox("test", "-q", "-p", "no:cacheprovider", cwd=tmp_path / "deep" / "er")
+    assert done.returncode == 0
+    assert "3 passed" in done.stdout
+
+
+@pytest.mark.parametrize("backend", ["trio", "asyncio"])
+def test_one_loop_can_be_picked(evox: Evox, tmp_path: Path, backend: str) -> None:
+    write_files(tmp_path, {"pyproject.toml": ROOT, "test_it.py": TESTS})
+    done = evox("test", "--backend", backend, "-v")
+    assert done.returncode == 0
+    assert f"test_async[{backend}" in done.stdout
+    assert "2 passed, 1 deselected" in done.stdout
+
+
+def test_exit_codes_are_pytests(evox: Evox, tmp_path: Path) -> None:
+    write_files(tmp_path, {"pyproject.toml": ROOT, "test_it.py": FAILING, "empty/x.txt": ""})
+    assert evox("test").returncode == 1
+    assert evox("test", "empty").returncode == 5
+    assert evox("test", "--no-such-option").returncode == 4
+    assert evox("test", "-k", "nothing").returncode == 5
+
+
+def test_json_says_how_many_and_which_failed(evox: Evox, tmp_path: Path) -> None:
+    write_files(tmp_path, {"pyproject.toml": ROOT, "test_it.py": TESTS + "\n\n" + FAILING})
+    done = evox("test", "--json")
+    assert done.returncode == 1
+    said = json.loads(done.stdout)
+    assert (said["schema"], said["exit_code"], said["tests"], said["failures"]) == (1, 1, 4, 1)
+    assert said["failed"] == ["test_it::test_failing"]
+    assert "assert 1 == 2" in done.stderr
+
+
+def test_pytests_own_help_can_be_asked_for(evox: Evox, tmp_path: Path) -> None:
+    assert "--evox-backend" in evox("test", "--", "--help").stdout
+    assert "Usage: evox test" in evox("test", "--help").stdout
