@@ -11,7 +11,14 @@ import asyncclick as click
 __all__ = ["command"]
 
 
-@click.command(name="dashboard")
+EXAMPLES = """\b
+Examples:
+  evox dashboard
+  evox dashboard --no-browser --port 9000
+"""
+
+
+@click.command(name="dashboard", epilog=EXAMPLES)
 @click.option("--url", "urls", multiple=True, metavar="URL", help="A service to look at; may be repeated.")
 @click.option("--token-from", metavar="SOURCE", help="Token to show to those: env:NAME or a file.")
 @click.option("--cafile", type=click.Path(exists=True), help="Certificates in PEM that their servers are trusted by.")

@@ -23,6 +23,7 @@ COMMANDS = {
     "bench": ("evox.cli.bench", "Measure what Evox promises, on this machine."),
     "cache": ("evox.cli.cache", "Look after what running services keep in their caches."),
     "check": ("evox.cli.check", "Import, wire and validate services, without a socket."),
+    "completion": ("evox.cli.completion", "Print the script by which a shell completes commands."),
     "dashboard": ("evox.cli.dashboard", "Show what runs, live, in a browser."),
     "health": ("evox.cli.health", "Show how running services are."),
     "routes": ("evox.cli.routes", "List endpoints and what was declared of them."),

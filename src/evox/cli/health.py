@@ -18,7 +18,15 @@ __all__ = ["command", "may_open"]
 YELLOW = 3  # the exit code of a warning, with --strict
 
 
-@click.command(name="health")
+EXAMPLES = """\b
+Examples:
+  evox health
+  evox health --json | jq -r .level
+  evox health --url https://shop.example --token-from env:LOOK --strict
+"""
+
+
+@click.command(name="health", epilog=EXAMPLES)
 @look_at
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 @click.option("--output", metavar="FILE", help="Write the page to a file, or with --json the JSON.")

@@ -8,6 +8,7 @@ from typing import Any
 import asyncclick as click
 
 from evox.cli.answering import answering
+from evox.cli.completing import service_names
 
 __all__ = ["command"]
 
@@ -22,7 +23,14 @@ Examples:
 
 @click.command(name="routes", epilog=EXAMPLES)
 @click.argument("targets", nargs=-1)
-@click.option("--service", "services", multiple=True, metavar="NAME", help="Only of this service; may be repeated.")
+@click.option(
+    "--service",
+    "services",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=service_names,
+    help="Only of this service; may be repeated.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 @click.option("--trace", is_flag=True, help="Show whole tracebacks.")
 def command(targets: tuple[str, ...], services: tuple[str, ...], as_json: bool, trace: bool) -> Callable[[], int]:

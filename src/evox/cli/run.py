@@ -8,13 +8,30 @@ from typing import Any
 
 import asyncclick as click
 
+from evox.cli.completing import service_names
+
 __all__ = ["command"]
 
 
-@click.command(name="run")
+EXAMPLES = """\b
+Examples:
+  evox run --dev                       the project, restarted on save
+  evox run users/service.py            one file; module:attribute picks one service
+  evox run --host 0.0.0.0 --workers 4  as in a container
+  evox run --gateway --port 8000       all services under one port
+"""
+
+
+@click.command(name="run", epilog=EXAMPLES)
 @click.argument("targets", nargs=-1)
 @click.option("--dev", is_flag=True, help="Restart on save, show every request, drain in a second.")
-@click.option("--only", multiple=True, metavar="NAME", help="Run only this service; may be repeated.")
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=service_names,
+    help="Run only this service; may be repeated.",
+)
 @click.option("--host", metavar="ADDRESS", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port of the gateway, of the one service, or of the first.")
 @click.option("--backend", type=click.Choice(["auto", "trio", "asyncio"]), help="Event loop.  [default: auto]")

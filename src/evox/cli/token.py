@@ -9,7 +9,14 @@ import asyncclick as click
 __all__ = ["command"]
 
 
-@click.command(name="token")
+EXAMPLES = """\b
+Examples:
+  evox token --role admin
+  curl -H "Authorization: Bearer $(evox token)" http://127.0.0.1:8001/me
+"""
+
+
+@click.command(name="token", epilog=EXAMPLES)
 @click.argument("target", required=False, type=click.Path(exists=True))
 @click.option("--sub", "subject", default="developer", metavar="NAME", help="Whom it is for.  [default: developer]")
 @click.option("--role", "roles", multiple=True, metavar="ROLE", help="What its bearer may do; may be repeated.")
