@@ -83,7 +83,9 @@ def start_logs(*, dev: bool) -> None:
 
 
 def _take_over(logger: logging.Logger) -> None:
-    """Let what a library would write to the terminal by itself go the way of all others."""
+    """Let what a library would write to the terminal by itself go the way of all others, and ours go at all."""
+    if logger.name.partition(".")[0] == "evox":
+        logger.disabled = False  # logging.config disables all loggers that it is not told of, unless it is told not to
     for handler in filter(_writes_to_terminal, list(logger.handlers)):
         logger.removeHandler(handler)
         logger.propagate = True

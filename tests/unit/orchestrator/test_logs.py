@@ -201,6 +201,19 @@ def test_a_library_that_writes_to_the_terminal_by_itself_goes_the_common_way(
     assert library.handlers == [file]
 
 
+def test_what_evox_logs_is_written_though_user_code_has_set_logging_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``logging.config`` disables by default whatever has a name by then: errors of endpoints were told nowhere."""
+    ours, other = logging.getLogger("evox.requests"), logging.getLogger("evoxlike")
+    for logger in (ours, other):
+        monkeypatch.setattr(logger, "disabled", True)
+    out = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", out)
+    configure_logs(as_json=True, verbose=False, environ={})
+    ours.error("GET /x failed")
+    other.error("not wanted")
+    assert [json.loads(line)["message"] for line in out.getvalue().splitlines()] == ["GET /x failed"]
+
+
 def test_warnings_are_logged(written: Written) -> None:
     warnings.resetwarnings()
     warnings.warn("password=hunter22", stacklevel=1)
