@@ -31,7 +31,7 @@ _STRUCTLOG: Final = frozenset({"event", "exc_info", "positional_args", "stack", 
 _OURS: Final = frozenset(
     {"time", "level", "logger", "message", "service", "request_id", "trace_id", "error", "traceback", "stack", "_error"}
 )
-_CONTROLS: Final = {one: f"\\x{one:02x}" for one in range(32) if one not in (9, 10)} | {127: "\\x7f"}
+_CONTROLS: Final = {one: f"\\x{one:02x}" for one in (*range(32), *range(127, 160)) if one not in (9, 10)}
 _COLOURS: Final = {"debug": "2", "info": "32", "warning": "33", "error": "31", "critical": "1;31"}
 
 
@@ -227,7 +227,8 @@ class _Text:
         if error is not None:
             text = self._with_error(text, error, name)
         begin, line, end = text.translate(_CONTROLS).partition("\n")
-        more = "".join(f" {key}={_shown(value)}" for key, value in entry.items())
+        more = "".join(f" {key}={_shown(value)}" for key, value in entry.items()).replace("\n", "\\n")
+        more = more.translate(_CONTROLS)  # a name may be a client's too
         return f"{time} {self._paint(f'{level:<7}', _COLOURS.get(level))} {begin}{more}{line}{end}"
 
     def _with_error(self, text: str, error: BaseException, name: str) -> str:

@@ -250,6 +250,13 @@ def test_what_a_client_sends_cannot_steer_a_terminal(capsys: pytest.CaptureFixtu
     assert text.isprintable() or text.rstrip("\n").isprintable()
 
 
+def test_no_name_or_value_and_no_control_of_eight_bits_steers_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(as_json=False, verbose=False, environ={})
+    logging.getLogger("mine").error("a\x9b2Jb", extra={"k\x1b[2J\nforged": 1, "bell": "v\x07\x9b2J"})
+    text = capsys.readouterr().err
+    assert text[9:] == "error   a\\x9b2Jb k\\x1b[2J\\nforged=1 bell=v\\x07\\x9b2J\n"
+
+
 def test_importing_and_embedding_evox_changes_nothing_of_logging() -> None:
     code = """
 import logging, sys, warnings
