@@ -128,7 +128,7 @@ class Pages:
         return found
 
     def _rows(self) -> list[Row]:
-        """Return what is known, a process that is asked in several ways once."""
+        """Return what is known, a process that is asked in several ways once, and those that are gone last."""
         now = anyio.current_time()
         found: dict[str, Row] = {}
         for number, one in enumerate(self._instances):
@@ -136,7 +136,7 @@ class Pages:
             known_by = f"#{number}" if row.snapshot is None else row.snapshot.process.instance
             if known_by not in found or (found[known_by].state != "up" and row.state == "up"):
                 found[known_by] = row
-        return list(found.values())
+        return sorted(found.values(), key=lambda row: row.state == "gone")
 
     def _overview(self, rows: Sequence[Row]) -> dict[str, Any]:
         found = [
@@ -171,9 +171,11 @@ class Pages:
 
 
 def _row(one: Instance, now: float) -> Row:
-    waits = {} if one.sample is None else {(level.queue, level.level): level for level in one.sample.levels}
+    state = one.seen(now)
+    sample = None if state == "gone" else one.sample
+    waits = {} if sample is None else {(level.queue, level.level): level for level in sample.levels}
     ago = None if one.last is None else now - one.last
-    return Row(one.source, one.snapshot, one.sample, one.seen(now), one.trouble, ago, waits)
+    return Row(one.source, one.snapshot, sample, state, one.trouble, ago, waits)
 
 
 def _graph(rows: Iterable[Row]) -> dict[str, Any]:
@@ -186,9 +188,12 @@ def _graph(rows: Iterable[Row]) -> dict[str, Any]:
 def _errors(rows: Iterable[Row]) -> dict[str, Any]:
     seen = [(row, row.snapshot) for row in rows if row.snapshot is not None]
     incidents = [(row, one) for row, snapshot in seen for one in snapshot.incidents]
+    incidents.sort(key=lambda pair: -pair[1].last)
+    going_on = [pair for pair in incidents if pair[1].until is None]
     log = [(row, one) for row, snapshot in seen for one in snapshot.recent]
     return {
-        "now": sorted((pair for pair in incidents if pair[1].until is None), key=lambda pair: -pair[1].last),
-        "over": sorted((pair for pair in incidents if pair[1].until is not None), key=lambda pair: -pair[1].last),
+        "now": [pair for pair in going_on if pair[0].state != "gone"],
+        "ended": [pair for pair in going_on if pair[0].state == "gone"],  # with its process, and so not now
+        "over": [pair for pair in incidents if pair[1].until is not None],
         "log": sorted(log, key=lambda pair: -pair[1].last)[:LINES],
     }

@@ -10,7 +10,7 @@ import anyio
 import httpx2
 import pytest
 from starlette.routing import Mount, Route
-from tests.unit.observe.manager.snapshots import said
+from tests.unit.observe.manager.snapshots import call, said
 
 from evox import Service
 from evox.observe.asking import CannotSee, Source
@@ -192,6 +192,33 @@ async def test_a_process_that_is_asked_in_two_ways_is_shown_once() -> None:
         page = (await client.get("/parts/services")).text
         assert page.count("box · pid 7") == 1
         assert page.count("it cannot be reached") == 1
+
+
+async def test_what_a_process_that_is_gone_has_said_is_not_so_now() -> None:
+    """After each reload, what the code before had failed with was wrong now for ten minutes more."""
+    incident = {"kind": "endpoint", "subject": "x", "severity": "warn", "service": "users"}
+    incident |= {"reason": "the old bug", "since": 1.0, "last": 2.0, "count": 3, "until": None}
+    clock = iter(range(10**9))
+    instance = "one"
+
+    class Reloaded(Told):
+        async def snapshot(self) -> Snapshot:
+            incidents = [incident] if instance == "one" else []
+            calls = [call((at := next(clock)) * 7)]
+            return Snapshot.model_validate(said(instance, uptime=at, incidents=incidents, calls=calls))
+
+    async with looking(Reloaded(None)) as client:
+        await wait_for(client, "/parts/services", lambda page: '<td class="n">7.0</td>' in page)
+        assert "the old bug" in (await client.get("/parts/errors")).text.partition("Recovered")[0]
+        instance = "two"
+        await wait_for(client, "/parts/services", lambda page: "✕ gone" in page and '<td class="n">7.0</td>' in page)
+        services = (await client.get("/parts/services")).text
+        assert services.count('<td class="n">7.0</td>') == 1
+        assert services.rindex("✓ up") < services.rindex("✕ gone")
+        now, _, ended = (await client.get("/parts/errors")).text.partition("Until the process ended")
+        assert ("Nothing is wrong that is known." in now, "the old bug" in now) == (True, False)
+        assert "the old bug" in ended
+        assert "pid 7 · gone" in (await client.get("/parts/calls")).text
 
 
 async def test_a_tree_that_cannot_be_seen_is_one_sentence() -> None:
