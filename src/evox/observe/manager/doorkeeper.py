@@ -121,10 +121,11 @@ class Doorkeeper:
             return PlainTextResponse("the dashboard is only to be looked at", 405, {"allow": "GET, HEAD"})
         if request.url.path in OPEN:
             return None
-        if request.url.path == ENTRANCE:
-            return self._enter(request)
         session = request.cookies.get(_cookie(request))
-        if session is not None and self._sessions.knows(session):
+        is_known = session is not None and self._sessions.knows(session)
+        if request.url.path == ENTRANCE:
+            return _go_on() if is_known else self._enter(request)
+        if is_known:
             return None
         return _page("This browser is not known here. Open the URL that <code>evox dashboard</code> has printed.", 401)
 
@@ -134,11 +135,15 @@ class Doorkeeper:
             return _page(
                 "This link is not good, or was used. Start <code>evox dashboard</code> again for another.", 403
             )
-        # No redirect: a browser that comes from elsewhere would not bring a strict cookie along to where it leads.
-        response = _page('<a href="/">Go on</a>', 200, '<meta http-equiv="refresh" content="0;url=/">')
+        response = _go_on()
         secure = request.url.scheme == "https"
         response.set_cookie(_cookie(request), session, httponly=True, samesite="strict", secure=secure, path="/")
         return response
+
+
+def _go_on() -> Response:
+    """Lead to the pages. No redirect does: a browser that comes from elsewhere would bring no strict cookie along."""
+    return _page('<a href="/">Go on</a>', 200, '<meta http-equiv="refresh" content="0;url=/">')
 
 
 def _page(text: str, status: int, head: str = "") -> Response:

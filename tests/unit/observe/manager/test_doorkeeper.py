@@ -49,6 +49,19 @@ async def test_the_code_lets_a_browser_in_once_and_it_is_known_from_then_on() ->
     assert repr(sessions) == "<Sessions: 1>"
 
 
+async def test_the_browser_that_was_let_in_may_open_the_link_again() -> None:
+    """A second click on the URL in the terminal said that the dashboard has to be started again, to who was let in."""
+    sessions = Sessions()
+    async with browser(sessions) as client, browser(sessions) as other:
+        link = f"/enter?code={sessions.code}"
+        first, second = await client.get(link), await client.get(link)
+        assert (second.status_code, second.text) == (200, first.text)
+        assert "set-cookie" not in second.headers
+        assert (await other.get(link, headers={"cookie": "evox-dashboard-8100=x"})).status_code == 403
+        assert (await other.get("/")).status_code == 401
+    assert repr(sessions) == "<Sessions: 1>"
+
+
 @pytest.mark.parametrize("code", ["", "x", "%00", "%ff%fe", "é", "a" * 5000])
 async def test_another_code_lets_nobody_in_and_does_not_use_the_code_up(code: str) -> None:
     sessions = Sessions()
