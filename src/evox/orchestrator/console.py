@@ -105,8 +105,10 @@ class Console:
 
     def _line(self, text: str) -> None:
         out = self._out or sys.stdout
+        if out is None:
+            return  # it was closed before we were started
         try:
             out.write(text + "\n")
             out.flush()
-        except BrokenPipeError:
-            self._out = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  whoever read us is gone; we go on
+        except OSError:  # whoever read us is gone, or the disk is full: that is no reason to cut requests
+            self._out = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123

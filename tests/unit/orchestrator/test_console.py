@@ -1,13 +1,15 @@
 """Console: what stands in a log entry, for people and for machines, and what never does."""
 
+import io
 import json
 import logging
+import sys
 from typing import Any
 
 import pytest
 
 from evox.errors import EvoxError, Place
-from evox.orchestrator.console import configure_logs
+from evox.orchestrator.console import Console, configure_logs
 
 URL = "postgresql://me:hunter2@host/db"
 
@@ -23,6 +25,21 @@ def written(capsys: pytest.CaptureFixture[str], *, as_json: bool, name: str, **m
     finally:
         root.handlers, root.level = handlers, level
     return capsys.readouterr().err
+
+
+class Full(io.StringIO):
+    def write(self, text: str, /) -> int:
+        raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_standard_output_on_a_full_disk_or_closed_ends_nothing(as_json: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first line that could not be written ended the process, and SIGTERM cut its requests for that."""
+    for out in (Full(), None):
+        monkeypatch.setattr(sys, "stdout", out)
+        console = Console(as_json=as_json)
+        console.draining("SIGTERM")
+        console.stopped(code=0)
 
 
 def test_for_machines_an_error_of_ours_has_its_facts_as_fields(capsys: pytest.CaptureFixture[str]) -> None:
