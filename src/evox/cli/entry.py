@@ -26,6 +26,7 @@ COMMANDS = {
     "completion": ("evox.cli.completion", "Print the script by which a shell completes commands."),
     "dashboard": ("evox.cli.dashboard", "Show what runs, live, in a browser."),
     "health": ("evox.cli.health", "Show how running services are."),
+    "new": ("evox.cli.new", "Start a project, or a service in one."),
     "routes": ("evox.cli.routes", "List endpoints and what was declared of them."),
     "run": ("evox.cli.run", "Run services: in this project, or in the files, folders or modules named."),
     "status": ("evox.cli.status", "Show what runs here, one line for each service."),

@@ -8,7 +8,7 @@ from evox.config.auth import AuthSettings
 from evox.config.control import ControlSettings
 from evox.config.data import DataSettings, IntentSettings
 from evox.config.layers import Origin
-from evox.config.loading import Loaded, find_root, load, section, settings_of, unknown_variables
+from evox.config.loading import Loaded, find_root, is_root, load, section, settings_of, unknown_variables
 from evox.config.observe import ObserveSettings
 from evox.config.priority import PerLevel, PrioritySettings
 from evox.config.proxy import PeerSettings, ProxySettings, in_code, is_loopback_url
@@ -35,6 +35,7 @@ __all__ = [
     "in_code",
     "is_loopback",
     "is_loopback_url",
+    "is_root",
     "load",
     "remember_url",
     "scheme_of",

@@ -16,7 +16,7 @@ from evox.config.layers import Layer, Origin, line_of
 from evox.config.tables import Settings
 from evox.errors import InvalidOption, Place, UnreadableConfiguration
 
-__all__ = ["Loaded", "find_root", "load", "section", "settings_of", "unknown_variables"]
+__all__ = ["Loaded", "find_root", "is_root", "load", "section", "settings_of", "unknown_variables"]
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,14 @@ def find_root(start: Path) -> Path:
     start = start.resolve()
     folder = start if start.is_dir() else start.parent
     for candidate in (folder, *folder.parents):
-        if (candidate / "evox.toml").is_file() or "evox" in _tool(candidate / "pyproject.toml"):
+        if is_root(candidate):
             return candidate
     return folder
+
+
+def is_root(folder: Path) -> bool:
+    """Return whether a folder is a project's: it has evox.toml, or pyproject.toml with [tool.evox]."""
+    return (folder / "evox.toml").is_file() or "evox" in _tool(folder / "pyproject.toml")
 
 
 def load(root: Path, *, environ: Mapping[str, str] | None = None, **given: Any) -> Loaded:

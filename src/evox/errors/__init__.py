@@ -25,6 +25,9 @@ EvoxError                      id, what, why, fix, place; status (HTTP), exit_co
 |- ImportFailed                EVX-302   exit 78: user code raised while it was imported
 |- NothingToSee                EVX-303   exit 1: no running process was found, and none was named
 |- CannotWrite                 EVX-304   exit 1: a file that cannot be written
+|- UnusableName                EVX-305   exit 2: a name that a project or service cannot have
+|- FilesInTheWay               EVX-306   exit 2: files that are there, where new ones are to be
+|- NoProject                   EVX-307   exit 2: a service is to be made where no project is
 |- NothingToOperate           EVX-308   exit 1: no running process in which anything can be changed
 |- OperatorRefused            EVX-309   exit 1: a process did not take the operator token
 |- StartupError                exit 1
@@ -181,6 +184,7 @@ from evox.errors.running import (
     StartupTimeout,
     TargetNotFound,
 )
+from evox.errors.scaffold import FilesInTheWay, NoProject, UnusableName
 
 __all__ = [
     "AmbiguousEndpoint",
@@ -211,6 +215,7 @@ __all__ = [
     "DuplicatePort",
     "DuplicateService",
     "EvoxError",
+    "FilesInTheWay",
     "IdempotencyConflict",
     "IdempotencyMismatch",
     "ImportFailed",
@@ -226,6 +231,7 @@ __all__ = [
     "MissingExtra",
     "MissingKeys",
     "MissingPrerequisite",
+    "NoProject",
     "NoService",
     "NotAllowed",
     "NotAuthenticated",
@@ -266,6 +272,7 @@ __all__ = [
     "UnsupportedSchema",
     "UnusableAnswer",
     "UnusableKey",
+    "UnusableName",
     "ValueTooLarge",
     "WriteOutcomeUnknown",
     "WrongSignature",

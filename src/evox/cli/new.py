@@ -1,0 +1,121 @@
+"""``evox new``: start a project, or a service in one."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import asyncclick as click
+
+__all__ = ["command"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _options(command: F) -> F:
+    """Add what both commands take; the last option first, as decorators are applied."""
+    for option in (
+        click.option("--trace", is_flag=True, help="Show whole tracebacks."),
+        click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text."),
+        click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing."),
+    ):
+        command = option(command)
+    return command
+
+
+_LOOPS = click.Choice(["auto", "trio", "asyncio"])
+_SYNTAXES = click.Choice(["function", "class", "both"])
+
+
+@click.group(name="new")
+def command() -> None:
+    """Start a project, or a service in one.
+
+    \b
+    evox new pj shop && cd shop
+    evox new sv users
+    evox run --dev
+    """
+
+
+@command.command()
+@click.argument("name")
+@click.option("--syntax", type=_SYNTAXES, default="function", help="What its README says of services.  [default: function]")
+@click.option("--backend", type=_LOOPS, default="auto", help="Event loop, for [tool.evox] and its tests.  [default: auto]")
+@click.option("--no-git", is_flag=True, help="Leave out `git init`.")
+@_options
+def pj(name: str, no_git: bool, **given: Any) -> Callable[[], int]:
+    """Start a project in a new folder NAME: pyproject.toml, README, tests, Dockerfile and compose.yaml.
+
+    Needs no network. Files that are there are never overwritten: with one in the way it ends with 2.
+
+    \b
+    evox new pj shop
+    evox new pj shop --backend asyncio --no-git
+    evox new pj shop --dry-run --json
+    """
+    return lambda: _make("make_project", name, git=not no_git, **given)
+
+
+@command.command()
+@click.argument("name")
+@click.option("--syntax", type=_SYNTAXES, default="function", help="How endpoints are written.  [default: function]")
+@click.option("--backend", type=_LOOPS, default="auto", help="Loop of its tests.  [default: auto, as in the project]")
+@click.option("--no-git", is_flag=True, help="As for `new pj`; a service is put under git by nobody but you.")
+@_options
+def sv(name: str, no_git: bool, **given: Any) -> Callable[[], int]:
+    """Start a service NAME in this project: a package with service.py, and a test of it. evox run finds it by itself.
+
+    Files that are there are never overwritten: with one in the way it ends with 2.
+
+    \b
+    evox new sv users
+    evox new sv order-items --syntax class
+    evox new sv users --dry-run
+    """
+    del no_git
+    return lambda: _make("make_service", name, **given)
+
+
+def _make(maker: str, name: str, *, as_json: bool, trace: bool, **given: Any) -> int:
+    from evox.cli import scaffold
+    from evox.errors import EvoxError
+
+    try:
+        made: scaffold.Made = getattr(scaffold, maker)(name, **given)
+    except EvoxError as error:
+        from evox.orchestrator import Console
+
+        Console(as_json=as_json, trace=trace).error(error)
+        return error.exit_code
+    sys.stdout.write(_as_json(made) if as_json else _as_text(made))
+    return 0
+
+
+def _as_json(made: Any) -> str:
+    facts = {
+        "event": "made",
+        "schema": 1,
+        "kind": made.kind,
+        "name": made.name,
+        "root": str(made.root),
+        "port": made.port,
+        "dry_run": made.dry_run,
+        "files": [{"path": path, "bytes": len(text.encode())} for path, text in made.files.items()],
+        "notes": list(made.notes),
+        "next": list(made.next),
+    }
+    return json.dumps(facts) + "\n"
+
+
+def _as_text(made: Any) -> str:
+    root = Path(os.path.relpath(made.root))
+    done = "nothing is written; these would be" if made.dry_run else "written"
+    where = f" on port {made.port}" if made.port is not None else ""
+    lines = [f"{made.kind} {made.name}{where}: {done}", ""]
+    lines += [f"  {root / path}" for path in made.files]
+    lines += ["", *(f"note: {note}" for note in made.notes)] if made.notes else []
+    lines += ["", "next:", *(f"  {one}" for one in made.next)]
+    return "\n".join(lines) + "\n"

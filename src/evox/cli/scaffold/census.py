@@ -1,0 +1,73 @@
+"""Census: which services a project's code makes, and on which ports, read from its text. Nothing is imported."""
+
+import ast
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from evox.config import in_code
+
+__all__ = ["Census", "take_census"]
+
+_MAKERS: Final = frozenset({"service", "ServiceBuilder", "Service", "from_fastapi"})
+_SKIPPED: Final = frozenset({"node_modules", "site-packages", "tests", "test", "venv", "env", "build", "dist"})
+_LAST: Final = 65_535
+_FIRST: Final = 1024  # what an ordinary user may listen on
+
+
+@dataclass(slots=True)
+class Census:
+    """What was found.
+
+    Attributes:
+        services: Where each is made, ``file:line``, by name with underscores.
+        ports: Ports that are written in the code.
+    """
+
+    services: dict[str, str] = field(default_factory=dict)
+    ports: set[int] = field(default_factory=set)
+
+    def free_port(self, first: int) -> int:
+        """Return the first port from ``first`` on that no service has."""
+        wanted = (*range(first, _LAST + 1), *range(_FIRST, first))
+        return next(port for port in wanted if port not in self.ports)
+
+
+def take_census(root: Path) -> Census:
+    """Read all Python files of a project but tests. One that does not parse is none of ours, and skipped."""
+    found = Census()
+    for file in _files(root):
+        text = file.read_text(encoding="utf-8", errors="replace")
+        if "evox" not in text:
+            continue
+        try:
+            tree = ast.parse(text)
+        except (SyntaxError, ValueError):
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call):
+                _count(node, f"{file.relative_to(root)}:{node.lineno}", found)
+    return found
+
+
+def _count(node: ast.Call, place: str, found: Census) -> None:
+    called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    given = [*node.args[:1], *(one.value for one in node.keywords if one.arg in ("name", "number"))]
+    for value in (one.value for one in given if isinstance(one, ast.Constant)):
+        if called in _MAKERS and isinstance(value, str):
+            found.services.setdefault(in_code(value), place)
+        elif called == "port" and isinstance(value, int):
+            found.ports.add(value)
+
+
+def _files(root: Path) -> Iterator[Path]:
+    for folder, below, names in os.walk(root):
+        here = Path(folder)
+        below[:] = [
+            one
+            for one in sorted(below)
+            if not one.startswith(".") and one not in _SKIPPED and not (here / one / "pyvenv.cfg").exists()
+        ]
+        yield from (here / name for name in sorted(names) if name.endswith(".py"))
