@@ -25,55 +25,47 @@ def _options(command: F) -> F:
     return command
 
 
-_LOOPS = click.Choice(["auto", "trio", "asyncio"])
-_SYNTAXES = click.Choice(["function", "class", "both"])
+def _syntax(text: str) -> Callable[[F], F]:
+    choice = click.Choice(["function", "class", "both"])
+    return click.option("--syntax", type=choice, default="function", help=f"{text}  [default: function]")
 
 
-@click.group(name="new")
+def _backend(text: str) -> Callable[[F], F]:
+    choice = click.Choice(["auto", "trio", "asyncio"])
+    return click.option("--backend", type=choice, default="auto", help=f"{text}  [default: auto]")
+
+
+@click.group(name="new", epilog="\b\nevox new pj shop && cd shop\nevox new sv users\nevox run --dev")
 def command() -> None:
-    """Start a project, or a service in one.
-
-    \b
-    evox new pj shop && cd shop
-    evox new sv users
-    evox run --dev
-    """
+    """Start a project, or a service in one."""
 
 
-@command.command()
+@command.command(epilog="\b\nevox new pj shop\nevox new pj shop --backend asyncio --no-git\nevox new pj shop --dry-run")
 @click.argument("name")
-@click.option("--syntax", type=_SYNTAXES, default="function", help="What its README says of services.  [default: function]")
-@click.option("--backend", type=_LOOPS, default="auto", help="Event loop, for [tool.evox] and its tests.  [default: auto]")
+@_syntax("What its README says of services.")
+@_backend("Event loop, of [tool.evox] and of tests; auto tests on both.")
 @click.option("--no-git", is_flag=True, help="Leave out `git init`.")
 @_options
 def pj(name: str, no_git: bool, **given: Any) -> Callable[[], int]:
-    """Start a project in a new folder NAME: pyproject.toml, README, tests, Dockerfile and compose.yaml.
+    """Start a project in a new folder NAME.
 
-    Needs no network. Files that are there are never overwritten: with one in the way it ends with 2.
-
-    \b
-    evox new pj shop
-    evox new pj shop --backend asyncio --no-git
-    evox new pj shop --dry-run --json
+    It gets pyproject.toml, README, tests, Dockerfile and compose.yaml. Needs no network. Files that are there are
+    never overwritten: with one in the way it ends with 2.
     """
     return lambda: _make("make_project", name, git=not no_git, **given)
 
 
-@command.command()
+@command.command(epilog="\b\nevox new sv users\nevox new sv order-items --syntax class\nevox new sv users --dry-run")
 @click.argument("name")
-@click.option("--syntax", type=_SYNTAXES, default="function", help="How endpoints are written.  [default: function]")
-@click.option("--backend", type=_LOOPS, default="auto", help="Loop of its tests.  [default: auto, as in the project]")
-@click.option("--no-git", is_flag=True, help="As for `new pj`; a service is put under git by nobody but you.")
+@_syntax("How endpoints are written; both has some of each.")
+@_backend("Loop that its tests run on; auto is as in the project.")
+@click.option("--no-git", is_flag=True, help="As for `new pj`; this command never calls git.")
 @_options
 def sv(name: str, no_git: bool, **given: Any) -> Callable[[], int]:
-    """Start a service NAME in this project: a package with service.py, and a test of it. evox run finds it by itself.
+    """Start a service NAME in this project.
 
-    Files that are there are never overwritten: with one in the way it ends with 2.
-
-    \b
-    evox new sv users
-    evox new sv order-items --syntax class
-    evox new sv users --dry-run
+    It gets a package with service.py, and a test; `evox run` finds it by itself. Files that are there are never
+    overwritten: with one in the way it ends with 2.
     """
     del no_git
     return lambda: _make("make_service", name, **given)

@@ -4,15 +4,30 @@ import ast
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
 from evox.config import in_code
 
-__all__ = ["Census", "take_census"]
+__all__ = ["SKIPPED", "Census", "take_census"]
 
 _MAKERS: Final = frozenset({"service", "ServiceBuilder", "Service", "from_fastapi"})
-_SKIPPED: Final = frozenset({"node_modules", "site-packages", "tests", "test", "venv", "env", "build", "dist"})
+# As in orchestrator/discovery.py, which is too slow to import for this; a test holds them equal.
+SKIPPED: Final = frozenset(
+    {
+        "tests",
+        "test",
+        "node_modules",
+        "__pycache__",
+        "build",
+        "dist",
+        "venv",
+        "env",
+        "site-packages",
+        "benchmarks",
+    }
+)
 _LAST: Final = 65_535
 _FIRST: Final = 1024  # what an ordinary user may listen on
 
@@ -31,20 +46,18 @@ class Census:
 
     def free_port(self, first: int) -> int:
         """Return the first port from ``first`` on that no service has."""
-        wanted = (*range(first, _LAST + 1), *range(_FIRST, first))
+        wanted = chain(range(first, _LAST + 1), range(_FIRST, first))
         return next(port for port in wanted if port not in self.ports)
 
 
 def take_census(root: Path) -> Census:
-    """Read all Python files of a project but tests. One that does not parse is none of ours, and skipped."""
+    """Read all Python files of a project but tests. One that cannot be read is skipped."""
     found = Census()
     for file in _files(root):
-        text = file.read_text(encoding="utf-8", errors="replace")
-        if "evox" not in text:
-            continue
         try:
-            tree = ast.parse(text)
-        except (SyntaxError, ValueError):
+            text = file.read_text(encoding="utf-8", errors="replace")
+            tree = ast.parse(text if "evox" in text else "")
+        except (OSError, SyntaxError, ValueError):
             continue
         for node in ast.walk(tree):
             if isinstance(node, ast.Call):
@@ -68,6 +81,6 @@ def _files(root: Path) -> Iterator[Path]:
         below[:] = [
             one
             for one in sorted(below)
-            if not one.startswith(".") and one not in _SKIPPED and not (here / one / "pyvenv.cfg").exists()
+            if not one.startswith(".") and one not in SKIPPED and not (here / one / "pyvenv.cfg").exists()
         ]
         yield from (here / name for name in sorted(names) if name.endswith(".py"))

@@ -1,5 +1,6 @@
 """Making: a project, or a service in one. Everything is looked at before anything is written."""
 
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from evox.cli.scaffold.repository import start_repository
 from evox.cli.scaffold.templates import filled
 from evox.cli.scaffold.writing import in_the_way, write_new
 from evox.config import Loaded, find_root, is_root, load
-from evox.errors import FilesInTheWay, NoProject
+from evox.errors import FilesInTheWay, NoProject, UnusableName
 
 __all__ = ["Backend", "Made", "Syntax", "make_project", "make_service"]
 
@@ -94,9 +95,7 @@ def make_project(
     )
 
 
-def make_service(
-    name: str, *, syntax: Syntax = "function", backend: Backend = "auto", dry_run: bool = False
-) -> Made:
+def make_service(name: str, *, syntax: Syntax = "function", backend: Backend = "auto", dry_run: bool = False) -> Made:
     """Make a service in the project that the current folder belongs to: a package, and a test of it.
 
     Args:
@@ -115,8 +114,8 @@ def make_service(
     if not is_root(root):
         raise NoProject(str(root))
     loaded = load(root)
+    names = service_names(name, root)
     census = take_census(root)
-    names = service_names(name, root=root, services=census.services)
     port = census.free_port(loaded.settings.port + 1)
     values = {"names": names, "syntax": syntax, "backend": backend, "port": port}
     files = {
@@ -126,6 +125,9 @@ def make_service(
     }
     twin = root / f"{names.package}.py"  # a package of this name would hide it
     _refuse([*in_the_way(root, files), *([twin] if twin.exists() else [])])
+    place = census.services.get(names.package)
+    if place is not None:
+        raise UnusableName(name, f"a service of this name is made in {place}", fix="choose another name")
     if not dry_run:
         write_new(root, files)
     return Made(
@@ -142,15 +144,14 @@ def make_service(
 
 def _refuse(found: list[Path]) -> None:
     if found:
-        here = Path.cwd()
-        raise FilesInTheWay([str(one.relative_to(here) if one.is_relative_to(here) else one) for one in found])
+        raise FilesInTheWay([os.path.relpath(one) for one in found])
 
 
 def _tried(names: Names, port: int, loaded: Loaded, backend: Backend) -> tuple[str, ...]:
     settings = loaded.settings
     url = f"localhost:{settings.port}/{names.given}" if settings.gateway else f"localhost:{port}"
     loop = "" if backend in ("auto", settings.backend) else f" --backend {backend}"
-    return (f"evox run --dev{loop}", f"curl {url}{names.path} --json '{{\"name\": \"Ada\"}}'", "pytest")
+    return (f"evox run --dev{loop}", f'curl {url}{names.path} --json \'{{"name": "Ada"}}\'', "pytest")
 
 
 def _notes(names: Names, loaded: Loaded) -> list[str]:

@@ -4,12 +4,13 @@ import builtins
 import keyword
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Final
 
+from evox.cli.scaffold.census import SKIPPED
 from evox.errors import UnusableName
 
 __all__ = ["LONGEST", "Names", "project_names", "service_names"]
@@ -30,10 +31,6 @@ _OURS: Final = frozenset({"evox", "evox_framework"})
 # What a service of Evox imports, whether or not it is installed where the command runs.
 _BENEATH: Final = frozenset({"anyio", "fastapi", "httpx2", "pydantic", "pytest", "starlette", "trio"})
 _MEANT: Final = frozenset({"conftest", "src", "test", "tests"})
-# As in orchestrator/discovery.py, which is too slow to import for this; a test holds them equal.
-_LEFT_OUT: Final = frozenset(
-    {"benchmarks", "build", "dist", "env", "node_modules", "site-packages", "test", "tests", "venv"}
-)
 _ANSWERED: Final = frozenset({"capabilities", "docs", "health", "redoc"})
 # What the templates import or define; a class of the same name would hide it.
 _TAKEN: Final = frozenset(
@@ -71,23 +68,19 @@ def project_names(name: str) -> Names:
     return _checked(name, beside=())
 
 
-def service_names(name: str, *, root: Path, services: Mapping[str, str] | None = None) -> Names:
+def service_names(name: str, root: Path) -> Names:
     """Return the forms of a service's name.
 
     Args:
         name: As it was given.
-        root: The project's folder. What lies in it shadows nothing.
-        services: Services that are there already, as ``in_code`` writes them, and where each is made.
+        root: The project's folder. A package of the name that lies in it is none that would be hidden.
 
     Raises:
-        UnusableName: if it is no name, another service has it, or a package of this name would hide something else.
+        UnusableName: if it is no name, or a package of this name would hide something else.
     """
-    names = _checked(name, beside=(root, Path.cwd()))
+    names = _checked(name, beside=(root,))
     if names.kebab in _ANSWERED or names.path[1:] in _ANSWERED:
         raise UnusableName(name, f"every service answers {names.path} itself")
-    made = (services or {}).get(names.package)
-    if made is not None:
-        raise UnusableName(name, f"a service of this name is made in {made}", fix="choose another name")
     return names
 
 
@@ -95,7 +88,7 @@ def _checked(name: str, beside: Iterable[Path]) -> Names:
     if not _FORM.fullmatch(name):
         raise UnusableName(
             name,
-            "a name has lower-case letters, digits, and single dashes or underscores between them, and begins with a letter",
+            "a name is lower-case letters and digits, with single dashes or underscores between, and a letter first",
             fix=f"write {suggested(name)!r} instead" if suggested(name) else "",
         )
     if len(name) > LONGEST:
@@ -126,27 +119,27 @@ def suggested(name: str) -> str:
 
 
 def _reason(name: str, package: str) -> str:
-    if keyword.iskeyword(package) or package in keyword.softkwlist:
-        return "it is a word of Python's own, and could not be imported"
-    if package in _OURS:
-        return "it is the name of Evox itself, which could not be imported any more"
-    if package in _MEANT:
-        return "a folder of this name means something else in a project"
-    if name in _LEFT_OUT or package in _LEFT_OUT:
-        return "evox run does not look for services in folders of this name"
-    if package in sys.stdlib_module_names:
-        return f"Python has a module {package!r} of its own, which could not be imported any more"
-    if package in _BENEATH:
-        return f"services import the package {package!r}, which could not be imported any more"
-    return ""
+    hidden = "which could not be imported any more"
+    reasons = (
+        (keyword.iskeyword(package), "it is a word of Python's own, and could not be imported"),
+        (package in _OURS, f"it is the name of Evox itself, {hidden}"),
+        (package in _MEANT, "a folder of this name means something else in a project"),
+        (bool({name, package} & SKIPPED), "evox run does not look for services in folders of this name"),
+        (package in sys.stdlib_module_names, f"Python has a module {package!r} of its own, {hidden}"),
+        (package in _BENEATH, f"services import the package {package!r}, {hidden}"),
+    )
+    return next((reason for applies, reason in reasons if applies), "")
 
 
 def _shadowed(package: str, beside: Iterable[Path]) -> str:
-    """Say which installed package a folder of this name would hide; what lies in the project itself is no such thing."""
-    own = {folder.resolve() for folder in beside} | {Path.cwd()}
+    """Say which installed package a folder of this name would hide. What lies in the project itself is none."""
+    own = {folder.resolve() for folder in (*beside, Path.cwd())}
     places = [place for place in sys.path if place and Path(place).resolve() not in own]
-    if PathFinder.find_spec(package, places) is None:
+    spec = PathFinder.find_spec(package, places)
+    if spec is None:
         return ""
+    if spec.origin is None and not any("site-packages" in one for one in spec.submodule_search_locations or ()):
+        return ""  # a folder that happens to be there
     return f"a package {package!r} is installed, which could not be imported any more"
 
 

@@ -38,7 +38,7 @@ def call(head: str, arguments: list[str], tail: str, indent: int = 0) -> str:
     if indent + len(whole) <= LINE:
         return whole
     inner = f"{margin}    {', '.join(arguments)}"
-    if len(inner) <= LINE:
+    if len(inner) <= LINE and len(arguments) > 1:  # ruff puts a comma behind a single one
         return f"{head}(\n{inner}\n{margin}){tail}"
     each = "".join(f"{margin}    {one},\n" for one in arguments)
     return f"{head}(\n{each}{margin}){tail}"
