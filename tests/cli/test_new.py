@@ -122,6 +122,8 @@ def test_C3_a_project_with_one_loop_runs_and_is_tested_on_that(tmp_path: Path, b
     new(root, "sv", "users")
     out = checked(root, "pytest", "-v", "-p", "no:cacheprovider")
     assert "11 passed" in out
+    checked(root, "ruff", "check", "--no-cache", ".")
+    checked(root, "ruff", "format", "--no-cache", "--check", ".")
     assert tomllib.loads((root / "pyproject.toml").read_text())["tool"]["evox"]["backend"] == backend
     process = evox_run({}, "shop/users/service.py", "--port", "0", "--json")
     assert process.event("started")["loop"].startswith(backend)
