@@ -5,16 +5,31 @@ import subprocess
 import sys
 from importlib.resources import files
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from tests.support import write_files
 
 from evox.cli.scaffold.census import SKIPPED, take_census
-from evox.cli.scaffold.making import PROJECT
+from evox.cli.scaffold.making import PROJECT, make_project, make_service
+from evox.cli.scaffold.naming import LONGEST
 from evox.cli.scaffold.repository import start_repository
 from evox.cli.scaffold.templates import LINE, call
 from evox.orchestrator import discovery
 
+NAMES = [
+    "a",
+    "users",
+    "order-items",
+    "user_svc",
+    "users2",
+    "exceptions",
+    "base-models",
+    "services",
+    *(f"{'international-shipping-addresses'[:length]}s" for length in range(20, 32, 2)),
+    "u" * LONGEST,
+    "x" * (LONGEST - 2) + "ys",
+]
 TEMPLATES = {"service.py", "test_service.py", *PROJECT.values()}
 
 
@@ -33,6 +48,29 @@ def test_a_line_that_is_too_long_is_broken_as_ruff_breaks_it(tmp_path: Path) -> 
     line = [sys.executable, "-m", "ruff", "format", "--isolated", f"--line-length={LINE}", "--diff", "long.py"]
     done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=15)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
+@pytest.mark.parametrize("syntax", ["function", "class", "both"])
+def test_C3_what_is_made_passes_ruff_whatever_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, syntax: Literal["function", "class", "both"]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_project("shop", git=False)
+    monkeypatch.chdir(tmp_path / "shop")
+    ports = [make_service(name, syntax=syntax, backend="trio").port for name in NAMES]
+    assert ports == list(range(8001, 8001 + len(NAMES)))
+    for line in (["check"], ["format", "--check", "--diff"]):
+        ruff = [sys.executable, "-m", "ruff", *line, "--no-cache", "."]
+        done = subprocess.run(ruff, capture_output=True, text=True, check=False, timeout=15)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_C3_a_project_needs_no_service_to_pass_ruff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_project("shop", git=False)
+    for line in (["check"], ["format", "--check"]):
+        ruff = [sys.executable, "-m", "ruff", *line, "--no-cache", "shop"]
+        assert subprocess.run(ruff, capture_output=True, check=False, timeout=15).returncode == 0
 
 
 def test_the_census_finds_names_and_ports_without_importing_anything(tmp_path: Path) -> None:
