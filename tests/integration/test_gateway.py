@@ -242,9 +242,11 @@ def test_a_service_knows_its_place_and_links_to_itself_rightly(gateway: EvoxProc
 def test_the_gateways_own_docs_and_health_answer(gateway: EvoxProcess) -> None:
     with root(gateway) as client:
         assert "/openapi.json" in client.get("/docs").text
-        health = client.get("/health")
-    assert (health.status_code, health.json()["status"]) == (200, "pass")
-    assert set(health.json()["checks"]) == {"user-service", "item-service", "old"}
+        answers = [client.get(f"/health{kind}") for kind in ("", "/live", "/ready", "/startup")]
+        assert client.get("/health/other").status_code == 404
+    for health in answers:
+        assert (health.status_code, health.json()["status"]) == (200, "pass")
+        assert set(health.json()["checks"]) == {"user-service", "item-service", "old"}
 
 
 @pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready", "/health/startup"])

@@ -9,6 +9,8 @@ from typing import Any, Literal, TypeVar
 
 import asyncclick as click
 
+from evox.cli.answering import answering
+
 __all__ = ["backend", "make", "shared", "syntax"]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -37,8 +39,10 @@ def shared(command: F) -> F:
     return command
 
 
-def make(maker: Literal["make_project", "make_service"], name: str, *, as_json: bool, trace: bool, **given: Any) -> int:
-    """Make something, and say so.
+def make(
+    maker: Literal["make_project", "make_service"], name: str, *, as_json: bool, trace: bool, **given: Any
+) -> Callable[[], int]:
+    """Return what makes something, and says so.
 
     Args:
         maker: What does it, in ``evox.cli.scaffold``.
@@ -46,22 +50,16 @@ def make(maker: Literal["make_project", "make_service"], name: str, *, as_json: 
         as_json: Say it as one JSON object.
         trace: Show whole tracebacks.
         **given: For the maker.
-
-    Returns:
-        The exit code.
     """
-    from evox.cli import scaffold
-    from evox.errors import EvoxError
 
-    try:
+    def work() -> int:
+        from evox.cli import scaffold
+
         made: scaffold.Made = getattr(scaffold, maker)(name, **given)
-    except EvoxError as error:
-        from evox.orchestrator import Console
+        sys.stdout.write(_as_json(made) if as_json else _as_text(made))
+        return 0
 
-        Console(as_json=as_json, trace=trace).error(error)
-        return error.exit_code
-    sys.stdout.write(_as_json(made) if as_json else _as_text(made))
-    return 0
+    return answering(work, as_json=as_json, trace=trace)
 
 
 def _as_json(made: Any) -> str:

@@ -16,7 +16,7 @@ COMMANDS = {
     name="new",
     cls=Lazy,
     commands=COMMANDS,
-    epilog="\b\nevox new pj shop && cd shop\nevox new sv users\nevox run --dev",
+    epilog="\b\nExamples:\n  evox new pj shop && cd shop\n  evox new sv users\n  evox run --dev",
 )
 def command() -> None:
     """Start a project, or a service in one."""

@@ -9,10 +9,17 @@ from evox.cli.making import backend, make, shared, syntax
 
 __all__ = ["command"]
 
+EXAMPLES = """\b
+Examples:
+  evox new pj shop
+  evox new pj shop --backend asyncio --no-git
+  evox new pj shop --dry-run
+"""
+
 
 @click.command(
     name="pj",
-    epilog="\b\nevox new pj shop\nevox new pj shop --backend asyncio --no-git\nevox new pj shop --dry-run",
+    epilog=EXAMPLES,
 )
 @click.argument("name")
 @syntax("What its README says of services.")
@@ -25,4 +32,4 @@ def command(name: str, no_git: bool, **given: Any) -> Callable[[], int]:
     It gets pyproject.toml, README, tests, Dockerfile and compose.yaml. Needs no network. Files that are there are
     never overwritten: with one in the way it ends with 2.
     """
-    return lambda: make("make_project", name, git=not no_git, **given)
+    return make("make_project", name, git=not no_git, **given)

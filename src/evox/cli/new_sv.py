@@ -9,10 +9,17 @@ from evox.cli.making import backend, make, shared, syntax
 
 __all__ = ["command"]
 
+EXAMPLES = """\b
+Examples:
+  evox new sv users
+  evox new sv order-items --syntax class
+  evox new sv users --dry-run
+"""
+
 
 @click.command(
     name="sv",
-    epilog="\b\nevox new sv users\nevox new sv order-items --syntax class\nevox new sv users --dry-run",
+    epilog=EXAMPLES,
 )
 @click.argument("name")
 @syntax("How endpoints are written; both has some of each.")
@@ -26,4 +33,4 @@ def command(name: str, no_git: bool, **given: Any) -> Callable[[], int]:
     overwritten: with one in the way it ends with 2.
     """
     del no_git
-    return lambda: make("make_service", name, **given)
+    return make("make_service", name, **given)

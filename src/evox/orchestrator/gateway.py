@@ -4,17 +4,25 @@ A request for ``/user-service/users/1`` goes to ``user-service`` with ``/user-se
 service's own links and docs stay right.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from evox.orchestrator.host import Host
+from evox.runtime import Lifecycle
 from evox.services import problem
 
 __all__ = ["Gateway"]
+
+HEALTH: Final[Mapping[str, Callable[[Lifecycle], bool]]] = {
+    "/health": lambda one: one.ready,
+    "/health/live": lambda one: one.live,
+    "/health/ready": lambda one: one.ready,
+    "/health/startup": lambda one: one.started,
+}
 
 
 class Gateway:
@@ -51,18 +59,19 @@ class Gateway:
             return JSONResponse(self.openapi())
         if path == "/docs":
             return get_swagger_ui_html(openapi_url="/openapi.json", title="evox")
-        if path == "/health":
-            return self._health()
+        if path in HEALTH:
+            return self._health(HEALTH[path])
         return problem(
             404, "Not Found", detail=f"the services here are: {', '.join('/' + name for name in self._hosts)}"
         )
 
-    def _health(self) -> Response:
-        states = {name: host.lifecycle for name, host in self._hosts.items()}
-        failing = [name for name, lifecycle in states.items() if not lifecycle.ready]
+    def _health(self, asked: Callable[[Lifecycle], bool]) -> Response:
+        """Answer for all services together: one that is not well makes the process so."""
+        states = {name: "pass" if asked(host.lifecycle) else "fail" for name, host in self._hosts.items()}
+        failing = "fail" in states.values()
         body = {
             "status": "fail" if failing else "pass",
-            "checks": {name: [{"status": "pass" if one.ready else "fail"}] for name, one in states.items()},
+            "checks": {name: [{"status": status}] for name, status in states.items()},
         }
         return JSONResponse(body, 503 if failing else 200, media_type="application/health+json")
 

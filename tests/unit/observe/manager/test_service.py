@@ -196,7 +196,7 @@ async def test_a_process_that_is_asked_in_two_ways_is_shown_once() -> None:
 
 async def test_what_a_process_that_is_gone_has_said_is_not_so_now() -> None:
     """After each reload, what the code before had failed with was wrong now for ten minutes more."""
-    incident = {"kind": "endpoint", "subject": "x", "severity": "warn", "service": "users"}
+    incident: dict[str, Any] = {"kind": "endpoint", "subject": "x", "severity": "warn", "service": "users"}
     incident |= {"reason": "the old bug", "since": 1.0, "last": 2.0, "count": 3, "until": None}
     clock = iter(range(10**9))
     instance = "one"
