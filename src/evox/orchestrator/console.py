@@ -42,6 +42,7 @@ class Console:
         self.as_json = as_json
         self._out = out
         self._trace = trace
+        self._is_lost = False
 
     def started(
         self, *, version: str, loop: str, rows: Sequence[Row], notes: Sequence[str] = (), workers: Sequence[int] = ()
@@ -105,10 +106,10 @@ class Console:
 
     def _line(self, text: str) -> None:
         out = self._out or sys.stdout
-        if out is None:
-            return  # it was closed before we were started
+        if out is None or self._is_lost:
+            return  # it was closed before we were started, or later
         try:
             out.write(text + "\n")
             out.flush()
         except OSError:  # whoever read us is gone, or the disk is full: that is no reason to cut requests
-            self._out = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+            self._is_lost = True
