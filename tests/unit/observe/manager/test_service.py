@@ -191,7 +191,7 @@ async def test_a_process_that_is_asked_in_two_ways_is_shown_once() -> None:
     async with looking(Told(said()), Told(said()), Told("it cannot be reached")) as client:
         page = (await client.get("/parts/services")).text
         assert page.count("box · pid 7") == 1
-        assert page.count("it cannot be reached") == 1
+        assert page.count("it cannot be reached") == 2  # among what wants a look, and of the process
 
 
 async def test_what_a_process_that_is_gone_has_said_is_not_so_now() -> None:
@@ -219,6 +219,16 @@ async def test_what_a_process_that_is_gone_has_said_is_not_so_now() -> None:
         assert ("Nothing is wrong that is known." in now, "the old bug" in now) == (True, False)
         assert "the old bug" in ended
         assert "pid 7 · gone" in (await client.get("/parts/calls")).text
+
+
+async def test_a_process_that_does_not_answer_stands_among_what_wants_a_look() -> None:
+    """The page said that something is failing, and not what."""
+    async with looking(Told("it gave no answer within 2 s")) as client:
+        page = (await client.get("/parts/services")).text
+        findings = page.partition('id="findings"')[2].partition("</ul>")[0]
+        assert "it cannot be seen" in findings
+        assert "it gave no answer within 2 s" in findings
+        assert "see whether it runs and hangs" in findings
 
 
 async def test_a_tree_that_cannot_be_seen_is_one_sentence() -> None:
