@@ -95,10 +95,15 @@ class Poller:
         with scope:
             while True:
                 began = anyio.current_time()
+                snapshot, why = None, ""
                 try:
                     snapshot = await source.snapshot()
                 except CannotSee as error:
-                    self._instances.silent(source, str(error))
+                    why = str(error)
+                if scope.cancel_called:
+                    return  # it has left while it answered, and would be taken for another one that never leaves
+                if snapshot is None:
+                    self._instances.silent(source, why)
                     wait = min(SLOWER, max(self._every, wait * 1.5))
                 else:
                     wait = self._every

@@ -170,6 +170,36 @@ def test_who_leaves_while_it_is_being_asked_is_gone(directory: dict[str, Simulat
     run_virtual(main)
 
 
+@pytest.mark.parametrize("answers", [True, False])
+def test_who_leaves_in_the_moment_of_its_answer_is_gone_and_stays_so(
+    answers: bool, directory: dict[str, Simulated]
+) -> None:
+    """An answer, or a connection refused, that was on its way made a process that was unseen, or up, for ever."""
+
+    async def main() -> None:
+        known = Instances()
+
+        async def late() -> Snapshot:
+            with anyio.CancelScope(shield=True):  # stands for an answer that is there when who asks is cancelled
+                await anyio.sleep(LOOK)
+            if answers:
+                return snap("a")
+            return await refuses()
+
+        directory["a"] = Simulated("a")
+        async with anyio.create_task_group() as group:
+            group.start_soon(Poller(known, None, look=lambda: [note(name) for name in directory]).run)
+            await anyio.sleep(0.5)
+            directory["a"].answer = late
+            await anyio.sleep(LOOK - 0.6)
+            del directory["a"]
+            await anyio.sleep(3 * LOOK)
+            assert [one.seen(anyio.current_time()) for one in known] == ["gone"]
+            group.cancel_scope.cancel()
+
+    run_virtual(main)
+
+
 class Kept(History):
     """A history that remembers what it was given."""
 
