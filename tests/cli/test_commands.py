@@ -3,11 +3,12 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import asyncclick as click
 import pytest
 from asyncclick.testing import CliRunner
-from tests.support import environment
+from tests.support import environment, write_files
 
 from evox.cli.entry import group
 
@@ -57,3 +58,31 @@ def test_C1_help_of_no_command_imports_what_only_its_work_needs() -> None:
         [sys.executable, "-c", script], env=environment(), capture_output=True, text=True, timeout=15, check=False
     )
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize(
+    ("redirected", "code", "said"),
+    [
+        (">/dev/full", 1, "error: standard output cannot be written: No space left on device\n"),
+        (">&-", 0, ""),
+        ("2>&-", 0, ""),
+        (">&- 2>&- <&-", 0, ""),
+        ("| true; exit 0", 0, ""),
+    ],
+)
+def test_what_cannot_be_written_is_one_line_and_no_traceback(
+    tmp_path: Path, redirected: str, code: int, said: str
+) -> None:
+    """What broke: a closed standard output or error ended commands with an AttributeError, or without a word."""
+    write_files(tmp_path, {"shop.py": 'from evox import service\n\nsvc = service("shop")\n'})
+    done = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m evox routes {redirected}"],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=15,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (code, said)

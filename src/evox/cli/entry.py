@@ -6,6 +6,8 @@ A command runs in asyncclick's small loop and returns what is to be done after i
 event loop, which cannot be started inside another.
 """
 
+import errno
+import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -37,6 +39,9 @@ COMMANDS = {
 }
 
 
+_UNWRITTEN = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG, errno.EDQUOT)
+
+
 @click.group(cls=Lazy, commands=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, "--version", prog_name="evox")
 def group() -> None:
@@ -53,11 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0 ok, 1 failed, 2 usage, 3 something wants a look (`evox health --strict`), 69 port busy, 70
         internal, 78 configuration, 124 drain deadline, 130 interrupt.
     """
+    _fill_streams()
     try:
-        given = None if arguments is None else list(arguments)
-        parse: Callable[[], Awaitable[Any]] = partial(group.main, args=given, prog_name="evox", standalone_mode=False)
-        then: Callable[[], int] | int | None = anyio.run(parse)
-        return then() if callable(then) else int(then or 0)
+        return _run(None if arguments is None else list(arguments))
     except click.exceptions.Exit as error:
         return int(error.exit_code)
     except click.ClickException as error:
@@ -66,7 +69,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (click.exceptions.Abort, KeyboardInterrupt):
         return 130
     except Exception as error:  # noqa: BLE001  the end of the line: every error is reported and becomes an exit code
-        return _report(error, trace="--trace" in (arguments or sys.argv))
+        if isinstance(error, OSError) and error.filename is None and error.errno in _UNWRITTEN:
+            return _unwritten(error)
+        return _report(error, trace="--trace" in (sys.argv if arguments is None else arguments))
+
+
+def _run(arguments: list[str] | None) -> int:
+    parse: Callable[[], Awaitable[Any]] = partial(group.main, args=arguments, prog_name="evox", standalone_mode=False)
+    then: Callable[[], int] | int | None = anyio.run(parse)
+    code = then() if callable(then) else int(then or 0)
+    sys.stdout.flush()  # here, where what fails can be told
+    return code
+
+
+def _fill_streams() -> None:
+    """Have somewhere to write to where standard output or error was closed; else the next file would be taken for it."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115, PTH123
+
+
+def _unwritten(error: OSError) -> int:
+    """Say that standard output cannot be written; whoever has stopped reading it is told nothing."""
+    if error.errno != errno.EPIPE:
+        sys.stderr.write(f"error: standard output cannot be written: {error.strerror}\n")
+    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  what is left in it goes nowhere
+    return 1
 
 
 def _show(error: Any) -> None:
