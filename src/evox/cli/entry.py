@@ -83,7 +83,7 @@ def _run(arguments: list[str] | None) -> int:
 
 
 def _fill_streams() -> None:
-    """Have somewhere to write to where standard output or error was closed; else the next file would be taken for it."""
+    """Have somewhere to write to where standard output or error was closed: the next file would be taken for it."""
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115, PTH123
