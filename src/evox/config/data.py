@@ -78,6 +78,9 @@ class DataSettings(Table):
         repr=False,
         description="what `inject.db()` gives: `sqlite:///...` or `postgresql://...`; the backend if it is one of them, else `.evox/<service>.db`",  # noqa: E501  one row of a table
     )
+    migrations: str = Field(
+        default="migrations", min_length=1, description="folder of the SQL files that `evox sync db` applies"
+    )
     services: dict[str, Backend] = Field(default={}, repr=False, description="backends of single services, by name")
     intents: dict[str, IntentSettings] = Field(default={}, description="named intents: `[tool.evox.data.intents.NAME]`")
     entries: Count = Field(default=10_000, description="entries kept in memory, by each service")

@@ -87,7 +87,10 @@ EvoxError                      id, what, why, fix, place; status (HTTP), exit_co
    |- SourceTimeout            EVX-709   504, retryable: a loader took too long
    |- TransactionAborted       EVX-710   a statement in it failed, and its block went on and ended well
    |- InsideTransaction        EVX-711   data_io in a transaction on the same SQLite file
-   `- TransactionLost          EVX-712   a transaction ended while it was being used
+   |- TransactionLost          EVX-712   a transaction ended while it was being used
+   |- MigrationRefused         EVX-713   exit 1: files of migrations, or what was applied, are not as they must be
+   |- MigrationFailed          EVX-714   exit 1: a migration failed in the database
+   `- MigrationsLocked         EVX-715   exit 1: another run did not end in time
 """
 
 from evox.errors.admission import DeadlineExceeded, Overloaded, Rejected, TooManyRequests
@@ -151,6 +154,7 @@ from evox.errors.declaration import (
 )
 from evox.errors.idempotency import IdempotencyConflict, IdempotencyMismatch, InvalidIdempotencyKey
 from evox.errors.looking import CannotWrite, NothingToSee
+from evox.errors.migrating import MigrationFailed, MigrationRefused, MigrationsLocked
 from evox.errors.operating import NothingToOperate, OperatorRefused
 from evox.errors.proxy import (
     AmbiguousOperation,
@@ -228,6 +232,9 @@ __all__ = [
     "KeysUnavailable",
     "LateDeclaration",
     "MalformedToken",
+    "MigrationFailed",
+    "MigrationRefused",
+    "MigrationsLocked",
     "MissingExtra",
     "MissingKeys",
     "MissingPrerequisite",

@@ -1,6 +1,7 @@
 """Opening: a URL to the backend that it names. What a backend needs is imported when one is named."""
 
 import importlib
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,7 +10,7 @@ from evox.data.backends.base import Backend
 from evox.data.database import Database
 from evox.errors import InvalidOption, MissingExtra
 
-__all__ = ["make_backend", "make_database", "sqlite_path"]
+__all__ = ["SQLAddress", "make_backend", "make_database", "sql_address", "sqlite_path"]
 
 _MODULES: Final = {
     "sqlite": ("evox.data.backends.sqlite", "SQLiteBackend", ""),
@@ -53,25 +54,48 @@ def make_database(service: str, settings: DataSettings, root: Path) -> Database:
         MissingExtra: if its packages are not installed.
         InvalidOption: if what is configured is no SQL database.
     """
-    url = settings.database or settings.services.get(service, settings.backend)
-    scheme = scheme_of(url)
-    if scheme == "postgresql":
+    address = sql_address(service, settings, root)
+    if address.path is None:
         try:
             module = importlib.import_module("evox.data.backends.postgres_database")
         except ModuleNotFoundError as error:
             if (error.name or "").startswith("evox"):
                 raise
             raise MissingExtra("inject.db() with postgresql://", "postgres") from None
-        made: Database = module.PostgresDatabase(url, settings)
+        made: Database = module.PostgresDatabase(address.url, settings)
         return made
-    if scheme != "sqlite" and settings.database is not None:
+    module = importlib.import_module("evox.data.backends.sqlite_database")
+    database: Database = module.SQLiteDatabase(address.path, timeout=settings.timeout, ignored=address.own)
+    return database
+
+
+@dataclass(frozen=True, slots=True)
+class SQLAddress:
+    """Where a SQL database is.
+
+    Attributes:
+        url: As it was configured; of a file that is a service's own, one that names it.
+        path: The file; None for a server.
+        own: Whether it is the file that a service has when nothing is configured.
+    """
+
+    url: str = field(repr=False)
+    path: Path | None = None
+    own: bool = False
+
+
+def sql_address(service: str, settings: DataSettings, root: Path) -> SQLAddress:
+    """Return where the SQL database of a service is: see ``make_database``."""
+    url = settings.database or settings.services.get(service, settings.backend)
+    scheme = scheme_of(url)
+    if scheme == "postgresql":
+        return SQLAddress(url)
+    if scheme == "sqlite":
+        return SQLAddress(url, sqlite_path(url, root))
+    if settings.database is not None:
         why = "inject.db() is a SQL database: sqlite:///... or postgresql://..."
         raise InvalidOption("data.database", source="the configuration", why=why)
-    module = importlib.import_module("evox.data.backends.sqlite_database")
-    own = scheme != "sqlite"
-    path = root / ".evox" / f"{service}.db" if own else sqlite_path(url, root)
-    database: Database = module.SQLiteDatabase(path, timeout=settings.timeout, ignored=own)
-    return database
+    return SQLAddress(f"sqlite:///.evox/{service}.db", root / ".evox" / f"{service}.db", own=True)
 
 
 def sqlite_path(url: str, root: Path) -> Path:

@@ -15,7 +15,7 @@ from evox.data.backends.postgres_pool import PostgresPool
 from evox.data.database import Database, Parameters, Row, Session, rows_of
 from evox.errors import BackendUnavailable, TransactionAborted, WriteOutcomeUnknown
 
-__all__ = ["PostgresDatabase"]
+__all__ = ["PostgresDatabase", "is_lost"]
 
 
 class _Session(Session):
@@ -57,7 +57,7 @@ class _Session(Session):
         try:
             return await self._connection.execute(sql, parameters)
         except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
-            if not _is_lost(error, self._connection):
+            if not is_lost(error, self._connection):
                 raise
             why = f"the connection is lost: {str(error).strip() or type(error).__name__}"
             if unknown:
@@ -65,7 +65,7 @@ class _Session(Session):
             raise BackendUnavailable(self._name, why) from error
 
 
-def _is_lost(error: Exception, connection: PostgresConnection) -> bool:
+def is_lost(error: Exception, connection: PostgresConnection) -> bool:
     """Whether an error is not the statement's, but that of a server that has ended or cannot be reached."""
     state = getattr(error, "sqlstate", None) or ""
     return connection.closed or connection.broken or state.startswith(("08", "57P"))

@@ -18,7 +18,7 @@ from evox.data.backends.sqlite_errors import LOCKED, cannot_open, is_locked
 from evox.data.database import Database, Parameters, Row, Session, rows_of
 from evox.errors import BackendUnavailable, TransactionAborted
 
-__all__ = ["SQLiteDatabase"]
+__all__ = ["SQLiteDatabase", "make_folder"]
 
 T = TypeVar("T")
 
@@ -112,7 +112,7 @@ class SQLiteDatabase(Database):
         async with self._opening:
             if self._open is None:
                 try:
-                    self._prepare()
+                    make_folder(self._path, ignored=self._ignored)
                     made = []
                     for read_only in (False, True):
                         made.append(await connect(self._path, timeout=self._timeout, read_only=read_only))
@@ -123,11 +123,13 @@ class SQLiteDatabase(Database):
                 self._open = (made[0], made[1])
             return self._open
 
-    def _prepare(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        mark = self._path.parent / ".gitignore"
-        if self._ignored and not mark.exists():
-            mark.write_text("*\n", encoding="utf-8")
+
+def make_folder(path: Path, *, ignored: bool) -> None:
+    """Make the folder of a file, and leave it out of version control if it is ours alone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    mark = path.parent / ".gitignore"
+    if ignored and not mark.exists():
+        mark.write_text("*\n", encoding="utf-8")
 
 
 def _run(raw: sqlite3.Connection, sql: str, parameters: Any) -> tuple[list[Row], int]:
