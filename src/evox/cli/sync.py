@@ -7,6 +7,7 @@ from evox.cli.lazy import Lazy
 __all__ = ["command"]
 
 COMMANDS = {
+    "db": ("evox.cli.sync_db", "Apply migrations to the project's databases."),
     "sv": ("evox.cli.sync_sv", "Look for services again, and for what they need."),
 }
 
