@@ -90,12 +90,13 @@ def _sync(
 
     root = find_root(Path(project))
     loaded = load(root)
-    limit, marked = _seconds(wait), _number("--done", done) or _number("--undone", undone)
+    limit = _seconds(wait)
+    marked = _number("--undone", undone) if done is None else _number("--done", done)
     sites = sites_of(loaded.settings.data, root, partial(_services, loaded))
     by_alembic = _by_alembic(root, sites)
     if by_alembic and (marked is not None or service):
         raise click.UsageError("--done, --undone and --service are for files of SQL, and alembic.ini is there")
-    chosen = [] if by_alembic else _chosen(sites, service, only_one=bool(to or marked))
+    chosen = [] if by_alembic else _chosen(sites, service, only_one=to is not None or marked is not None)
     number = None if by_alembic else _number("--to", to)
     if not no_deps:
         _dependencies(report, root, changes=changes)

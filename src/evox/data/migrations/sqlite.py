@@ -26,6 +26,7 @@ __all__ = ["SQLiteTarget"]
 
 T = TypeVar("T")
 AGAIN: Final = 0.05  # seconds between attempts to open a file that somebody has locked
+STEPS: Final = 10_000  # of SQLite's machine, between looks at whether somebody still waits
 LOOKING: Final = 5.0  # seconds that a look at the ledger waits for a lock
 
 
@@ -67,13 +68,13 @@ class SQLiteTarget(Target):
     async def writing(self, wait: float, on_wait: Callable[[], object] = lambda: None) -> AsyncIterator[Writer]:
         """See ``Target``."""
         connection = await self._opened(wait, on_wait)
-        raw = await connection.call(lambda raw: raw)
+        left = False
         try:
+            # A statement that nobody waits for any more would be run to its end, and nothing closes before that.
+            await connection.call(lambda raw: raw.set_progress_handler(lambda: left, STEPS))
             yield _Writer(connection, self.name, wait, on_wait)
-        except BaseException:
-            raw.interrupt()  # else a statement that nobody waits for any more would be run to its end
-            raise
         finally:
+            left = True
             await connection.close()
 
     async def _opened(self, wait: float, on_wait: Callable[[], object]) -> SQLiteConnection:
