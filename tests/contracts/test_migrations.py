@@ -54,7 +54,7 @@ class Place:
             with closing(sqlite3.connect(self.file)) as raw:
                 return raw.execute(sql).fetchall()
         with psycopg.connect(postgres_server.url()) as connection:
-            return connection.execute(sql).fetchall()  # type: ignore[call-overload,no-any-return]
+            return connection.execute(sql).fetchall()
 
     def tables(self) -> set[str]:
         if self.kind == "sqlite" and not self.file.exists():
@@ -170,9 +170,8 @@ async def test_two_runs_at_once_apply_each_file_once(place: Place) -> None:
 async def test_a_run_waits_for_another_and_says_so_when_it_does_not_end(place: Place) -> None:
     place.write(n0001_people=PEOPLE)
     waits: list[str] = []
-    with held(place):
-        with pytest.raises(MigrationsLocked, match="another evox sync db"):
-            await place.migrate(wait=0.3, on_wait=lambda: waits.append("waits"))
+    with held(place), pytest.raises(MigrationsLocked, match="another evox sync db"):
+        await place.migrate(wait=0.3, on_wait=lambda: waits.append("waits"))
     assert waits == ["waits"]
     assert await place.migrate() == ["0001_people.sql"]
 

@@ -71,7 +71,7 @@ def read_folder(folder: Path) -> tuple[Migration, ...]:
             raise MigrationRefused(
                 f"{first.name} and {second.name} have one number",
                 "numbers say in which order files are applied",
-                fix=f"give the newer one a number above {found[-1].number}",
+                fix=f"give the newer one a number above {found[-1].number:04}",
                 place=second.place(),
             )
     return tuple(found)

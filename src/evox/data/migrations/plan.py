@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evox.data.migrations.files import Migration
-from evox.errors import MigrationRefused, Place
+from evox.errors import MigrationRefused
 
 __all__ = ["Applied", "Plan", "compare"]
 
@@ -105,7 +105,6 @@ def _check_row(row: Applied, file: Migration | None, *, running: bool) -> None:
             f"{row.name} is gone",
             f"it was applied at {row.applied_at}, and another database would be made without it",
             fix="put it back, and write what is to change into a new file",
-            place=Place(row.name),
         )
     if file.name != row.name:
         raise MigrationRefused(

@@ -4,7 +4,7 @@ Each statement is sent alone, by the protocol that takes one at a time.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 import anyio
@@ -30,7 +30,9 @@ LOCK: Final = 0x65766F785F6D6967  # "evox_mig": the key of the lock, the same fo
 AGAIN: Final = 0.1  # seconds between attempts to get it
 _COPYING: Final = (ExecStatus.COPY_IN, ExecStatus.COPY_OUT, ExecStatus.COPY_BOTH)
 # What a file has set for itself is not to reach the next; the lock must stay, so no DISCARD ALL.
-_RESET: Final = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; SET client_encoding TO 'UTF8'"
+_RESET: Final = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL"
+# A run that is killed is no more, and neither is its lock, only when the server sees it: from PostgreSQL 14 on.
+_NOTICE: Final = "SELECT set_config(name, '1s', false) FROM pg_settings WHERE name = 'client_connection_check_interval'"
 
 
 class PostgresTarget(Target):
@@ -74,7 +76,7 @@ class PostgresTarget(Target):
                 made.fix = "start it, or correct its URL in [tool.evox.data]"
             raise made from None
         try:
-            await connection.execute("SET client_encoding TO 'UTF8'")
+            await _prepare(connection)
             yield connection
         except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
             if not is_lost(error, connection):
@@ -129,7 +131,7 @@ class _Writer(Writer):
         row = ledger.row_of(migration, anyio.current_time() - began)
         await self._note(migration, row)
         await self._commit(migration)
-        await self._connection.execute(_RESET)
+        await self._reset()
         return row
 
     async def resolve(self, number: int, *, done: bool) -> Applied:
@@ -149,8 +151,12 @@ class _Writer(Writer):
             raise
         row = ledger.row_of(migration, anyio.current_time() - began)
         await self._do(ledger.FINISH, row.duration, row.number)
-        await self._connection.execute(_RESET)
+        await self._reset()
         return row
+
+    async def _reset(self) -> None:
+        await self._connection.execute(_RESET)
+        await _prepare(self._connection)
 
     async def _rows(self) -> tuple[Applied, ...] | None:
         return (await _found(self._connection, self._name))[1]
@@ -194,6 +200,12 @@ class _Writer(Writer):
                 raise _failed(migration, statement, _said(error), line) from error
             if result.status in _COPYING:
                 raise _failed(migration, statement, "COPY from or to a terminal: there is none")
+
+
+async def _prepare(connection: PostgresConnection) -> None:
+    await connection.execute("SET client_encoding TO 'UTF8'")
+    with suppress(psycopg.errors.InvalidParameterValue):  # where the server's system cannot tell it
+        await connection.execute(_NOTICE)
 
 
 async def _found(connection: PostgresConnection, name: str) -> tuple[str, tuple[Applied, ...] | None]:

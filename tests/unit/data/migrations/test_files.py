@@ -50,7 +50,7 @@ def test_two_files_of_one_number_are_refused_with_both_names(tmp_path: Path) -> 
     error = refused(tmp_path, {"0002_a.sql": "SELECT 1", "00002_b.sql": "SELECT 1", "0007_c.sql": "SELECT 1"})
     assert "0002_a.sql" in error.what
     assert "00002_b.sql" in error.what
-    assert "above 7" in error.fix
+    assert "above 0007" in error.fix
 
 
 def test_what_is_not_utf_8_is_refused_with_its_line(tmp_path: Path) -> None:
