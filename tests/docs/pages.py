@@ -24,7 +24,7 @@ __all__ = [
 ROOT: Final = Path(__file__).resolve().parents[2]
 _SKIPPED: Final = frozenset({"node_modules", "build", "dist", "__pycache__"})
 _FENCE = re.compile(r"^(?P<indent> *)(?P<fence>`{3,}|~{3,})(?P<info>[^`]*)$")
-_FILE = re.compile(r"# file: (\S+)")
+_FILE = re.compile(r"(?:#|--) file: (\S+)")
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Block:
 
     @property
     def file(self) -> str | None:
-        """The name in ``# file: name.py`` on the first line, or None."""
+        """The name in ``# file: name.py`` (or ``-- file: name.sql``) on the first line, or None."""
         found = _FILE.fullmatch(self.text.partition("\n")[0].strip())
         return found[1] if found else None
 

@@ -169,7 +169,7 @@ def check(command: Command, folder: Path) -> None:
         words = words[2:]
     program, rest = words[0], words[1:]
     own = [sys.executable, "-m", "evox"]
-    if program == "evox" and rest in (["--help"], ["--version"], ["run", "--help"]):
+    if program == "evox" and (rest in (["--help"], ["--version"], ["run", "--help"]) or rest[:2] == ["sync", "db"]):
         compare(command, [*own, *rest], folder)
     elif program == "evox":
         anyio.run(parse, command, rest)

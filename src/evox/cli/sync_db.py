@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import asyncclick as click
 
+from evox.cli.completing import service_names
+
 if TYPE_CHECKING:
     from evox.cli.sync_report import Report
     from evox.config import Loaded
@@ -29,7 +31,7 @@ Examples:
 @click.option("--plan", "only_plan", is_flag=True, help="Show what would be done, and change nothing.")
 @click.option("--check", is_flag=True, help="Change nothing; exit 1 if there is anything to do.")
 @click.option("--to", metavar="NUMBER", help="The last file to apply; with alembic a revision.")
-@click.option("--service", metavar="NAME", help="Only the database of this service.")
+@click.option("--service", metavar="NAME", shell_complete=service_names, help="Only the database of this service.")
 @click.option("--wait", default="30s", metavar="DURATION", help="How long to wait for another run.  [default: 30s]")
 @click.option("--done", metavar="NUMBER", help="This file, whose end is unknown, was done.")
 @click.option("--undone", metavar="NUMBER", help="This file, whose end is unknown, was not done.")
