@@ -306,3 +306,18 @@ async def test_a_database_that_cannot_be_used_is_said_as_elsewhere_and_without_i
         with pytest.raises((BackendRefused, BackendUnavailable)) as caught:
             await migrate(target(), read_folder(tmp_path))
         assert "s3cret" not in str(caught.value)
+
+
+async def test_a_user_who_may_not_make_the_ledger_is_told_so(kind: str, tmp_path: Path) -> None:
+    if kind == "sqlite":
+        pytest.skip("a file has no users")
+    postgres_server.flush()
+    with psycopg.connect(postgres_server.url(), autocommit=True) as raw:
+        raw.execute("DROP ROLE IF EXISTS guest")
+        raw.execute("CREATE ROLE guest LOGIN PASSWORD 'guest'")
+        raw.execute("GRANT USAGE ON SCHEMA public TO guest")
+    (tmp_path / "0001_people.sql").write_text(PEOPLE, encoding="utf-8")
+    target = PostgresTarget(postgres_server.url().replace("evox:evox@", "guest:guest@"), timeout=5)
+    with pytest.raises(BackendRefused, match="permission denied for schema public") as caught:
+        await migrate(target, read_folder(tmp_path))
+    assert "evox_migrations" in caught.value.fix

@@ -78,10 +78,12 @@ class PostgresTarget(Target):
         try:
             await _prepare(connection)
             yield connection
-        except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
-            if not is_lost(error, connection):
-                raise
-            raise _lost(self.name, error) from error
+        except (psycopg.Error, OSError) as error:
+            if is_lost(error, connection):
+                raise _lost(self.name, error) from error
+            if isinstance(error, psycopg.Error):
+                raise _refused(self.name, error) from error
+            raise
         finally:
             connection.drop()  # with it goes the lock
 
@@ -235,6 +237,11 @@ def _lost(name: str, error: Exception) -> BackendUnavailable:
     made = BackendUnavailable(name, f"the connection is lost: {str(error).strip() or type(error).__name__}")
     made.fix = "run evox sync db again when it is back: what was begun was taken back"
     return made
+
+
+def _refused(name: str, error: psycopg.Error) -> BackendRefused:
+    fix = f"let this user make {ledger.TABLE} in the schema in which tables are made, and read and write it"
+    return BackendRefused(name, _said(error), fix=fix)
 
 
 def _said(error: psycopg.Error) -> str:

@@ -14,7 +14,7 @@ import anyio.to_thread
 
 from evox.data.backends.sqlite_connection import SQLiteConnection, connect
 from evox.data.backends.sqlite_database import make_folder
-from evox.data.backends.sqlite_errors import cannot_open, is_locked
+from evox.data.backends.sqlite_errors import cannot_open, explain, is_locked
 from evox.data.migrations import ledger
 from evox.data.migrations.files import Migration
 from evox.data.migrations.plan import Applied
@@ -27,6 +27,7 @@ __all__ = ["SQLiteTarget"]
 T = TypeVar("T")
 AGAIN: Final = 0.05  # seconds between attempts to open a file that somebody has locked
 STEPS: Final = 10_000  # of SQLite's machine, between looks at whether somebody still waits
+PATIENTLY: Final = "PRAGMA busy_timeout = 60000"  # outside of a transaction it cannot be begun again
 LOOKING: Final = 5.0  # seconds that a look at the ledger waits for a lock
 
 
@@ -103,7 +104,7 @@ class _Writer(Writer):
         self._on_wait = on_wait
 
     async def applied(self) -> tuple[Applied, ...]:
-        return await self._call(_rows)
+        return await self._call(_read)
 
     async def apply(
         self, migration: Migration, statements: Sequence[Statement], known: Sequence[Applied]
@@ -123,6 +124,8 @@ class _Writer(Writer):
             except _BusyError as error:
                 if anyio.current_time() >= until:
                     raise _locked(self._name, self._wait) from error
+            except sqlite3.Error as error:  # of what is ours: the ledger, and the end of the file
+                raise explain(error, self._name) from error
             if not waits:
                 waits = True
                 self._on_wait()
@@ -140,6 +143,15 @@ def _locked(name: str, wait: float) -> MigrationsLocked:
 def _rows(raw: sqlite3.Connection) -> tuple[Applied, ...]:
     there = raw.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (ledger.TABLE,)).fetchone()
     return ledger.rows_of(raw.execute(ledger.SELECT).fetchall()) if there else ()
+
+
+def _read(raw: sqlite3.Connection) -> tuple[Applied, ...]:
+    try:
+        return _rows(raw)
+    except sqlite3.OperationalError as error:
+        if is_locked(error):
+            raise _BusyError from error
+        raise
 
 
 @contextmanager
@@ -205,7 +217,7 @@ def _outside(
         _note(raw, ledger.row_of(migration, None))
         raw.execute("COMMIT")
     began = time.monotonic()
-    raw.execute(f"PRAGMA busy_timeout = {1000 * int(LOOKING)}")
+    raw.execute(PATIENTLY)
     try:
         _run(raw, migration, statements[0])
     except MigrationFailed:
@@ -226,7 +238,8 @@ def _resolve(raw: sqlite3.Connection, number: int, *, done: bool) -> Applied:
 
 def _run(raw: sqlite3.Connection, migration: Migration, statement: Statement) -> None:
     try:
-        raw.execute(statement.sql).fetchall()
+        for _ in raw.execute(statement.sql):
+            pass  # rows are for nobody
     except (sqlite3.Error, sqlite3.Warning) as error:
         raise _failed(migration, statement, str(error)) from error
 
