@@ -39,7 +39,7 @@ def test_a_lock_that_is_stale_is_synced_before_anything_is_applied_and_that_is_s
     fake(tmp_path, "uv", f"{STALE}; [ -e {tmp_path}/shop.db ] && echo late >> {tmp_path}/calls; exit 0")
     done = sync_db(tmp_path)
     assert done.returncode == 0
-    assert done.stdout.splitlines()[0] == "uv.lock is not what pyproject.toml asks for: uv sync was run"
+    assert done.stdout.splitlines()[0] == "uv.lock is not what pyproject.toml asks for: uv sync is run"
     assert calls(tmp_path) == ["uv lock --check", "uv sync"]
     assert synced(tmp_path)
 
@@ -97,7 +97,7 @@ def test_rye_is_run_only_if_its_lock_does_not_have_a_dependency(tmp_path: Path) 
     write_files(tmp_path, {"pyproject.toml": PROJECT.format(more=', "Trio >= 0.31"')})
     done = sync_db(tmp_path)
     assert done.returncode == 0
-    assert done.stdout.splitlines()[0] == "requirements.lock does not have trio: rye sync was run"
+    assert done.stdout.splitlines()[0] == "requirements.lock does not have trio: rye sync is run"
     assert calls(tmp_path) == ["rye sync"]
 
 

@@ -38,7 +38,9 @@ def test_help_of_run_lists_its_options(tmp_path: Path) -> None:
         assert option in result.stdout
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["health", "--help"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["health", "--help"], ["sync", "db", "--help"]], ids=" ".join
+)
 def test_C1_help_imports_no_fastapi(tmp_path: Path, arguments: list[str]) -> None:
     script = (
         "import sys\n"

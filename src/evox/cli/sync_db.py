@@ -163,9 +163,9 @@ def _dependencies(report: "Report", root: Path, *, changes: bool) -> None:
     from evox.cli.dependencies import look_at_dependencies, sync_dependencies
 
     found = look_at_dependencies(root)
+    report.dependencies(found, syncs=changes)
     if found.state == "stale" and changes:
-        found = sync_dependencies(root, found)
-    report.dependencies(found)
+        report.synced(sync_dependencies(root, found))
 
 
 def _alembic(report: "Report", root: Path, to: str, *, changes: bool) -> None:

@@ -65,11 +65,16 @@ class Report:
         """Take why it ended early."""
         self._error = error
 
-    def dependencies(self, found: Dependencies) -> None:
-        """Take what is known of the dependencies."""
+    def dependencies(self, found: Dependencies, *, syncs: bool) -> None:
+        """Take what is known of the dependencies, and whether they are synced now, which may take its time."""
         self._dependencies = found
         if found.said:
-            self._line(f"{'note: ' if found.state == 'unknown' else ''}{found.said}")
+            then = f": {found.tool} sync is run" if syncs and found.state == "stale" else ""
+            self._line(f"{'note: ' if found.state == 'unknown' else ''}{found.said}{then}")
+
+    def synced(self, found: Dependencies) -> None:
+        """Take that they were synced."""
+        self._dependencies = found
 
     def plan(self, site: Site, plan: Plan) -> None:
         """Take what is pending in a database."""

@@ -103,7 +103,13 @@ def read_text(path: Path) -> str:
 
 
 def _listed(folder: Path) -> Iterable[Path]:
-    return sorted(path for path in folder.iterdir() if not path.name.startswith(".")) if folder.is_dir() else ()
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    except OSError as error:
+        why, fix = error.strerror or str(error), "let this user read it"
+        raise MigrationRefused(f"{folder} cannot be read", why, fix=fix, place=_at(folder)) from None
 
 
 def _is_sql(path: Path) -> bool:

@@ -12,10 +12,9 @@ from evox.data.migrations.files import Migration
 from evox.data.migrations.plan import Applied
 from evox.errors import MigrationRefused
 
-__all__ = ["COLUMNS", "CREATE", "DELETE", "FINISH", "INSERT", "SELECT", "TABLE", "begun", "row_of", "rows_of"]
+__all__ = ["CREATE", "DELETE", "FINISH", "INSERT", "SELECT", "TABLE", "begun", "row_of", "rows_of"]
 
 TABLE: Final = "evox_migrations"
-COLUMNS: Final = "number, name, sha256, applied_at, duration"
 CREATE: Final = (
     "CREATE TABLE evox_migrations (number BIGINT PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT NOT NULL, "
     "applied_at TEXT NOT NULL, duration DOUBLE PRECISION)"
