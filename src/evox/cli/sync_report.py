@@ -29,6 +29,7 @@ class Report:
         self._alembic: dict[str, Any] | None = None
         self._notes: list[str] = []
         self._error: EvoxError | None = None
+        self._waits = False
 
     def __repr__(self) -> str:
         return f"<Report of {len(self._sites)} databases>"
@@ -113,7 +114,10 @@ class Report:
         self._sites[site.folder]["pending"] = []
 
     def waiting(self) -> None:
-        """Take that another run is waited for."""
+        """Take that another run is waited for; it is said once."""
+        if self._waits:
+            return
+        self._waits = True
         sys.stderr.write("waiting for another run, or another process that writes\n")
         sys.stderr.flush()
 

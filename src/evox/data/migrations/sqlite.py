@@ -3,7 +3,7 @@
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
@@ -68,12 +68,18 @@ class SQLiteTarget(Target):
     @asynccontextmanager
     async def writing(self, wait: float, on_wait: Callable[[], object] = lambda: None) -> AsyncIterator[Writer]:
         """See ``Target``."""
+        connected = partial(self._connected, wait, on_wait)
+        async with connected() as connection:
+            yield _Writer(connection, connected, self.name, wait, on_wait)
+
+    @asynccontextmanager
+    async def _connected(self, wait: float, on_wait: Callable[[], object]) -> AsyncIterator[SQLiteConnection]:
         connection = await self._opened(wait, on_wait)
         left = False
         try:
             # A statement that nobody waits for any more would be run to its end, and nothing closes before that.
             await connection.call(lambda raw: raw.set_progress_handler(lambda: left, STEPS))
-            yield _Writer(connection, self.name, wait, on_wait)
+            yield connection
         finally:
             left = True
             await connection.close()
@@ -97,30 +103,44 @@ class SQLiteTarget(Target):
 
 
 class _Writer(Writer):
-    def __init__(self, connection: SQLiteConnection, name: str, wait: float, on_wait: Callable[[], object]) -> None:
+    """Each file has a connection of its own: what one sets does not reach the next. Another stays open beside it.
+
+    Without that, SQLite would clean up after each file.
+    """
+
+    def __init__(
+        self,
+        connection: SQLiteConnection,
+        connected: Callable[[], AbstractAsyncContextManager[SQLiteConnection]],
+        name: str,
+        wait: float,
+        on_wait: Callable[[], object],
+    ) -> None:
         self._connection = connection
+        self._connected = connected
         self._name = name
         self._wait = wait
         self._on_wait = on_wait
 
     async def applied(self) -> tuple[Applied, ...]:
-        return await self._call(_read)
+        return await self._call(self._connection, _read)
 
     async def apply(
         self, migration: Migration, statements: Sequence[Statement], known: Sequence[Applied]
     ) -> Applied | None:
-        work = _outside if migration.outside else _within
-        return await self._call(partial(work, migration=migration, statements=statements, known=tuple(known)))
+        work = partial(_outside if migration.outside else _within, migration, statements, tuple(known))
+        async with self._connected() as connection:
+            return await self._call(connection, work)
 
     async def resolve(self, number: int, *, done: bool) -> Applied:
-        return await self._call(partial(_resolve, number=number, done=done))
+        return await self._call(self._connection, partial(_resolve, number, done))
 
-    async def _call(self, function: Callable[[sqlite3.Connection], T]) -> T:
+    async def _call(self, connection: SQLiteConnection, function: Callable[[sqlite3.Connection], T]) -> T:
         """Call a function that begins as soon as nobody else writes."""
         until, waits = anyio.current_time() + self._wait, False
         while True:
             try:
-                return await self._connection.call(function)
+                return await connection.call(function)
             except _BusyError as error:
                 if anyio.current_time() >= until:
                     raise _locked(self._name, self._wait) from error
@@ -180,35 +200,32 @@ def _ready(raw: sqlite3.Connection, known: tuple[Applied, ...]) -> bool:
 
 
 def _within(
-    raw: sqlite3.Connection, migration: Migration, statements: Sequence[Statement], known: tuple[Applied, ...]
+    migration: Migration, statements: Sequence[Statement], known: tuple[Applied, ...], raw: sqlite3.Connection
 ) -> Applied | None:
     began = time.monotonic()
     if migration.without_foreign_keys:
         raw.execute("PRAGMA foreign_keys = OFF")
-    try:
-        with _transaction(raw):
-            if not _ready(raw, known):
-                raw.execute("ROLLBACK")
-                return None
-            for statement in statements:
-                _run(raw, migration, statement)
-                if not raw.in_transaction:
-                    raise _failed(migration, statement, "it has ended the transaction")
-            if migration.without_foreign_keys:
-                _check_foreign_keys(raw, migration)
-            row = ledger.row_of(migration, time.monotonic() - began)
-            _note(raw, row)
-            try:
-                raw.execute("COMMIT")
-            except sqlite3.Error as error:
-                raise MigrationFailed(migration.name, f"at its end: {error}", place=migration.place()) from error
-            return row
-    finally:
-        raw.execute("PRAGMA foreign_keys = ON")
+    with _transaction(raw):
+        if not _ready(raw, known):
+            raw.execute("ROLLBACK")
+            return None
+        for statement in statements:
+            _run(raw, migration, statement)
+            if not raw.in_transaction:
+                raise _failed(migration, statement, "it has ended the transaction")
+        if migration.without_foreign_keys:
+            _check_foreign_keys(raw, migration)
+        row = ledger.row_of(migration, time.monotonic() - began)
+        _note(raw, row)
+        try:
+            raw.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise MigrationFailed(migration.name, f"at its end: {error}", place=migration.place()) from error
+        return row
 
 
 def _outside(
-    raw: sqlite3.Connection, migration: Migration, statements: Sequence[Statement], known: tuple[Applied, ...]
+    migration: Migration, statements: Sequence[Statement], known: tuple[Applied, ...], raw: sqlite3.Connection
 ) -> Applied | None:
     with _transaction(raw):
         if not _ready(raw, known):
@@ -228,7 +245,7 @@ def _outside(
     return row
 
 
-def _resolve(raw: sqlite3.Connection, number: int, *, done: bool) -> Applied:
+def _resolve(number: int, done: bool, raw: sqlite3.Connection) -> Applied:
     with _transaction(raw):
         row = ledger.begun(number, _rows(raw))
         raw.execute(*((ledger.FINISH, (0.0, number)) if done else (ledger.DELETE, (number,))))

@@ -52,9 +52,8 @@ async def test_a_rebuild_after_which_a_reference_leads_nowhere_is_taken_back(tmp
 
 async def test_triggers_are_made_whole(tmp_path: Path) -> None:
     trigger = "CREATE TRIGGER t AFTER INSERT ON pet BEGIN UPDATE person SET name = 'a;b'; DELETE FROM pet; END;\n"
-    assert len(await migrated(tmp_path, n0001_tables=TABLES, n0002_t=f"{trigger}SELECT 1;")) == 2
-    rows_before = rows(tmp_path, "SELECT name FROM person")
-    assert rows_before == [("Ada",)]
+    await migrated(tmp_path, n0001_tables=TABLES, n0002_t=f"{trigger}INSERT INTO pet VALUES ('Tom', 1);")
+    assert rows(tmp_path, "SELECT name, (SELECT count(*) FROM pet) FROM person") == [("a;b", 0)]
 
 
 async def test_a_statement_that_rolls_back_by_itself_keeps_nothing_of_the_file(tmp_path: Path) -> None:
@@ -78,3 +77,23 @@ async def test_a_table_of_the_ledgers_name_that_is_none_is_an_error_of_ours(tmp_
         raw.execute("CREATE TABLE evox_migrations (other TEXT)")
     with pytest.raises(EvoxError, match="number"):
         await migrated(tmp_path, n0001_tables=TABLES)
+
+
+@pytest.mark.parametrize(
+    "pragma",
+    ["PRAGMA ignore_check_constraints = ON", "-- evox: no transaction\nPRAGMA ignore_check_constraints = ON"],
+    ids=["within", "outside"],
+)
+async def test_what_a_file_sets_does_not_reach_the_next(tmp_path: Path, pragma: str) -> None:
+    table = "CREATE TABLE t (x INT CHECK (x > 0))"
+    with pytest.raises(MigrationFailed, match="CHECK"):
+        await migrated(tmp_path, n0001_t=table, n0002_pragma=pragma, n0003_insert="INSERT INTO t VALUES (-1)")
+    assert rows(tmp_path, "SELECT count(*) FROM evox_migrations") == [(2,)]
+
+
+async def test_a_reference_that_is_checked_at_the_end_names_the_file(tmp_path: Path) -> None:
+    bad = "PRAGMA defer_foreign_keys = ON; INSERT INTO pet VALUES ('Tom', 9);"
+    with pytest.raises(MigrationFailed, match="at its end: FOREIGN KEY") as caught:
+        await migrated(tmp_path, n0001_tables=TABLES, n0002_bad=bad)
+    assert caught.value.what == "0002_bad.sql failed"
+    assert rows(tmp_path, "SELECT name FROM pet") == [("Rex",)]
