@@ -1,4 +1,7 @@
-"""``evox health``: how running processes are: in the terminal, as a page, as JSON, and as an exit code."""
+"""``evox health``: how running processes are: in the terminal, as a page, as JSON, and as an exit code.
+
+With ``--test`` it looks at the code here instead; see ``health_test``.
+"""
 
 import json
 import os
@@ -10,6 +13,7 @@ from typing import Any
 
 import asyncclick as click
 
+from evox.cli import health_test
 from evox.cli.answering import answering
 from evox.cli.sources import look_at, makes_sources
 
@@ -23,10 +27,15 @@ Examples:
   evox health
   evox health --json | jq -r .level
   evox health --url https://shop.example --token-from env:LOOK --strict
+  evox health --test all
+  evox health --test services shop.py --junit report.xml
 """
 
 
 @click.command(name="health", epilog=EXAMPLES)
+@click.argument("targets", nargs=-1)
+@click.option("--test", "group", type=click.Choice(health_test.GROUPS), help="Test the project here instead.")
+@click.option("--junit", metavar="FILE", help="With --test, write the results as JUnit XML too.")
 @look_at
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 @click.option("--output", metavar="FILE", help="Write the page to a file, or with --json the JSON.")
@@ -34,13 +43,28 @@ Examples:
 @click.option("--strict", is_flag=True, help="End with 3 where something wants a look.")
 @click.option("--trace", is_flag=True, help="Show whole tracebacks.")
 def command(
-    urls: tuple[str, ...], token_from: str | None, cafile: str | None, as_json: bool, trace: bool, **given: Any
+    targets: tuple[str, ...],
+    group: str | None,
+    junit: str | None,
+    urls: tuple[str, ...],
+    token_from: str | None,
+    cafile: str | None,
+    as_json: bool,
+    trace: bool,
+    **given: Any,
 ) -> Callable[[], int]:
     """Show how running services are: all of this user here, or those of each --url.
 
     Ends with 0 if all is green, 1 if something is red or nothing was found, 3 with --strict if something is yellow.
     In a terminal the page is opened in the browser as well.
+
+    With --test nothing has to run: the project here is tested, or the files, folders or modules named. Ends with 0 if
+    all holds, 1 if something does not, 78 if the project cannot be loaded.
     """
+    health_test.refuse_mixed(group, targets, junit, looks=bool(urls or token_from or cafile or given["strict"]))
+    if group is not None:
+        test = partial(health_test.test, group, targets, as_json=as_json, output=given["output"], junit=junit)
+        return answering(test, as_json=as_json, trace=trace)
     look = partial(_look, makes_sources(urls, token_from, cafile), as_json=as_json, **given)
     return answering(look, as_json=as_json, trace=trace)
 
