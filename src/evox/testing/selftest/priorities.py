@@ -22,13 +22,30 @@ __all__ = ["priority_checks"]
 
 LOWS: Final = 200
 FIX: Final = "this is a fault of Evox itself: install it anew, or report it with this line"
-_History = Callable[[PrioritySettings], Crowd]
+
+
+class _Crowds:
+    """What was seen of crowds, each drawn once for all checks that look at it."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, Crowd] = {}
+
+    def __repr__(self) -> str:
+        return f"<crowds on the seats of {', '.join(self._seen) or 'nobody yet'}>"
+
+    def of(self, whose: str, settings: PrioritySettings) -> Crowd:
+        if whose not in self._seen:
+            self._seen[whose] = crowd(settings)
+        return self._seen[whose]
+
+
+_Look = Callable[[str, PrioritySettings, _Crowds], None]
 
 
 def priority_checks(project: Project) -> Iterator[Check]:
     """Yield what must hold of admission."""
-    seats = _seats(project)
-    looks: list[tuple[str, Callable[[str, PrioritySettings], None]]] = [
+    seats, crowds = _seats(project), _Crowds()
+    looks: list[tuple[str, _Look]] = [
         (f"a HIGH waiting behind {LOWS} LOW is next", _high_is_next),
         ("a level never goes before a higher one that could run", _strict),
         ("no level has more seats than its cap", _capped),
@@ -37,7 +54,7 @@ def priority_checks(project: Project) -> Iterator[Check]:
         ("every request is accounted for", _accounted),
     ]
     for name, look in looks:
-        yield Check("framework", f"priority: {name}", partial(_of_all, seats, look))
+        yield Check("framework", f"priority: {name}", partial(_of_all, seats, look, crowds))
     yield Check("framework", "priority: requests are admitted by level", _by_requests, virtual=True)
 
 
@@ -48,13 +65,14 @@ def _seats(project: Project) -> dict[str, PrioritySettings]:
     }
 
 
-async def _of_all(seats: dict[str, PrioritySettings], look: Callable[[str, PrioritySettings], None]) -> None:
+async def _of_all(seats: dict[str, PrioritySettings], look: _Look, crowds: _Crowds) -> None:
     for whose, settings in seats.items():
-        look(whose, settings)
+        look(whose, settings, crowds)
         await anyio.lowlevel.checkpoint()
 
 
-def _high_is_next(whose: str, settings: PrioritySettings) -> None:
+def _high_is_next(whose: str, settings: PrioritySettings, crowds: _Crowds) -> None:
+    del crowds
     made = Crowd(settings)
     for level in Priority:
         for _ in range(settings.reserve.of(level.label)):
@@ -63,44 +81,46 @@ def _high_is_next(whose: str, settings: PrioritySettings) -> None:
     for _ in range(min(LOWS, settings.queue.low)):
         made.arrive(Priority.LOW)
     high = made.arrive(Priority.HIGH)
-    held = [index for index, (level, _) in enumerate(made.holding) if level < Priority.LOW]
-    if high not in made.waiting[Priority.HIGH] or not held:
+    level, index = min((level, index) for index, (level, _) in enumerate(made.holding))
+    if high not in made.waiting[Priority.HIGH] or level is Priority.LOW:
         raise Skipped(f"with the seats of {whose} no HIGH can wait behind a LOW")
-    made.leave(held[0])
+    made.leave(index)  # one of HIGH if there is one: it may have as many as it may
     first = made.grants[0] if made.grants else None
     if first is None or first.level is not Priority.HIGH:
         got = "nobody" if first is None else f"one of {first.level.label}"
         raise Failed(f"with the seats of {whose} {got} got the seat that became free", "the one of high", FIX)
 
 
-def _strict(whose: str, settings: PrioritySettings) -> None:
-    for one in crowd(settings).grants:
+def _strict(whose: str, settings: PrioritySettings, crowds: _Crowds) -> None:
+    for one in crowds.of(whose, settings).grants:
         if one.earlier:
             seen = f"with the seats of {whose} one of {one.level.label} got a seat before one of {one.earlier[0].label}"
             raise Failed(seen, "strict order, reserves first", FIX)
 
 
-def _capped(whose: str, settings: PrioritySettings) -> None:
-    over = [said for made in (crowd(settings), *(flood(settings, one) for one in Priority)) for said in made.over]
+def _capped(whose: str, settings: PrioritySettings, crowds: _Crowds) -> None:
+    over = [
+        said for made in (crowds.of(whose, settings), *(flood(settings, one) for one in Priority)) for said in made.over
+    ]
     if over:
         raise Failed(f"with the seats of {whose}: {over[0]}", "never more than total and cap", FIX)
 
 
-def _in_order(whose: str, settings: PrioritySettings) -> None:
-    for one in crowd(settings).grants:
+def _in_order(whose: str, settings: PrioritySettings, crowds: _Crowds) -> None:
+    for one in crowds.of(whose, settings).grants:
         if one.passed is not None:
             seen = f"with the seats of {whose} number {one.number} of {one.level.label} went before {one.passed}"
             raise Failed(seen, "first come, first served", FIX)
 
 
-def _at_work(whose: str, settings: PrioritySettings) -> None:
-    idle = crowd(settings).idle
+def _at_work(whose: str, settings: PrioritySettings, crowds: _Crowds) -> None:
+    idle = crowds.of(whose, settings).idle
     if idle:
         raise Failed(f"with the seats of {whose}: {idle[0]}", "that it runs at once", FIX)
 
 
-def _accounted(whose: str, settings: PrioritySettings) -> None:
-    made = crowd(settings)
+def _accounted(whose: str, settings: PrioritySettings, crowds: _Crowds) -> None:
+    made = crowds.of(whose, settings)
     for told in made.scheduler.statistics().levels:
         level = told.level
         counted = (made.arrived[level], made.admitted[level], made.rejected[level], made.cancelled[level])

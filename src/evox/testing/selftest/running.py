@@ -98,7 +98,7 @@ def _why(error: BaseException) -> str:
 
 
 def _stuck(on_stuck: OnStuck, check: Check, results: Sequence[Result]) -> int:
-    seen = f"it holds the loop for {check.limit + GRACE:g} s"
+    seen = f"it holds the loop for {check.limit + GRACE:.0f} s"
     why = str(Failed(seen, "that it waits with await, or ends", "look for a blocking call or an endless loop"))
     return on_stuck([*results, Result(check.group, check.name, ok=False, why=why, seconds=check.limit + GRACE)])
 
