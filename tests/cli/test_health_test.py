@@ -48,7 +48,9 @@ async def drop_order(order_id: int) -> None:
 """
 
 
-def health(folder: Path, *arguments: str, loop: str = "trio", **env: str) -> "subprocess.CompletedProcess[str]":
+def health(
+    folder: Path, *arguments: str, loop: str = "trio", limit: float = LIVENESS, **env: str
+) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         command("health", *arguments),
         cwd=folder,
@@ -56,7 +58,7 @@ def health(folder: Path, *arguments: str, loop: str = "trio", **env: str) -> "su
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=LIVENESS,
+        timeout=limit,
         check=False,
     )
 
@@ -201,7 +203,7 @@ def test_code_that_blocks_ends_the_process_with_1_and_names_the_check(tmp_path: 
         svc.app.openapi = openapi
     """
     write_files(tmp_path, {"shop.py": blocks})
-    done = health(tmp_path, "--test", "framework")
+    done = health(tmp_path, "--test", "framework", limit=18)
     assert done.returncode == 1
     assert "FAIL  framework   service shop: has an OpenAPI document" in done.stdout
     assert "saw       it holds the loop for 8 s" in done.stdout

@@ -12,6 +12,7 @@ from tests.selftests import failing, project_of, results_of
 
 from evox import GET, Controller, Intent, Service, auth, service
 from evox.auth import Requirement
+from evox.errors import EvoxError
 from evox.services import guard
 from evox.services.router_guard import RouterGuard
 
@@ -43,9 +44,8 @@ def nothing_ran() -> Iterator[None]:
     assert runs == []
 
 
-def shop() -> Service:
-    """Return a service of which nothing may run: it would be noticed as an error."""
-    svc = service("shop").config("shop", Limits)
+def add_hooks(svc: Service) -> None:
+    """Give a service all that a service may have around its endpoints."""
     svc.on_startup(ran)
     svc.on_shutdown(ran)
     svc.background_task(interval=1)(ran)
@@ -60,6 +60,18 @@ def shop() -> Service:
     @svc.middleware("http")
     async def counted(request: Request, call_next: Any) -> Any:
         ran()
+
+    @svc.exception_handler(401)
+    @svc.exception_handler(405)
+    @svc.exception_handler(EvoxError)
+    async def told(request: Request, error: Exception) -> None:
+        ran()
+
+
+def shop() -> Service:
+    """Return a service of which nothing may run: it would be noticed as an error."""
+    svc = service("shop").config("shop", Limits)
+    add_hooks(svc)
 
     def asked() -> str:
         ran()
@@ -120,6 +132,22 @@ def test_A1_a_guard_that_is_broken_is_found_and_still_nothing_of_the_service_run
         "auth: a foreign token is refused",
         "auth: an expired token is refused",
     }
+
+
+def test_odd_settings_are_no_fault(loop: str) -> None:
+    settings = {
+        "priority": {"total": 1, "queue": 0, "per_client": 1},
+        "data": {"throttle": "1d", "entries": 2, "l1_ttl": 0.1, "backend": "memory"},
+        "auth": {"max_lifetime": 5, "leeway": 0, "roles_claim": "realm.roles", "issuer": "me", "audience": "you"},
+        "serving": {"keep_alive": 0.1, "header_bytes": 2000, "connections": 1},
+        "proxy": {"attempts": 1, "connections": 1},
+        "runtime": {"start_timeout": 0.0001},
+        "config": {"shop": {"limit": 3}},
+        "workers": 4,
+        "gateway": True,
+        "host": "0.0.0.0",
+    }
+    assert failing(results_of("all", project_of(shop(), loop=loop, settings=settings))) == set()
 
 
 def test_a_route_that_is_open_before_a_guarded_endpoint_is_found(loop: str) -> None:

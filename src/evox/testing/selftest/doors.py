@@ -1,9 +1,9 @@
 """Doors: the app of a service, in front of which requests are tried without one line of its own code being run.
 
-The service is not started: no hook, lifespan or background task runs, and no data is opened. Middleware of its own is
-left out. Its guard is the real one, on its real routes, and behind the guard there is no seat: whoever is let through
-is turned away by admission, before dependencies and handlers. What is no endpoint of Evox has no admission, so its
-guard is tried with nothing behind it.
+The service is not started: no hook, lifespan or background task runs, and no data is opened. Middleware and exception
+handlers of its own are left out. Its guard is the real one, on its real routes, and behind the guard there is no seat:
+whoever is let through is turned away by admission, before dependencies and handlers. What is no endpoint of Evox has no
+admission, so its guard is tried with nothing behind it.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -20,8 +20,10 @@ from starlette.types import ASGIApp
 from evox import context
 from evox.auth import Authority
 from evox.config import Loaded, PrioritySettings
+from evox.errors import EvoxError
 from evox.scheduling import Priority, Scheduler
 from evox.services import Endpoint, Running, Scope, Service
+from evox.services.http_errors import evox_error_handler
 from evox.services.router_guard import RouterGuard
 from evox.testing.clients import AppTransport
 
@@ -49,7 +51,7 @@ class Door:
         self.scope.authority = Authority(loaded.settings.auth, loaded.root, mode="test", clock=lambda: self.now)
         self.running = Running(service, self.scope)
         self.running.scheduler = _taken()
-        self.app = _without_middleware(service.app)
+        self.app = _bare(service.app)
         self.client: httpx2.AsyncClient
         self.to_guard: httpx2.AsyncClient
 
@@ -61,9 +63,14 @@ class Door:
         """The guard of what is no endpoint of Evox, with nothing behind it."""
         return RouterGuard(PlainTextResponse("let through", THROUGH), self.service)
 
-    def token(self, *roles: str, **options: Any) -> str:
-        """Return a token with these roles; options as for ``auth.issue``."""
-        return self.scope.authority.issue("selftest", roles=roles, **options)
+    @property
+    def lifetime(self) -> float:
+        """Seconds for which its tokens are good."""
+        return min(60.0, self.scope.loaded.settings.auth.max_lifetime)
+
+    def token(self, *roles: str) -> str:
+        """Return a token with these roles."""
+        return self.scope.authority.issue("selftest", roles=roles, ttl=self.lifetime)
 
     async def send(self, method: str, path: str, token: str | None = None, *, raw: bool = False) -> httpx2.Response:
         """Send a request; a ``raw`` one to the guard of what is no endpoint of Evox."""
@@ -124,16 +131,23 @@ def _taken() -> Scheduler:
     return made
 
 
-def _without_middleware(app: FastAPI) -> ASGIApp:
+def _bare(app: FastAPI) -> ASGIApp:
     """Build the stack of an app as it builds it itself, but for what is the user's in it."""
-    own, app.user_middleware = app.user_middleware, []
+    own = app.user_middleware, app.exception_handlers
+    app.user_middleware = []
+    built_in = {kind: handler for kind, handler in own[1].items() if _is_built_in(handler)}
+    app.exception_handlers = {**built_in, EvoxError: evox_error_handler}
     try:
         stack = app.build_middleware_stack()
     finally:
-        app.user_middleware = own
+        app.user_middleware, app.exception_handlers = own
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
         scope["app"] = app  # as the app itself does
         await stack(scope, receive, send)
 
     return answer
+
+
+def _is_built_in(handler: Any) -> bool:
+    return str(getattr(handler, "__module__", "")).partition(".")[0] in ("evox", "fastapi", "starlette")

@@ -21,7 +21,7 @@ __all__ = ["fallback_checks"]
 
 TTL: Final = 10.0
 STALE: Final = 100.0
-FIX: Final = "this is a fault of Evox itself: install it anew, or report it with this line"
+FIX: Final = "see whether data.entries, memory_bytes and value_bytes leave room; else report it: Evox is at fault"
 
 
 def fallback_checks(project: Project) -> Iterator[Check]:

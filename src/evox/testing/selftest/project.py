@@ -15,7 +15,7 @@ __all__ = ["LIMIT", "Check", "Project", "limit_of"]
 
 LIMIT: Final = 5.0  # seconds for one check
 EACH: Final = 0.05  # more for each operation that it sends requests to
-_KEPT: Final = ("serving", "priority", "runtime", "data", "auth", "proxy", "config")
+_KEPT: Final = ("serving", "priority", "data", "auth", "proxy", "config")
 _KEYS: Final = ("keys", "algorithms", "jwks_url", "jwks_cafile", "jwks_max_age", "jwks_max_stale", "internal_keys")
 _PROXY: Final = ("registry", "dns", "advertise", "cafile")
 

@@ -26,7 +26,7 @@ from evox.testing.selftest.results import Failed
 
 __all__ = ["storage_checks"]
 
-CLEANING: Final = 2.0  # seconds
+CLEANING: Final = 1.0  # seconds; twice that is less than what a check may take after its limit
 IMPORT: Final = 10.0  # seconds that a driver may take to be imported, on a machine that has much to do
 KEY: Final = "probe"
 FIX: Final = "look into its log: it acknowledges what it does not keep"
