@@ -68,7 +68,7 @@ def test_json_holds_what_alembic_says(tmp_path: Path) -> None:
     write_files(tmp_path, {"alembic.ini": INI})
     fake(tmp_path, "alembic", ALEMBIC)
     found = json.loads(sync_db(tmp_path, "--json").stdout)
-    assert (found["version"], found["ok"], found["pending"]) == (1, True, False)
+    assert (found["schema"], found["ok"], found["pending"]) == (1, True, False)
     assert found["alembic"] == {
         "current": [],
         "heads": ["bbb222"],

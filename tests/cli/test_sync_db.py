@@ -26,7 +26,7 @@ def document(folder: Path, *arguments: str, code: int = 0) -> Any:
     done = sync_db(folder, "--json", *arguments)
     assert done.returncode == code, done.stderr
     found = json.loads(done.stdout)
-    assert found["version"] == 1
+    assert found["schema"] == 1
     return found
 
 

@@ -5,7 +5,6 @@ import json
 import logging
 import math
 import os
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -147,11 +146,12 @@ def _run(job: "_Job") -> "dict[Priority, Tally]":
 
 def _progress(results: "Iterator[dict[Priority, Tally]]", total: int) -> "Iterator[dict[Priority, Tally]]":
     """Show how far it is, on terminals only."""
-    shown = sys.stderr.isatty()
-    for done, one in enumerate(results, 1):
-        if shown:
-            sys.stderr.write(f"\r{done}/{total}" + ("\n" if done == total else ""))
-        yield one
+    from evox.cli.progress import Progress
+
+    with Progress() as progress:
+        for done, one in enumerate(results, 1):
+            progress.on(f"{done} of {total} simulations")
+            yield one
 
 
 def _merged(runs: "list[dict[Priority, Tally]]") -> "dict[Priority, Tally]":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import asyncclick as click
 
+from evox.cli.progress import Progress
 from evox.cli.terminal import is_colourful
 
 if TYPE_CHECKING:
@@ -74,13 +75,16 @@ class _Shown:
         self._out, self._as_json, self._output, self._junit = out, as_json, output, junit
         self._group = self._loop = ""
         self._colour = output is None and is_colourful()
+        self._progress = Progress()
 
     def begin(self, group: str, loop: Any) -> None:
         self._group, self._loop = group, loop.backend
+        self._progress.on("testing")
 
     def add(self, one: "Result") -> None:
         if not self._as_json and self._output is None:
             self._say(self._lines(one))
+        self._progress.on("testing")
 
     def stuck(self, results: "list[Result]") -> int:
         """Tell of a check that holds the loop. Called in another thread, before the process is ended."""
@@ -91,6 +95,7 @@ class _Shown:
 
     def end(self, results: "Sequence[Result]") -> int:
         """Write what is written at the end, and return the exit code."""
+        self._progress.off()
         from evox.observe.report.keeping import write
 
         failed = sum(not one.ok for one in results)
@@ -141,6 +146,7 @@ class _Shown:
         return f"{text}{one.seconds:.2f} s\n{''.join(told)}"
 
     def _say(self, text: str) -> None:
+        self._progress.off()
         encoding = self._out.encoding or "utf-8"
         self._out.write(text.encode(encoding, "replace").decode(encoding))
         self._out.flush()

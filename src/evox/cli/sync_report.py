@@ -4,6 +4,7 @@ import sys
 from typing import Any, Final, TextIO
 
 from evox.cli.dependencies import Dependencies
+from evox.cli.progress import Progress
 from evox.cli.sync_alembic import Revisions
 from evox.data.migrations import Applied, Plan, Site
 from evox.errors import EvoxError
@@ -11,7 +12,7 @@ from evox.failures import facts_of
 
 __all__ = ["Report"]
 
-VERSION: Final = 1
+SCHEMA: Final = 1
 
 
 class Report:
@@ -30,6 +31,7 @@ class Report:
         self._notes: list[str] = []
         self._error: EvoxError | None = None
         self._waits = False
+        self.progress = Progress()
 
     def __repr__(self) -> str:
         return f"<Report of {len(self._sites)} databases>"
@@ -47,7 +49,7 @@ class Report:
         """Return all of it for machines."""
         found = self._dependencies
         return {
-            "version": VERSION,
+            "schema": SCHEMA,
             "ok": self._error is None,
             "pending": self.pending,
             "dependencies": {"tool": found.tool or None, "state": found.state, "said": found.said or None},
@@ -64,6 +66,7 @@ class Report:
 
     def error(self, error: EvoxError) -> None:
         """Take why it ended early."""
+        self.progress.off()
         self._error = error
 
     def dependencies(self, found: Dependencies, *, syncs: bool) -> None:
@@ -99,15 +102,18 @@ class Report:
     def begin(self, site: Site) -> None:
         """Take which database is changed from now on."""
         self._now = self._sites[site.folder]
+        self._go_on()
 
     def applied(self, row: Applied) -> None:
         """Take that a file was applied."""
         self._now["done"].append(_row(row))
         self._now["pending"] = [one for one in self._now["pending"] if one["number"] != row.number]
         self._line(f"applied {row.name} ({row.duration or 0:.2f} s)")
+        self._go_on()
 
     def end(self, site: Site) -> None:
         """Take that nothing is pending any more; what is left was applied by another run."""
+        self.progress.off()
         left = self._sites[site.folder]["pending"]
         if left:
             self._line(f"another run has applied {', '.join(one['file'] for one in left)}")
@@ -118,6 +124,7 @@ class Report:
         if self._waits:
             return
         self._waits = True
+        self.progress.off()
         sys.stderr.write("waiting for another run, or another process that writes\n")
         sys.stderr.flush()
 
@@ -148,7 +155,14 @@ class Report:
             self._alembic["pending"] = False
         self._line(f"alembic upgrade {to}: done")
 
+    def _go_on(self) -> None:
+        """Show which file takes its time now."""
+        pending = self._now["pending"]
+        if pending:
+            self.progress.on(f"applying {pending[0]['file']}")
+
     def _line(self, text: str) -> None:
+        self.progress.off()
         if self._out is not None:
             encoding = getattr(self._out, "encoding", None) or "utf-8"
             self._out.write((text + "\n").encode(encoding, "replace").decode(encoding))
