@@ -1,17 +1,21 @@
 """``evox health --test`` on services of a user: what is wrong with them is found, and none of their code is run."""
 
+import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi import APIRouter, Depends, FastAPI, Request
 from pydantic import BaseModel
 from starlette.responses import PlainTextResponse
 from tests.selftests import failing, project_of, results_of
 
 from evox import GET, Controller, Intent, Service, auth, service
-from evox.auth import Requirement
+from evox.auth import Requirement, claims
 from evox.errors import EvoxError
 from evox.services import guard
 from evox.services.router_guard import RouterGuard
@@ -289,3 +293,25 @@ def test_an_existing_app_and_a_controller_pass_too(loop: str) -> None:
     assert failing(found) == set()
     assert found["auth: a call without a token is 401"].why == "3 operations of 2 services"
     assert found["service legacy: reaches each of its endpoints"].skipped
+
+
+def test_the_keys_of_the_project_are_read_and_tried(loop: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def tried(**said: Any) -> Any:
+        project = project_of(loop=loop, root=tmp_path, settings={"auth": said})
+        [one] = results_of("services", project, only="auth: the keys").values()
+        return one
+
+    (tmp_path / "secret").write_text(secrets.token_urlsafe(48))
+    signing = ec.generate_private_key(ec.SECP256R1())
+    public = signing.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    (tmp_path / "public.pem").write_bytes(public)
+    (tmp_path / "weak").write_text("short")
+    assert (tried(keys=["secret"]).ok, tried(keys=["secret"]).why) == (True, "1 key")
+    assert tried(keys=["public.pem#one"]).why == "public keys, which were read; they sign nothing"
+    assert tried().skipped
+    assert tried(jwks_url="https://issuer.example/jwks", issuer="i", audience="a").skipped
+    assert "saw EVX-107" in tried(keys=["weak"]).why
+    assert "saw EVX-107" in tried(keys=["nowhere"]).why
+    shipped = claims.times
+    monkeypatch.setattr(claims, "times", lambda found, now, **how: shipped(found, min(now, found["exp"] - 1), **how))
+    assert "an expired one was accepted" in tried(keys=["secret"]).why
