@@ -100,7 +100,8 @@ def test_C2_a_file_whose_end_is_unknown_is_said_on_one_screen(tmp_path: Path) ->
     assert sync_db(tmp_path).returncode == 0
     with closing(sqlite3.connect(tmp_path / "shop.db")) as raw, raw:
         raw.execute("UPDATE evox_migrations SET duration = NULL WHERE number = 2")  # as kill -9 leaves it
-    held("migration_whose_end_is_unknown", error_of(tmp_path, 1))
+    held("migration_whose_end_is_unknown", error_of(tmp_path, 1, "--check"))
+    assert sync_db(tmp_path, "--wait", "100ms").returncode == 1
     assert sync_db(tmp_path, "--done", "2").returncode == 0
     assert sync_db(tmp_path, "--check").returncode == 0
 

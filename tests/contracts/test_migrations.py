@@ -264,7 +264,7 @@ async def test_a_file_whose_end_is_unknown_is_told_of_until_somebody_says_what_b
             connection.execute("DROP INDEX by_name")
     for _ in range(2):
         with pytest.raises(MigrationRefused, match=r"0002_alone\.sql was begun"):
-            await place.migrate()
+            await place.migrate(wait=0.2)
     with pytest.raises(MigrationRefused, match="0001 is not one whose end is unknown"):
         await resolve(place.target, 1, done=True)
     await resolve(place.target, 2, done=done)
@@ -321,3 +321,19 @@ async def test_a_user_who_may_not_make_the_ledger_is_told_so(kind: str, tmp_path
     with pytest.raises(BackendRefused, match="permission denied for schema public") as caught:
         await migrate(target, read_folder(tmp_path))
     assert "evox_migrations" in caught.value.fix
+
+
+async def test_a_run_that_waits_does_not_hold_up_what_waits_for_every_transaction(place: Place) -> None:
+    place.write(n0001_people=PEOPLE, n0002_ada=ADA + slow(place.kind, "a little"))
+    place.write(n0003_alone=f"-- evox: no transaction\n{ALONE[place.kind]};\n")
+    done: list[str] = []
+    waits = anyio.Event()
+
+    async def run() -> None:
+        done.extend(await place.migrate(on_wait=waits.set))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(run)
+        group.start_soon(run)
+    assert waits.is_set()
+    assert sorted(done) == ["0001_people.sql", "0002_ada.sql", "0003_alone.sql"]

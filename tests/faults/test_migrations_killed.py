@@ -54,7 +54,8 @@ def applied(kind: str, folder: Path) -> list[int]:
 
 
 def sync(folder: Path, files: dict[str, str], *arguments: str) -> Any:
-    return evox_process(folder, files, "db", "--wait", "12s", *arguments, subcommand="sync")
+    waits = [] if "--wait" in arguments else ["--wait", "12s"]
+    return evox_process(folder, files, "db", *waits, *arguments, subcommand="sync")
 
 
 def until(kind: str, is_so: Callable[[], bool]) -> None:
@@ -180,7 +181,7 @@ def test_kill_outside_of_a_transaction_is_told_of_by_every_rerun_until_somebody_
         until(kind, lambda: rows(kind, tmp_path, unknown) == [(2,)])
         process.kill(signal.SIGKILL)
         process.wait()
-    with sync(tmp_path, {}) as process:
+    with sync(tmp_path, {}, "--wait", "4s") as process:
         assert process.wait() == 1
     assert "0002_alone.sql was begun" in process.err
     files = {"migrations/0002_alone.sql": f"-- evox: no transaction\n{ADA}"}

@@ -1,6 +1,9 @@
 """Applying: what is pending, file by file, until nothing is. Another run may do the same at the same time."""
 
 from collections.abc import Callable, Sequence
+from typing import Final
+
+import anyio
 
 from evox.data.migrations.files import Migration
 from evox.data.migrations.plan import Applied, Plan, compare
@@ -10,6 +13,7 @@ from evox.data.migrations.target import Target
 __all__ = ["WAIT", "look", "migrate", "resolve"]
 
 WAIT = 30.0  # seconds
+AGAIN: Final = 0.1  # seconds between looks at what another run is about
 
 
 async def look(target: Target, files: Sequence[Migration], *, to: int | None = None, running: bool = False) -> Plan:
@@ -50,7 +54,7 @@ async def migrate(
         to: The last number to apply; all by default.
         wait: Seconds to wait for another run to end.
         on_applied: Told of each file after it was committed.
-        on_wait: Called when another run is waited for.
+        on_wait: Called when another run is waited for, more than once if that goes on.
 
     Returns:
         What was applied here.
@@ -66,8 +70,15 @@ async def migrate(
     if not plan.pending and not plan.has_open_end:
         return ()
     async with target.writing(wait, on_wait) as writer:
+        until = anyio.current_time() + wait
         while True:
             known = await writer.applied()
+            if not writer.alone and anyio.current_time() < until:
+                if compare(files, known, to=to, running=True).has_open_end:  # another run may be about it
+                    on_wait()
+                    await anyio.sleep(AGAIN)
+                    continue
+                until = anyio.current_time() + wait
             pending = compare(files, known, to=to).pending
             if not pending:
                 return tuple(done)

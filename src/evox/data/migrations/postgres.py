@@ -106,6 +106,8 @@ class PostgresTarget(Target):
 
 
 class _Writer(Writer):
+    alone = True
+
     def __init__(self, connection: PostgresConnection, name: str, table: str) -> None:
         self._connection = connection
         self._name = name

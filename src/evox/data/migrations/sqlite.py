@@ -108,6 +108,8 @@ class _Writer(Writer):
     Without that, SQLite would clean up after each file.
     """
 
+    alone = False
+
     def __init__(
         self,
         connection: SQLiteConnection,

@@ -12,7 +12,13 @@ __all__ = ["Target", "Writer"]
 
 
 class Writer(ABC):
-    """A database while migrations are applied to it."""
+    """A database while migrations are applied to it.
+
+    Attributes:
+        alone: Whether no other run is about the database meanwhile; else runs take turns file by file.
+    """
+
+    alone: bool
 
     @abstractmethod
     async def applied(self) -> tuple[Applied, ...]:

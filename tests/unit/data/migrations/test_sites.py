@@ -1,5 +1,6 @@
 """Sites: which folder of migrations is for which database."""
 
+import sys
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 
 from evox.config import DataSettings
 from evox.data.migrations import Site, sites_of
-from evox.errors import MigrationRefused
+from evox.errors import MigrationRefused, MissingExtra
 
 
 def found(root: Path, files: list[str], known: Collection[str] = ("shop", "stock"), **data: Any) -> list[Site]:
@@ -86,3 +87,12 @@ def test_folders_without_files_of_sql_are_left_alone(tmp_path: Path) -> None:
 def test_the_folder_may_be_named_otherwise(tmp_path: Path) -> None:
     sites = found(tmp_path, ["db/changes/0001_a.sql"], database="sqlite:///x.db", migrations="db/changes")
     assert shown(sites) == [("db/changes", "sqlite:///x.db", 1)]
+
+
+def test_a_driver_that_is_not_installed_is_said_with_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (site,) = found(tmp_path, ["migrations/0001_a.sql"], database="postgresql://h/d")
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    monkeypatch.delitem(sys.modules, "evox.data.migrations.postgres", raising=False)
+    with pytest.raises(MissingExtra, match="evox sync db with postgresql://") as caught:
+        site.target()
+    assert "postgres" in caught.value.fix
