@@ -14,7 +14,7 @@ DEV := .venv/.installed-dev
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lint soak bench lock clean
+.PHONY: help demo test lint docs soak bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
@@ -31,6 +31,10 @@ lint: $(DEV) ## ruff, mypy and the floors
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(DEV) ## build the site of the documentation into site/
+	$(BIN)/python -m zensical build --strict --clean
+	@echo "open site/index.html"
+
 soak: $(DEV) ## run the tests with full counts
 	EVOX_SOAK=1 $(BIN)/python -m pytest -n 2 -q -m "soak or not soak" --timeout 600 $(ARGS)
 
@@ -41,7 +45,7 @@ lock: ## write both lock files anew (ARGS=--upgrade for newer versions)
 	$(PYTHON) tools/lock.py $(ARGS)
 
 clean: ## remove .venv, caches and builds
-	rm -rf .venv .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf .venv .mypy_cache .ruff_cache .import_linter_cache .hypothesis .cache build dist site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV):
