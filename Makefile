@@ -14,10 +14,10 @@ DEV := .venv/.installed-dev
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lint docs soak bench lock clean
+.PHONY: help demo test lint docs reference soak bench lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: $(RUN) ## run the demo
 	$(BIN)/python examples/demo.py $(ARGS)
@@ -30,6 +30,9 @@ lint: $(DEV) ## ruff, mypy and the floors
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+reference: $(DEV) ## write docs/reference anew from the code
+	$(BIN)/python -m tools.reference
 
 docs: $(DEV) ## build the site of the documentation into site/
 	$(BIN)/python -m zensical build --strict --clean

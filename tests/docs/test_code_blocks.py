@@ -36,7 +36,7 @@ SHELLS: Final = ("console", "bash", "sh", "shell")
 NOT_RUN_ALLOWED: Final = 0
 LIMIT: Final = 15
 # Programs that are not ours: a page may name them, and nothing about them is checked here.
-FOREIGN: Final = frozenset({"cd", "docker", "export", "git", "kill", "mkdir", "pip", "rye", "source", "uv"})
+FOREIGN: Final = frozenset({"cd", "docker", "eval", "export", "git", "kill", "mkdir", "pip", "rye", "source", "uv"})
 EACH_PAGE = pytest.mark.parametrize("page", PAGES, ids=name_of)
 
 
@@ -160,9 +160,27 @@ def spaced(text: str) -> str:
     return re.sub(r" {2,}", "  ", re.sub(r"(127\.0\.0\.1):\d+", r"\1:PORT", text))
 
 
+def pieces(text: str) -> Iterator[list[str]]:
+    """Yield the words of each program that a line starts, but not of those that take the output of another."""
+    for inner in re.findall(r"\$\(([^()]+)\)", text):
+        yield from pieces(inner)
+    words: list[str] = []
+    for word in [*shlex.split(text.removesuffix("&"), comments=True), "&&"]:
+        if word == "&&":
+            yield words[: next((at for at, one in enumerate(words) if one in ("|", ">")), None)]
+            words = []
+        else:
+            words.append(word)
+
+
 def check(command: Command, folder: Path) -> None:
+    """Check each program that a line starts."""
+    for words in pieces(command.text):
+        check_words(command, words, folder)
+
+
+def check_words(command: Command, words: list[str], folder: Path) -> None:
     """Run a command that is on the short list; check that any other names what exists."""
-    words = shlex.split(command.text.removesuffix("&"), comments=True)
     while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
         words.pop(0)
     if words[:2] == ["uv", "run"]:

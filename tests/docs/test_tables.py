@@ -2,22 +2,25 @@
 
 import re
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import unquote
 
 import pytest
-from pydantic import BaseModel
 from tests.docs.pages import PAGES, ROOT, blocks, headings, markdown, name_of, prose
+from tools.reference import declared_errors, default, options
 
 from evox import EvoxError, config, errors
+from evox.cli.health import YELLOW
 from evox.config import Settings
 from evox.orchestrator.server import DRAIN_EXCEEDED
 from evox.runtime.signals import SECOND_SIGNAL
 from evox.serving import Reason
 
-QUICKSTART: Final = ROOT / "docs" / "quickstart.md"
+REFERENCE: Final = ROOT / "docs" / "reference"
+CLI: Final = REFERENCE / "cli.md"
+CONFIGURATION: Final = REFERENCE / "configuration.md"
+ERRORS: Final = REFERENCE / "errors.md"
 SERVING: Final = ROOT / "docs" / "serving.md"
 DECISIONS: Final = ROOT / "docs" / "decisions"
 SECTIONS: Final = ["Context", "Decision", "Consequences", "What would change our mind"]
@@ -33,41 +36,16 @@ def rows(page: Path, heading: str) -> list[str]:
     return [line for line in found[1].splitlines() if line.startswith("|")][2:]
 
 
-def options(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    """Yield one row for each option of the configuration."""
-    for name, field in model.model_fields.items():
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel) and field.description is None:
-            yield from options(kind, f"{prefix}{name}.")
-        else:
-            yield f"| `{prefix}{name}` | {default(field.default)} | {field.description} |"
-
-
-def default(value: Any) -> str:
-    """Return a default as it is written in TOML; durations are numbers of seconds, sizes of bytes."""
-    if isinstance(value, BaseModel):  # one number for each level
-        numbers = set(value.model_dump().values())
-        value = numbers.pop() or None if len(numbers) == 1 else value
-    if value in ((), {}, None):
-        return "none"
-    if isinstance(value, bool):
-        return f"`{str(value).lower()}`"
-    if isinstance(value, float):
-        return f"`{value:g}`"
-    return f'`"{value}"`' if isinstance(value, str) else f"`{value:d}`"
-
-
-def declared_errors(base: type[EvoxError] = EvoxError) -> Iterator[type[EvoxError]]:
-    """Yield every error of our own that has an id."""
-    for kind in base.__subclasses__():
-        if kind.__module__.startswith("evox."):
-            if "id" in vars(kind):
-                yield kind
-            yield from declared_errors(kind)
-
-
-def test_the_quickstart_lists_every_option_with_its_default() -> None:
-    assert rows(QUICKSTART, "Configuration") == list(options(Settings))
+def test_the_reference_lists_every_option_with_its_default_and_its_variable() -> None:
+    tables = {name.rpartition(".")[0] for name, *_ in options(Settings)}
+    headings = {table: f"`[tool.evox{table and '.'}{table}]`" for table in tables}
+    listed = {(table, *row.split(" | ")[:4]) for table in tables for row in rows(CONFIGURATION, headings[table])}
+    shown = {(table, name.removeprefix("| "), value, variable) for table, name, _, value, variable in listed}
+    assert {(table, name, value) for table, name, value, _ in shown} == {
+        (name.rpartition(".")[0], f"`{name.rpartition('.')[2]}`", value) for name, _, value, _ in options(Settings)
+    }
+    named = {variable.strip("`").replace("__NAME", "__X") for *_, variable in shown}
+    assert list(config.unknown_variables(dict.fromkeys(named, ""))) == []
 
 
 def test_each_limit_on_clients_stands_with_its_option_and_its_default() -> None:
@@ -78,15 +56,16 @@ def test_each_limit_on_clients_stands_with_its_option_and_its_default() -> None:
     assert limits | {"keep_alive", "connections", "ping", "streams"} == set(listed)
 
 
-def test_the_quickstart_lists_every_error() -> None:
+def test_the_reference_lists_every_error() -> None:
     expected = [
-        f"| {one.id} | `{one.__name__}` | {one.exit_code} | {(one.__doc__ or '').splitlines()[0]} |"
+        [one.id, f"`{one.__name__}`", str(one.status), str(one.exit_code), "yes" if one.retryable else ""]
         for one in sorted(declared_errors(), key=lambda one: one.id)
     ]
-    assert rows(QUICKSTART, "Errors") == expected
+    lines = [row.strip("|").split("|")[:5] for row in rows(ERRORS, "Errors")]
+    assert [[cell.strip() for cell in line] for line in lines] == expected
 
 
-def test_the_statuses_of_errors_are_those_that_the_quickstart_names() -> None:
+def test_the_statuses_of_errors_are_those_that_clients_count_on() -> None:
     statuses = {one.id: one.status for one in declared_errors() if one.status != 500}
     assert statuses == {
         "EVX-602": 503,
@@ -110,8 +89,6 @@ def test_the_statuses_of_errors_are_those_that_the_quickstart_names() -> None:
         "EVX-913": 504,
         "EVX-914": 503,
     }
-    text = QUICKSTART.read_text(encoding="utf-8")
-    assert all(f"{name} is {status}" in text for name, status in statuses.items())
 
 
 def test_each_reason_of_a_complaint_is_explained() -> None:
@@ -129,10 +106,10 @@ def test_no_two_errors_share_an_id() -> None:
     assert len(ids) == len(set(ids))
 
 
-def test_the_quickstart_lists_every_exit_code() -> None:
-    plain = {0, 1, 2, DRAIN_EXCEEDED, SECOND_SIGNAL, EvoxError.exit_code}
+def test_the_reference_lists_every_exit_code() -> None:
+    plain = {0, 1, 2, YELLOW, DRAIN_EXCEEDED, SECOND_SIGNAL, EvoxError.exit_code}
     expected = sorted(plain | {one.exit_code for one in declared_errors()})
-    assert [int(row.split("|")[1]) for row in rows(QUICKSTART, "Exit codes")] == expected
+    assert [int(row.split("|")[1]) for row in rows(CLI, "Exit codes")] == expected
 
 
 def test_every_dependency_has_one_line_that_says_why() -> None:
@@ -184,9 +161,9 @@ def test_no_page_says_to_install_the_other_evox(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_environment_variable_that_a_page_names_exists(page: Path) -> None:
-    named = set(re.findall(r"\bEVOX_[A-Z][A-Z_]*[A-Z]", page.read_text(encoding="utf-8")))
+    named = set(re.findall(r"\bEVOX_[A-Z][A-Z0-9_]*[A-Z0-9]", page.read_text(encoding="utf-8")))
     assert list(config.unknown_variables(dict.fromkeys(named, ""))) == []
-    nested = {option.split("`")[1].replace(".", "__").upper() for option in options(Settings)}
+    nested = {name.replace(".", "__").upper() for name, *_ in options(Settings)}
     sections = ("EVOX_CONFIG__", "EVOX_PEERS__")
     assert [
         name
