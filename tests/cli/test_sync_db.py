@@ -2,13 +2,14 @@
 
 import json
 import sqlite3
+import subprocess
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.cli.syncing import DATABASE, PEOPLE, sync_db
-from tests.support import write_files
+from tests.support import command, environment, write_files
 
 from evox.errors.masking import MASK
 
@@ -174,3 +175,15 @@ def test_the_password_of_a_url_is_in_nothing_that_is_written(tmp_path: Path) -> 
         assert "EVX-701" in done.stderr
         assert "hunter2" not in done.stdout + done.stderr
         assert f"me:{MASK}@" in done.stderr
+
+
+def test_whoever_stops_reading_ends_nothing_half_way(tmp_path: Path) -> None:
+    write_files(tmp_path, FILES)
+    process = subprocess.Popen(
+        command("sync", "db"), cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    _, said = process.communicate(timeout=15)
+    assert (process.returncode, said) == (1, b"")
+    assert rows(tmp_path / "shop.db") == [("Ada",)]

@@ -72,6 +72,8 @@ def _answer(*, check: bool, as_json: bool, trace: bool, **given: Any) -> int:
         code = error.exit_code
     if as_json:
         sys.stdout.write(json.dumps(report.document(), indent=2) + "\n")
+    if report.unwritten is not None and not code:
+        raise report.unwritten  # now that all is done
     return code
 
 

@@ -20,6 +20,9 @@ class Report:
 
     Args:
         out: Where lines are written; None to collect only.
+
+    Attributes:
+        unwritten: Why lines could not be written, if they could not.
     """
 
     def __init__(self, out: TextIO | None) -> None:
@@ -32,6 +35,7 @@ class Report:
         self._error: EvoxError | None = None
         self._waits = False
         self.progress = Progress()
+        self.unwritten: OSError | None = None
 
     def __repr__(self) -> str:
         return f"<Report of {len(self._sites)} databases>"
@@ -163,10 +167,14 @@ class Report:
 
     def _line(self, text: str) -> None:
         self.progress.off()
-        if self._out is not None:
-            encoding = getattr(self._out, "encoding", None) or "utf-8"
+        if self._out is None:
+            return
+        encoding = getattr(self._out, "encoding", None) or "utf-8"
+        try:
             self._out.write((text + "\n").encode(encoding, "replace").decode(encoding))
             self._out.flush()
+        except OSError as error:  # whoever read us is gone, or the disk is full: no reason to end half way
+            self._out, self.unwritten = None, error
 
 
 def _row(row: Applied) -> dict[str, Any]:
