@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import is_dataclass
 from enum import Enum
 from functools import cached_property
+from itertools import takewhile
 from types import ModuleType
 from typing import Any, Final
 
@@ -177,6 +178,11 @@ def _markdown(docstring: str) -> str:
     lines, parts = inspect.cleandoc(docstring).splitlines(), []
     while lines:
         line = lines.pop(0)
+        if lines and lines[0].startswith("|-"):  # a tree, drawn below its root
+            drawn = [line, *takewhile(bool, lines)]
+            parts += ["```text", *drawn, "```"]
+            del lines[: len(drawn) - 1]
+            continue
         section = SECTION.fullmatch(line)
         if section is not None:
             parts += ["", f"**{section[1]}**", "", *_listed(_indented(lines))]

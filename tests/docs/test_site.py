@@ -8,12 +8,13 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from tests.docs.pages import ROOT
+from tests.docs.pages import ROOT, name_of, prose
 
 LIMIT: Final = 18  # seconds
 BUILDER: Final = "zensical"
@@ -123,6 +124,18 @@ def test_the_site_loads_nothing_from_elsewhere(site: Path, pages: dict[Path, Pag
     assert not any(
         'class="mermaid' in file.read_text(encoding="utf-8") for file in pages
     )  # its script would be fetched
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/**/*.md")), ids=name_of)
+def test_a_list_or_table_has_a_blank_line_above_it_without_which_the_site_shows_none(page: Path) -> None:
+    lines = prose(page).splitlines()
+    joined = []
+    for number, (above, line) in enumerate(pairwise(lines), 2):
+        begins_list = re.match(r"(\d+\.|[-*]) ", line) and not re.match(r"\s*(\d+\.|[-*]) |\s+\S|#", above)
+        begins_table = line.startswith("|") and not above.startswith("|")
+        if above.strip() and (begins_list or begins_table):
+            joined.append(f"{name_of(page)}:{number}: {line}")
+    assert joined == []
 
 
 def test_a_link_to_a_page_that_is_not_there_fails_the_build(tmp_path: Path) -> None:
