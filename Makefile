@@ -36,7 +36,7 @@ reference: $(DEV) ## write docs/reference anew from the code
 
 docs: $(DEV) ## build the site of the documentation into site/
 	$(BIN)/python -m zensical build --strict --clean
-	@echo "open site/index.html"
+	@echo "open site/index.html; its search needs a server: $(BIN)/python -m http.server -d site"
 
 soak: $(DEV) ## run the tests with full counts
 	EVOX_SOAK=1 $(BIN)/python -m pytest -n 2 -q -m "soak or not soak" --timeout 600 $(ARGS)
