@@ -144,7 +144,8 @@ def _members(kind: type) -> str:
         target = target.func if isinstance(target, cached_property) else getattr(target, "__func__", target)
         if inspect.isroutine(target) and target.__module__.startswith("evox"):
             shown = name if isinstance(value, (property, cached_property)) else _signature(target, name)
-            parts.append(f"`.{shown}`\n\n{_quoted(_markdown(inspect.getdoc(target) or ''))}\n")
+            shown = f"async .{shown.removeprefix('async ')}" if shown.startswith("async ") else f".{shown}"
+            parts.append(f"`{shown}`\n\n{_quoted(_markdown(inspect.getdoc(target) or ''))}\n")
     return "\n".join([*parts, *([f"And all of `{above.__name__}`.\n"] if above is not object else [])])
 
 
