@@ -164,9 +164,9 @@ class MissingKeys(ConfigurationError):
 
     def __init__(self, needed_by: Iterable[str]) -> None:
         first, *others = needed_by
-        more = f" and {len(others)} more" if others else ""
+        asking = f"{first} and {len(others)} more ask" if others else f"{first} asks"
         super().__init__(
-            f"{first}{more} asks who calls, and there is no key to verify tokens with",
+            f"{asking} who calls, and there is no key to verify tokens with",
             why="[tool.evox.auth] names neither keys nor jwks_url",
             fix='name one: keys = ["env:AUTH_SECRET"] or jwks_url = "https://..."; evox run --dev makes one by itself',
         )

@@ -115,7 +115,7 @@ def test_A4_production_makes_none_and_says_what_is_missing(tmp_path: Path) -> No
     authority = Authority(AuthSettings(), tmp_path)
     authority.open([])
     assert not authority.is_open
-    with pytest.raises(MissingKeys, match="endpoint 'me' and 1 more asks who calls"):
+    with pytest.raises(MissingKeys, match="endpoint 'me' and 1 more ask who calls"):
         authority.open(["endpoint 'me'", "endpoint 'you'"])
     assert not (tmp_path / ".evox").exists()
 
