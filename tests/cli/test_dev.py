@@ -89,7 +89,7 @@ def test_C4_the_last_save_wins_although_an_earlier_one_starts_more_slowly(evox_r
     edited.wait("one")
     hook = "\n\n@svc.on_startup\nasync def up() -> None:\n    import anyio\n\n    await anyio.sleep(2.5)\n"
     save(edited.file, edited.source("slow to start") + hook)
-    edited.process.wait_error("changed: edited.py")
+    edited.process.wait_error("changed: app/edited.py")
     time.sleep(0.5)  # its process is on the way
     edited.save("the last")
     edited.wait("the last")

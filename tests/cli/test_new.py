@@ -208,7 +208,7 @@ def test_C3_from_an_empty_folder_to_a_change_that_is_served(tmp_path: Path) -> N
         assert httpx2.post(url, json={"name": "Ada"}, trust_env=False).json()["note"] == ""
         service = root / "users" / "service.py"
         service.write_text(service.read_text().replace('note: str = ""', 'note: str = "changed"'))
-        process.wait_error("changed: service.py")
+        process.wait_error("changed: users/service.py")
         end = time.monotonic() + LIVENESS
         note = ""
         while note != "changed":

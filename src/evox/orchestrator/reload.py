@@ -75,7 +75,7 @@ class _Developer:
             stop_event=self._stop_watching,
         )
         async for batch in changes:
-            names = sorted({Path(path).name for _, path in batch})
+            names = sorted({_shown(Path(path)) for _, path in batch})
             _say(f"changed: {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}")
             group.start_soon(self._replace, group)
 
@@ -106,6 +106,12 @@ class _Developer:
 
     def _alive(self) -> bool:
         return self._current is not None and not self._current.ended.is_set()
+
+
+def _shown(path: Path) -> str:
+    """Return a file as it is seen from here; in a project all services may be in a ``service.py``."""
+    here = Path.cwd()
+    return path.relative_to(here).as_posix() if path.is_relative_to(here) else path.name
 
 
 def _say(text: str) -> None:
