@@ -17,7 +17,7 @@ SAMPLES: list[EvoxError] = [
     errors.InvalidOption("port", source="evox.toml", why="too large", place=HERE),
     errors.UnreadableConfiguration("evox.toml", BAD),
     errors.DuplicateService("users", [HERE, Place("other.py", 3)]),
-    errors.DuplicatePort(8001, ["users", "items"], HERE),
+    errors.DuplicatePort(8001, ["users", "items"], HERE, free=8002),
     errors.NoService("app.py", place=HERE),
     errors.AmbiguousEndpoint("read", "app", ["users", "items"], HERE),
     errors.UnbindableParameter("read", "no field", HERE),

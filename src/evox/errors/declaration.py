@@ -45,11 +45,11 @@ class DuplicatePort(DeclarationError):
 
     id = "EVX-202"
 
-    def __init__(self, port: int, names: Sequence[str], place: Place | None) -> None:
+    def __init__(self, port: int, names: Sequence[str], place: Place | None, *, free: int) -> None:
         super().__init__(
             f"port {port} is declared by two services",
             why=f"{' and '.join(map(repr, names))} cannot both listen on it",
-            fix=f'change one: service("{names[-1]}").port({port + 1}), or run all under one port with --gateway',
+            fix=f'change one: service("{names[-1]}").port({free}), or run all under one port with --gateway',
             place=place,
         )
 

@@ -32,7 +32,9 @@ def validate(services: Sequence[Service], *, gateway: bool = False) -> None:
         if port and not gateway:
             other = ports.setdefault(port, service)
             if other is not service:
-                raise DuplicatePort(port, [other.name, service.name], service.place)
+                taken = {one.settings.port for one in services}
+                free = next(one for one in range(port + 1, port + len(services) + 2) if one not in taken)
+                raise DuplicatePort(port, [other.name, service.name], service.place, free=free)
     start_order(services)
 
 
