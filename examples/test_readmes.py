@@ -15,6 +15,7 @@ import httpx2
 import pytest
 
 from evox import Service
+from evox.orchestrator import validate
 from evox.testing import Env, run_virtual, running
 
 from .advanced_items_svc.service import svc as items
@@ -128,6 +129,10 @@ def replied(reply: httpx2.Response, *, head: bool) -> list[str]:
 
 def undated(line: str) -> str:
     return "date: ..." if line.startswith("date: ") else line
+
+
+def test_all_examples_run_side_by_side() -> None:
+    validate([service for _, services in SERVICES for service in services])
 
 
 @every_example

@@ -10,7 +10,7 @@ class Accounts:
         self.users = {1: User(id=1, name="Ada", credit=100), 2: User(id=2, name="Grace", credit=20)}
 
 
-svc = ServiceBuilder("user-service").port(8005)
+svc = ServiceBuilder("user-service").port(8007)
 
 
 @svc.get("/users/{user_id}", priority="high")
