@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.docs.pages import blocks
 from tests.docs.tutorial import PAGES, QUICK, Reader, build, sources
 from tests.support import environment
 
@@ -71,7 +72,7 @@ def test_the_tutorial_has_ten_steps_of_one_screen_each_and_each_leads_to_the_nex
         assert f"[{title}]({page.name})" in index
         assert "\n\n**You learn** " in text
         assert following is None or f"]({following.name})\n" in text.rstrip("\n").rpartition("\n")[2] + "\n"
-        assert len(text.splitlines()) <= 150
+        assert len(text.splitlines()) <= 130
 
 
 @pytest.mark.timeout(60)  # five seconds where nobody else works: a dozen commands, each of which imports all of Evox
@@ -83,7 +84,8 @@ def test_what_a_page_shows_is_what_its_reader_sees(page: Path, before: Path) -> 
             assert (what, came) == (what, shown)
             seen += 1
         assert seen
-        reader.stop()
+        ending = reader.stop()
+        assert all(ending.endswith(block.text.rstrip("\n")) for block in blocks(page, "text"))
 
 
 @pytest.mark.parametrize(
