@@ -63,7 +63,7 @@ def statements_of(text: str, kind: str) -> list[Statement]:
         text: What the file holds.
         kind: ``"sqlite"`` or ``"postgresql"``.
     """
-    found, start = [], 0
+    found, start, line = [], 0, 1
     tokens: list[Token] = []
     depth = _Depth()
     for token in _tokens(text, kind):
@@ -73,9 +73,10 @@ def statements_of(text: str, kind: str) -> list[Statement]:
         else:
             inside = depth.take(token[0], text[token[1] : token[2]])
         if token[0] == "end" and not inside:
-            found.append(_made(text, start, token[2], tokens))
+            found.append(_made(text, start, token[2], tokens, line))
+            line += text.count("\n", start, token[2])  # counted from here on, as a file may have very many
             start, tokens = token[2], []
-    found.append(_made(text, start, len(text), tokens))
+    found.append(_made(text, start, len(text), tokens, line))
     return [one for one in found if one.bare.strip("; ")]
 
 
@@ -135,7 +136,7 @@ class _Depth:
             self._blocks = max(0, self._blocks - 1)
 
 
-def _made(text: str, start: int, end: int, tokens: list[Token]) -> Statement:
+def _made(text: str, start: int, end: int, tokens: list[Token], line: int) -> Statement:
     parts, position, first = [], start, end
     for name, begins, stops in tokens:
         parts.append(text[position:begins])
@@ -150,4 +151,4 @@ def _made(text: str, start: int, end: int, tokens: list[Token]) -> Statement:
     parts.append(rest)
     if rest.strip():
         first = min(first, position + len(rest) - len(rest.lstrip()))
-    return Statement(text[first:end], text.count("\n", 0, first) + 1, " ".join("".join(parts).split()))
+    return Statement(text[first:end], line + text.count("\n", start, first), " ".join("".join(parts).split()))
