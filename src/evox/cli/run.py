@@ -1,8 +1,10 @@
 """``evox run``: run services until a signal."""
 
+import gc
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +51,9 @@ def command(targets: tuple[str, ...], dev: bool, **given: Any) -> Callable[[], i
         return lambda: _develop(targets)
 
     def run() -> int:
-        from evox.errors import EvoxError
-        from evox.orchestrator import Console, Handover, RunOptions, configuration, plan, serve, start_logs
+        with _without_collecting():
+            from evox.errors import EvoxError
+            from evox.orchestrator import Console, Handover, RunOptions, configuration, plan, serve, start_logs
 
         options = RunOptions(targets=targets, dev=dev, **given)
         console = Console(as_json=options.as_json, trace=options.trace)
@@ -67,6 +70,18 @@ def command(targets: tuple[str, ...], dev: bool, **given: Any) -> Callable[[], i
         return serve(planned, handover=handover)
 
     return run
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Look for no garbage while modules are imported: they are none, and looking through them takes its time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _supervise(settings: Any, console: Any) -> int:

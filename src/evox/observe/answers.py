@@ -1,16 +1,19 @@
 """Answers: the views of a service as HTTP answers. All of them are made of what is in memory, and none changes it."""
 
+import importlib
 import math
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import anyio
+import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from evox.observe import views
 from evox.observe.configuration import configuration
 from evox.observe.info import info
-from evox.observe.metrics import metrics_of
 from evox.observe.observation import Observation
 from evox.observe.snapshot import snapshot
 from evox.observe.tasks import task_tree
@@ -18,6 +21,7 @@ from evox.services import Running
 
 __all__ = ["VIEWS", "answer", "as_json", "view_of"]
 
+METRICS: Final = "evox.observe.metrics"
 LARGEST: Final = 2**1024  # a number of more than 4,300 digits can be written by nobody
 Make = Callable[[Observation, Running], Any]
 VIEWS: Final[dict[str, Make]] = {
@@ -50,9 +54,18 @@ def view_of(observation: Observation, name: str, running: Running) -> Any:
 async def answer(observation: Observation, view: str, running: Running, request: Request) -> Response:
     """Return one view of a service as an answer: JSON, and metrics in the form that the client takes."""
     if view == "metrics":
+        metrics_of = await _metrics()
         body, media = metrics_of(observation, running.name, request.headers.get("accept", ""))
         return Response(body, media_type=media)
     return as_json(view_of(observation, view, running))
+
+
+async def _metrics() -> Callable[[Observation, str, str], tuple[bytes, str]]:
+    """Return what makes metrics. It takes long to import, and who is not scraped needs it not: so in a thread, once."""
+    if METRICS not in sys.modules:
+        await anyio.to_thread.run_sync(importlib.import_module, METRICS)
+    found: Callable[[Observation, str, str], tuple[bytes, str]] = sys.modules[METRICS].metrics_of
+    return found
 
 
 def as_json(data: Any) -> Response:
