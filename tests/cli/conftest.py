@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
-from tests.support import LIVENESS, command, environment
+from tests.forked import ended
 
 Evox = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -27,15 +27,6 @@ def evox(tmp_path: Path, place: dict[str, str]) -> Evox:
     def run(
         *arguments: str, cwd: Path = tmp_path, env: dict[str, str] | None = None
     ) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            command(*arguments),
-            cwd=cwd,
-            env=environment(place | (env or {})),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=LIVENESS,
-            check=False,
-        )
+        return ended(*arguments, cwd=cwd, env=place | (env or {}))
 
     return run

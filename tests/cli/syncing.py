@@ -4,7 +4,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.support import command, environment
+from tests.forked import ended
 
 __all__ = ["DATABASE", "FOREVER", "PEOPLE", "calls", "fake", "sync_db"]
 
@@ -16,15 +16,8 @@ FOREVER = f"INSERT INTO person (id) SELECT max(n) FROM ({_NUMBERS});\n"
 
 def sync_db(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
     """Run it to its end. PATH holds the fake programs of the folder, and no other."""
-    return subprocess.run(
-        command("sync", "db", *arguments),
-        cwd=folder,
-        env=environment({"PATH": str(folder / "programs"), **(env or {})}),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=18,
-        check=False,
+    return ended(
+        *("sync", "db", *arguments), cwd=folder, env={"PATH": str(folder / "programs"), **(env or {})}, timeout=18
     )
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from tests.support import Run, command, environment, write_files
+from tests.forked import ended
+from tests.support import Run, write_files
 
 from evox.auth import Key
 from evox.auth.strength import DEVELOPMENT
@@ -132,10 +133,7 @@ def test_A4_what_asks_nobody_starts_without_a_key(evox_run: Run) -> None:
 
 def token(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run ``evox token`` to its end."""
-    asked = command("token", *arguments)
-    return subprocess.run(
-        asked, cwd=folder, env=environment(env), capture_output=True, text=True, timeout=15, check=False
-    )
+    return ended("token", *arguments, cwd=folder, env=env)
 
 
 def ask(url: str, path: str, bearer: str) -> httpx2.Response:

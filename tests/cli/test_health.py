@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import trustme
+from tests.forked import ended
 from tests.support import LIVENESS, Run, command, environment
 
 from evox.cli.health import may_open
@@ -30,16 +31,7 @@ TOKEN = "observe-" + "x" * 32
 
 
 def health(folder: Path, env: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        command("health", *arguments),
-        cwd=folder,
-        env=environment(env),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=LIVENESS,
-        check=False,
-    )
+    return ended("health", *arguments, cwd=folder, env=env)
 
 
 def said(folder: Path, env: dict[str, str], *arguments: str) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.support import LIVENESS, EvoxProcess, Run, command, environment
+from tests.forked import ended
+from tests.support import LIVENESS, EvoxProcess, Run
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJlc2lnbmF0dXJl"
 PASSWORD = "hunter2hunter2"
@@ -77,16 +78,7 @@ def place() -> Iterator[dict[str, str]]:
 
 
 def health(folder: Path, env: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        command("health", *arguments),
-        cwd=folder,
-        env=environment(env),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=LIVENESS,
-        check=False,
-    )
+    return ended("health", *arguments, cwd=folder, env=env)
 
 
 def snapshot(env: dict[str, str]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+from tests.forked import ended
 from tests.support import LIVENESS, command, environment, free_port, write_files
 
 SHOP = """
@@ -51,16 +52,7 @@ async def drop_order(order_id: int) -> None:
 def health(
     folder: Path, *arguments: str, loop: str = "trio", limit: float = LIVENESS, **env: str
 ) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        command("health", *arguments),
-        cwd=folder,
-        env=environment({"EVOX_BACKEND": loop, "PYTHONDONTWRITEBYTECODE": "", **env}),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=limit,
-        check=False,
-    )
+    return ended("health", *arguments, cwd=folder, env={"EVOX_BACKEND": loop, **env}, timeout=limit)
 
 
 def names(folder: Path) -> set[str]:

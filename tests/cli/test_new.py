@@ -14,7 +14,8 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.support import LIVENESS, EvoxProcess, Run, command, environment, free_port, write_files
+from tests.forked import ended
+from tests.support import LIVENESS, EvoxProcess, Run, environment, free_port, write_files
 
 import evox
 from evox.config import Settings
@@ -51,7 +52,7 @@ def run(
 
 def new(folder: Path, *arguments: str, code: int = 0, env: dict[str, str] | None = None) -> str:
     """Run ``evox new``, and return what it wrote: to standard output, or to standard error where it fails."""
-    done = run(folder, command("new", *arguments), env)
+    done = ended("new", *arguments, cwd=folder, env=env)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stderr if code else done.stdout
 

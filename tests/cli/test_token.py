@@ -5,7 +5,8 @@ import subprocess
 from pathlib import Path
 
 import httpx2
-from tests.support import Run, command, environment, free_port
+from tests.forked import ended
+from tests.support import Run, free_port
 
 SERVICE = """
 from evox import service
@@ -22,9 +23,7 @@ async def me() -> str:
 
 
 def token(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        command("token", *arguments), cwd=folder, env=environment(), capture_output=True, text=True, check=False
-    )
+    return ended("token", *arguments, cwd=folder)
 
 
 def ask(port: int, bearer: str) -> tuple[int, str]:
