@@ -66,3 +66,14 @@ def test_json_says_how_many_and_which_failed(evox: Evox, tmp_path: Path) -> None
 def test_pytests_own_help_can_be_asked_for(evox: Evox, tmp_path: Path) -> None:
     assert "--evox-backend" in evox("test", "--", "--help").stdout
     assert "Usage: evox test" in evox("test", "--help").stdout
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGKILL", 137), ("SIGINT", 130)])
+def test_a_pytest_that_is_killed_is_told_as_a_shell_tells_it(evox: Evox, tmp_path: Path, name: str, code: int) -> None:
+    # What broke: minus the signal's number was handed on, which is 247 to the shell and -9 in JSON.
+    killing = (
+        f"import os, signal\n\nsignal.signal(signal.SIGINT, signal.SIG_DFL)\nos.kill(os.getpid(), signal.{name})\n"
+    )
+    write_files(tmp_path, {"pyproject.toml": ROOT, "tests/test_it.py": killing})
+    done = evox("test", "--json")
+    assert (done.returncode, json.loads(done.stdout)["exit_code"]) == (code, code)

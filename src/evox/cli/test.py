@@ -75,12 +75,13 @@ def _folder(root: Path, arguments: tuple[str, ...]) -> Path:
 
 
 def _run(line: list[str], folder: Path, *, to_stderr: bool) -> int:
-    """Run pytest; Ctrl-C is its own, as it has the terminal too."""
+    """Run pytest; Ctrl-C is its own, as it has the terminal too. One that a signal ended has the code of a shell."""
     out = sys.stderr if to_stderr else None
     with subprocess.Popen(line, cwd=folder, stdout=out) as child:  # noqa: S603  our own Python, with the user's words
         while True:
             try:
-                return child.wait()
+                code = child.wait()
+                return code if code >= 0 else 128 - code
             except KeyboardInterrupt:
                 continue
 
