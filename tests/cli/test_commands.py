@@ -86,3 +86,25 @@ def test_what_cannot_be_written_is_one_line_and_no_traceback(
         check=False,
     )
     assert (done.returncode, done.stderr) == (code, said)
+
+
+def test_ctrl_c_while_the_command_line_itself_is_imported_is_130_and_no_traceback() -> None:
+    # What broke: a tenth of a second after the start, or much more from a cold disk, it was Python's own traceback.
+    script = """
+import sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "asyncclick":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupting())
+
+from evox.cli import main
+
+sys.exit(main(["routes"]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment(), capture_output=True, text=True, timeout=15, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
