@@ -52,7 +52,7 @@ def read_secret(source: str, root: Path, environ: Mapping[str, str]) -> str:
     """
     text, shown = _text(source, root, environ)
     if len(text) < SHORTEST or any(one.isspace() or not one.isascii() for one in text):
-        why = f"it is no token: one word of at least {SHORTEST} ASCII characters"
+        why = f"it is no token, which is one word of at least {SHORTEST} ASCII characters"
         fix = f"put one into {shown}: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
         raise UnusableKey(shown, why, fix=fix)
     remember(text)

@@ -11,8 +11,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from evox.auth import Key
-from evox.auth.keyfiles import LARGEST, files_of, read_keys
+from evox.auth.keyfiles import LARGEST, files_of, read_keys, read_secret
 from evox.errors import UnusableKey
+from evox.failures import describe
 
 SECRET = secrets.token_urlsafe(32)
 EC, ED = Key.generate("ES256", kid="ec"), Key.generate("EdDSA", kid="ed")
@@ -211,3 +212,12 @@ def test_the_names_of_files_and_variables_are_shown_however_long_they_are(tmp_pa
         with pytest.raises(UnusableKey) as caught:
             read_keys([place], tmp_path, {})
         assert place.removeprefix("env:") in caught.value.what
+
+
+def test_a_secret_that_is_too_short_is_told_in_whole_words(tmp_path: Path) -> None:
+    # What broke: redaction took the word after `token:` for a token, so that it said "*** word of at least 32".
+    with pytest.raises(UnusableKey) as refused:
+        read_secret("env:A", tmp_path, {"A": "short"})
+    said = describe(refused.value)
+    assert "one word of at least 32 ASCII characters" in said
+    assert "***" not in said
