@@ -158,6 +158,8 @@ def test_the_control_socket_is_its_owners_alone_and_hears_nobody_without_the_tok
         (("a", "--tag", "b"), "name one of"),
         (("--tag", "b", "--type", "c"), "--type goes with"),
         (("",), "is no key"),
+        (("--prefix", ""), "--prefix: String should have at least 1 character"),  # was told without its option
+        (("--tag", "x" * 5000), "--tag: String should have at most"),
         (("a", "--service", "shopp"), "there are: shop"),
         (("a", "--type", "Profile"), "there are: none"),
     ],

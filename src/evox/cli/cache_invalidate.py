@@ -14,6 +14,7 @@ from evox.cli.completing import service_names
 __all__ = ["command"]
 
 SCHEMA = 1
+SPELT = {"key": "KEY", "prefix": "--prefix", "tag": "--tag", "of": "--type", "services": "--service"}
 EXAMPLES = """\b
 Examples:
   evox cache invalidate user:42            values under this key, of any type
@@ -77,7 +78,7 @@ def _invalidate(
     try:
         asked = Invalidation.model_validate({"selection": said, "services": services, "dry_run": dry_run})
     except ValidationError as error:
-        raise click.UsageError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
+        raise click.UsageError(_mistake(error.errors()[0])) from None
     found = controlled(find_root(Path(project)))
     known = sorted({name for note in found for name in note.services})
     missing = [name for name in services if name not in known]
@@ -87,6 +88,13 @@ def _invalidate(
     _check_type(asked.selection.of, done)
     _show(done, dry_run=dry_run, as_json=as_json)
     return int(any(one.error for one in done))
+
+
+def _mistake(found: Any) -> str:
+    """Say what pydantic has found, and of which option it is."""
+    option = next((SPELT[one] for one in found["loc"] if one in SPELT), "")
+    said = str(found["msg"]).removeprefix("Value error, ")
+    return f"{option}: {said}" if option else said
 
 
 def _check_type(of: str | None, done: Any) -> None:
