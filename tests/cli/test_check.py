@@ -187,3 +187,15 @@ def test_sync_sv_ends_with_1_and_says_what_is_not_here(
     assert done.returncode == 1
     assert why in done.stderr
     assert len(done.stderr.splitlines()) <= 25
+
+
+@pytest.mark.parametrize("command", [("check",), ("routes",), ("sync", "sv")], ids=" ".join)
+def test_what_a_module_prints_while_it_is_imported_is_no_part_of_the_answer(
+    evox: Evox, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    # What broke: it stood before the JSON, on standard output, and no program could read that.
+    write_files(tmp_path, {"shop.py": "print('loading the catalogue')\n" + SHOP})
+    done = evox(*command, "--json")
+    assert json.loads(done.stdout)["schema"] == 1
+    assert "loading the catalogue" in done.stderr
+    assert "loading the catalogue" not in evox(*command).stdout

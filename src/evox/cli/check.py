@@ -1,6 +1,8 @@
 """``evox check``: import, wire and validate everything that can be without a socket."""
 
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from functools import partial
 
 import asyncclick as click
@@ -35,7 +37,8 @@ def _check(targets: tuple[str, ...], *, dev: bool, as_json: bool, trace: bool) -
     from evox.orchestrator import RunOptions, configuration
     from evox.orchestrator.survey import survey
 
-    made = survey(targets, configuration(RunOptions(targets=targets)), dev=dev)
+    with redirect_stdout(sys.stderr):  # what user code prints while it is imported is no result
+        made = survey(targets, configuration(RunOptions(targets=targets)), dev=dev)
     show(made, as_json=as_json, trace=trace)
     first = next(iter(made.errors), None)
     return 0 if first is None or first.error is None else first.error.exit_code

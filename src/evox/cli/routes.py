@@ -1,7 +1,9 @@
 """``evox routes``: the endpoints of the project and what was declared of each, without running anything."""
 
 import json
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from functools import partial
 from typing import Any
 
@@ -43,7 +45,9 @@ def _list(targets: tuple[str, ...], services: tuple[str, ...], *, as_json: bool)
     from evox.observe.mappings import mappings_of
     from evox.orchestrator import RunOptions, configuration, plan
 
-    found = [one.service for one in plan(RunOptions(targets=targets), configuration(RunOptions(targets=targets))).found]
+    options = RunOptions(targets=targets)
+    with redirect_stdout(sys.stderr):  # what user code prints while it is imported is no result
+        found = [one.service for one in plan(options, configuration(options)).found]
     names = sorted(one.name for one in found)
     missing = [name for name in services if name not in names]
     if missing:

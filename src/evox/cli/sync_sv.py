@@ -1,6 +1,8 @@
 """``evox sync sv``: look for the services of the project again, and for what they need to run here."""
 
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from functools import partial
 
 import asyncclick as click
@@ -36,7 +38,8 @@ def _sync(targets: tuple[str, ...], *, as_json: bool, trace: bool) -> int:
     from evox.orchestrator.survey import survey
 
     loaded = configuration(RunOptions(targets=targets))
-    made = survey(targets, loaded, dev=True)
+    with redirect_stdout(sys.stderr):  # what user code prints while it is imported is no result
+        made = survey(targets, loaded, dev=True)
     look_at_prerequisites(made, loaded)
     show(made, as_json=as_json, trace=trace, services=True)
     return int(bool(made.errors))
