@@ -1,5 +1,6 @@
 """All commands have one form: examples in their help, ``--json`` and ``--trace``, and help that needs nothing heavy."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -108,3 +109,17 @@ sys.exit(main(["routes"]))
         [sys.executable, "-c", script], env=environment(), capture_output=True, text=True, timeout=15, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+@pytest.mark.parametrize("arguments", [("token", "--json"), ("completion", "bash", "--json")], ids=" ".join)
+def test_json_has_the_number_of_its_form(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "evox", *arguments],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=15,
+        check=False,
+    )
+    assert json.loads(done.stdout)["schema"] == 1

@@ -33,7 +33,7 @@ def command(shell: str, as_json: bool, trace: bool) -> Callable[[], int]:
         if kind is None:
             raise click.UsageError(f"{shell} is not known")
         script = _script(kind(group, {}, "evox", "_EVOX_COMPLETE"))
-        sys.stdout.write((json.dumps({"shell": shell, "script": script}) if as_json else script) + "\n")
+        sys.stdout.write((json.dumps({"schema": 1, "shell": shell, "script": script}) if as_json else script) + "\n")
         return 0
 
     return tell

@@ -44,7 +44,7 @@ def command(
         except EvoxError as error:
             Console(as_json=as_json, trace=trace).error(error)
             return error.exit_code if error.exit_code != 70 else 1
-        shown = {"token": token, "sub": subject, "roles": list(roles)}
+        shown = {"schema": 1, "token": token, "sub": subject, "roles": list(roles)}
         sys.stdout.write((json.dumps(shown) if as_json else token) + "\n")
         return 0
 
