@@ -266,3 +266,8 @@ def test_a_function_is_placed_where_it_is_written_even_behind_a_decorator() -> N
 @pytest.mark.parametrize("target", [len, 5, None])
 def test_what_python_cannot_place_has_no_place(target: Any) -> None:
     assert place_of(target) is None
+
+
+def test_a_refused_database_is_not_told_to_be_the_backend() -> None:
+    # What broke: `evox sync db` with a wrong password in `database = ...` said to correct `backend = ...`.
+    assert "backend =" not in errors.BackendRefused("postgresql://me:***@h/shop", "wrong password").fix

@@ -43,7 +43,7 @@ class BackendRefused(ConfigurationError):
 
     def __init__(self, backend: str, why: str, *, fix: str = "") -> None:
         super().__init__(
-            f"{backend} refuses us", why=why, fix=fix or "correct backend = ... in [tool.evox.data], or the server"
+            f"{backend} refuses us", why=why, fix=fix or "correct its URL in [tool.evox.data], or the server"
         )
 
 
