@@ -199,3 +199,11 @@ def test_what_a_module_prints_while_it_is_imported_is_no_part_of_the_answer(
     assert json.loads(done.stdout)["schema"] == 1
     assert "loading the catalogue" in done.stderr
     assert "loading the catalogue" not in evox(*command).stdout
+
+
+def test_a_link_that_leads_nowhere_is_no_service(evox: Evox, tmp_path: Path) -> None:
+    # What broke: a single such link anywhere in the project ended every command with a bare FileNotFoundError and 70.
+    write_files(tmp_path, {"shop.py": SHOP})
+    (tmp_path / "old.py").symlink_to(tmp_path / "gone.py")
+    done = evox("check")
+    assert (done.returncode, done.stderr) == (0, "")

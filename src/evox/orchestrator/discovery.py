@@ -189,7 +189,10 @@ def _creates_service(path: Path) -> bool:
 
     A file that does not parse is imported, so that its error is shown, if it mentions Evox at all.
     """
-    text = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return False  # a link that leads nowhere, or a file that an editor has just put another in place of
     if "evox" not in text:
         return False
     try:
