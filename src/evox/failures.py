@@ -22,6 +22,8 @@ __all__ = ["causes", "describe", "facts_of", "root_cause", "user_frames", "user_
 
 MAX_LINES: Final = 25
 MAX_MESSAGE: Final = 8
+LONGEST_LINE: Final = 2_000  # characters
+_CONTROLS: Final = {one: f"\\x{one:02x}" for one in (*range(32), *range(127, 160)) if one != ord("\t")}
 _PACKAGE = str(Path(__file__).parent)
 _FOREIGN = tuple(
     {
@@ -95,7 +97,13 @@ def describe(error: BaseException, *, trace: bool = False) -> str:
     if trace:
         whole = masked("".join(traceback.format_exception(error)).rstrip())  # a key takes several lines
         lines += ["", *map(masked_line, whole.splitlines())]
-    return "\n".join(lines)
+    return "\n".join(map(_harmless, lines))
+
+
+def _harmless(line: str) -> str:
+    """Return a line that moves no cursor and has an end: what an error says may come from anywhere."""
+    shown = line if line.isprintable() else line.translate(_CONTROLS)
+    return shown if len(shown) <= LONGEST_LINE else f"{shown[:LONGEST_LINE]}... ({len(shown)} characters)"
 
 
 def _distinct(error: BaseException) -> list[BaseException]:

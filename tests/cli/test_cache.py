@@ -84,6 +84,19 @@ def test_all_workers_are_told(evox_run: Run, evox: Evox, place: dict[str, str]) 
     assert len({one["pid"] for one in done["services"]}) == 2
 
 
+def test_a_copy_that_workers_share_is_counted_once(evox_run: Run, evox: Evox, place: dict[str, str]) -> None:
+    """What broke: two workers on one file counted each copy, and the sum said that there are twice as many."""
+    settings = {"EVOX_DATA__BACKEND": "sqlite:///shared.db"}
+    run = evox_run({"shop.py": SHOP}, "--json", "--workers", "2", env=place | settings)
+    with run.client("shop") as shop:
+        for user in ("ann", "bob", "cid"):
+            shop.post(f"/users/{user}")
+    for named in (("--tag", "people"), ("--prefix", "user:")):
+        assert said(evox("cache", "invalidate", *named, "--dry-run", "--json"))["count"] == 3
+    assert said(evox("cache", "invalidate", "user:ann", "--json"))["count"] == 1
+    assert said(evox("cache", "invalidate", "--tag", "people", "--json"))["count"] == 2
+
+
 def test_processes_of_another_project_are_left_alone(
     evox_run: Run, evox: Evox, place: dict[str, str], tmp_path: Path
 ) -> None:

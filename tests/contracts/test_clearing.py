@@ -9,7 +9,7 @@ from tests import postgres_server, valkey_server
 from tests.contracts.backends import KINDS
 
 from evox import Intent, ServiceBuilder, data_intent, data_io
-from evox.services.clearing import Selection, clear, names_of
+from evox.services.clearing import Cleared, Selection, clear, names_of
 from evox.testing import running
 
 pytestmark = pytest.mark.timeout(60)
@@ -62,6 +62,8 @@ async def fill(env: Any) -> None:
         ({"prefix": "user:"}, 3, {"user:1", "1", "1 red", "2"}),
         ({"tag": "people"}, 2, {"user:1", "profile", "1", "1 red", "2"}),
         ({"key": "/items/1"}, 2, {"user:1", "user:2", "user:3", "profile", "2"}),
+        ({"key": "/items/1?colour=blue"}, 2, {"user:1", "user:2", "user:3", "profile", "2"}),
+        ({"key": "/items/%31"}, 2, {"user:1", "user:2", "user:3", "profile", "2"}),
         ({"key": "/items/1/"}, 2, {"user:1", "user:2", "user:3", "profile", "2"}),
         ({"prefix": "/items"}, 3, {"user:1", "user:2", "user:3", "profile"}),
         ({"everything": True}, 6, {"user:1"}),
@@ -77,11 +79,12 @@ async def test_D10_what_is_named_is_counted_and_then_taken_away(
         await fill(env)
         io = env.observation.scope.lives[0].data
         chosen = Selection(**selection)
-        assert await clear(io, chosen, dry_run=True) == number
-        assert await clear(io, chosen, dry_run=True) == number
-        assert await clear(io, chosen) == number
-        assert await clear(io, chosen) == 0
-        assert await clear(io, chosen, dry_run=True) == 0
+        counted = Cleared(number, number if settings else 0)
+        assert await clear(io, chosen, dry_run=True) == counted
+        assert await clear(io, chosen, dry_run=True) == counted
+        assert await clear(io, chosen) == Cleared(number)
+        assert await clear(io, chosen) == Cleared()
+        assert await clear(io, chosen, dry_run=True) == Cleared()
         found = {name for name in ("user:1", "user:2", "user:3") if await data_io.read(name) is not None}
         if await data_io.read(Profile, "user:2") is not None:
             found.add("profile")

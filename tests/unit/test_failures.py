@@ -38,6 +38,13 @@ def nested() -> BaseExceptionGroup[BaseException]:
     return BaseExceptionGroup("outer", [Left(), ExceptionGroup("middle", [inner]), OSError("c")])
 
 
+def test_what_an_error_says_moves_no_cursor_and_has_an_end() -> None:
+    lines = describe(ValueError("\x1b[31mred\x07\x9b" + "x" * 20_000)).splitlines()
+    assert lines[0].startswith("error: ValueError: \\x1b[31mred\\x07\\x9bxxx")
+    assert max(map(len, lines)) < 2_100
+    assert all(line.isprintable() for line in lines)
+
+
 def test_a_place_without_a_line_is_not_read_for_its_text() -> None:
     """What broke: naming a device as output file read it for ever, into memory."""
     error = EvoxError("it cannot be written", place=Place("/dev/full"))

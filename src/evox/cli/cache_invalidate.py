@@ -106,8 +106,9 @@ def _check_type(of: str | None, done: Any) -> None:
 
 def _show(done: Any, *, dry_run: bool, as_json: bool) -> None:
     from evox.cli.terminal import pen, write
+    from evox.orchestrator.operating import together
 
-    total = sum(one.count for one in done)
+    total = together(done)
     if as_json:
         rows = [
             {"pid": one.pid, "service": one.service, "count": one.count, "error": one.error or None} for one in done

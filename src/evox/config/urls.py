@@ -45,6 +45,8 @@ def scheme_of(url: str) -> str:
     kind = SCHEMES[scheme]
     if kind == "sqlite" and not re.fullmatch(r"sqlite:///[^?]+", url, re.IGNORECASE):
         raise ValueError("write sqlite:///file.db for a file beside the project, sqlite:////var/file.db for any other")
+    if kind == "sqlite" and url.lower() == "sqlite:///:memory:":
+        raise ValueError("that would be a file called :memory:; write memory for data in memory")
     if kind in ("postgresql", "valkey"):
         _check_server(url, kind)
     return kind

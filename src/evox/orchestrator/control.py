@@ -134,7 +134,7 @@ def _for_operators(
 
 
 async def _invalidate(scope: Scope, asked: Invalidation) -> dict[str, Any]:
-    """Do it service by service, and return what came of it: a ``count``, or an ``error``."""
+    """Do it service by service, and return what came of it: ``count`` and, of that, ``shared``; or ``error``."""
     found: dict[str, Any] = {}
     for running in list(scope.lives):
         if asked.services and running.name not in asked.services:
@@ -151,7 +151,7 @@ async def _invalidate(scope: Scope, asked: Invalidation) -> dict[str, Any]:
         except EvoxError as error:
             found[running.name] = {"error": f"{error.what}: {error.why}" if error.why else error.what}
         else:
-            found[running.name] = {"count": count}
+            found[running.name] = {"count": count.count, "shared": count.shared}
         if not asked.dry_run:  # a warning, so that production logs it: somebody changed something from outside
             shown = asked.selection.model_dump(exclude_defaults=True)
             _log.warning("operator: invalidated %s of %s: %s", shown, running.name, found[running.name])

@@ -13,7 +13,7 @@ from evox.errors import NothingToOperate, OperatorRefused
 from evox.observe.directory import Note, notes
 from evox.observe.legible import legible
 
-__all__ = ["Done", "controlled", "invalidate"]
+__all__ = ["Done", "controlled", "invalidate", "together"]
 
 TIMEOUT: Final = 60.0  # seconds; a prefix may be looked for in millions of keys
 LONGEST: Final = 300  # characters of what is wrong with a process
@@ -27,6 +27,7 @@ class Done:
         pid: The process.
         service: Its service; empty if the process could not be asked.
         count: How many copies there were.
+        shared: How many of those that were only counted are in shared backends, where other processes count them too.
         error: Why it was not done; empty if it was.
         types: The names of types that the service knows, if it does not know the one that was named; else None.
     """
@@ -34,6 +35,7 @@ class Done:
     pid: int
     service: str
     count: int = 0
+    shared: int = 0
     error: str = ""
     types: tuple[str, ...] | None = None
 
@@ -86,6 +88,14 @@ def invalidate(found: Sequence[Note], asked: Mapping[str, Any], token_from: str 
     return done
 
 
+def together(done: Sequence[Done]) -> int:
+    """Return how many copies there were in all; one that several processes share is one."""
+    shared: dict[str, int] = {}
+    for one in done:
+        shared[one.service] = max(shared.get(one.service, 0), one.shared)
+    return sum(one.count - one.shared for one in done) + sum(shared.values())
+
+
 def _ask(note: Note, asked: Mapping[str, Any], token: str) -> list[Done]:
     transport = httpx2.HTTPTransport(uds=note.control)
     headers = {"authorization": f"Bearer {token}"}
@@ -104,7 +114,7 @@ def _ask(note: Note, asked: Mapping[str, Any], token: str) -> list[Done]:
     services: dict[str, Any] = response.json()["services"]
     return [
         Done(
-            *(note.pid, name, int(one.get("count", 0)), str(one.get("error", ""))),
+            *(note.pid, name, int(one.get("count", 0)), int(one.get("shared", 0)), str(one.get("error", ""))),
             types=tuple(one["types"]) if "types" in one else None,
         )
         for name, one in services.items()

@@ -34,7 +34,7 @@ from evox.orchestrator.gateway import Gateway
 from evox.orchestrator.handover import Handover
 from evox.orchestrator.logs import start_logs
 from evox.orchestrator.private import PrivateSocket
-from evox.orchestrator.validation import assign_ports, check_names, validate
+from evox.orchestrator.validation import assign_ports, check_names, port_notes, validate
 from evox.runtime import (
     Choice,
     SignalWatch,
@@ -152,6 +152,7 @@ def plan(options: RunOptions, loaded: Loaded | None = None) -> Plan:
     source = loaded.sources.get("backend", "the default")
     loop = choose(loaded.settings.backend, source=source, asyncio_because=[*imported, *adopted])
     notes = [f"{name} in the environment is not an option of Evox" for name in loaded.unknown_environment] + misnamed
+    notes += port_notes(services, options.port, gateway=loaded.settings.gateway)
     check_proxy(loaded)
     return Plan(options, loaded, found, loop, tls, notes, beside)
 

@@ -8,7 +8,7 @@ from evox.errors import DuplicatePort, DuplicateService, InvalidDeclaration, Inv
 from evox.services import Service
 
 LAST_PORT = 65535
-__all__ = ["assign_ports", "check_names", "start_order", "validate"]
+__all__ = ["assign_ports", "check_names", "port_notes", "start_order", "validate"]
 
 
 def validate(services: Sequence[Service], *, gateway: bool = False) -> None:
@@ -98,6 +98,20 @@ def check_names(loaded: Loaded, names: Sequence[str], *, whole: bool) -> list[st
         meant = f"; is {close[0]!r} meant?" if close else ""
         notes.append(f"{origin.table} gives a backend to {name!r}, and no service that was found has that name{meant}")
     return notes
+
+
+def port_notes(services: Sequence[Service], port: int | None, *, gateway: bool) -> list[str]:
+    """Say so where ``--port`` is not what services listen on, as they declare ports of their own.
+
+    Args:
+        services: Those that run.
+        port: From the command line.
+        gateway: Whether they share it.
+    """
+    own = [service.name for service in services if service.settings.port is not None]
+    if port is None or gateway or len(services) == 1 or not own:
+        return []
+    return [f"--port {port} is for services without a port of their own; {', '.join(own)} declare one"]
 
 
 def assign_ports(services: Sequence[Service], first: int, *, only: int | None = None) -> dict[str, int]:

@@ -5,7 +5,9 @@ a key is looked for in all that the service keeps, and a path in its answers.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Self
+from urllib.parse import unquote
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -16,7 +18,7 @@ from evox.data.store import Store
 from evox.errors import EvoxError
 from evox.services.keying import groups_of
 
-__all__ = ["Selection", "clear", "names_of"]
+__all__ = ["Cleared", "Selection", "clear", "names_of"]
 
 _METHODS = ("GET ", "HEAD ")  # what the keys of answers begin with
 
@@ -54,7 +56,24 @@ class Selection(BaseModel):
         return self
 
 
-async def clear(io: DataIO, selection: Selection, *, dry_run: bool = False) -> int:
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """How many copies there were.
+
+    Attributes:
+        count: In all.
+        shared: How many of those that were only counted are in shared backends: other processes count them too.
+    """
+
+    count: int = 0
+    shared: int = 0
+
+    def and_(self, other: "Cleared") -> "Cleared":
+        """Return both together."""
+        return Cleared(self.count + other.count, self.shared + other.shared)
+
+
+async def clear(io: DataIO, selection: Selection, *, dry_run: bool = False) -> Cleared:
     """Take copies away in whatever backends they are, or only count them.
 
     Args:
@@ -62,16 +81,13 @@ async def clear(io: DataIO, selection: Selection, *, dry_run: bool = False) -> i
         selection: Which.
         dry_run: Whether to leave them.
 
-    Returns:
-        How many there were.
-
     Raises:
         DataError: if a backend did not answer; the others have done their part by then.
     """
-    count, failure = 0, None
+    count, failure = Cleared(), None
     async for work in _works(io, selection, dry_run=dry_run):
         try:
-            count += await work()
+            count = count.and_(await work())
         except EvoxError as error:
             failure = failure or error
     if failure is not None:
@@ -84,12 +100,13 @@ def names_of(io: DataIO) -> list[str]:
     return sorted({home.name for home in io.homes.of_copies() if home.name})
 
 
-async def _works(io: DataIO, selection: Selection, *, dry_run: bool) -> AsyncIterator[Callable[[], Awaitable[int]]]:
+async def _works(io: DataIO, selection: Selection, *, dry_run: bool) -> AsyncIterator[Callable[[], Awaitable[Cleared]]]:
     tags = [selection.tag] if selection.tag is not None else []
     if selection.key is not None and selection.key.startswith("/"):
-        tags += groups_of(None, selection.key.rstrip("/") or "/")
+        path = unquote(selection.key.partition("?")[0])  # as a browser shows it: all answers of it are meant
+        tags += groups_of(None, path.rstrip("/") or "/")
     if tags and selection.of is None:
-        yield lambda: _count_tags(io, tags) if dry_run else io.invalidate_tags(tags)
+        yield lambda: _tags(io, tags, dry_run=dry_run)
     if selection.tag is not None:
         return
     for home in io.homes.of_copies():
@@ -111,27 +128,35 @@ def _prefixes(home: Home, selection: Selection) -> list[str]:
     return [selection.prefix]
 
 
-async def _count_tags(io: DataIO, tags: list[str]) -> int:
-    full = io.tags_of(tags, ())
-    return sum([await store.backend.count_tags(full) for store in io.stores.all()])
+async def _tags(io: DataIO, tags: list[str], *, dry_run: bool) -> Cleared:
+    if not dry_run:
+        return Cleared(await io.invalidate_tags(tags))
+    full, found = io.tags_of(tags, ()), Cleared()
+    for store in io.stores.all():
+        found = found.and_(_counted(store, await store.backend.count_tags(full)))
+    return found
 
 
-async def _key(io: DataIO, home: Home, key: str, *, dry_run: bool) -> int:
+def _counted(store: Store, number: int) -> Cleared:
+    return Cleared(number, number if store.backend.facts.shared else 0)
+
+
+async def _key(io: DataIO, home: Home, key: str, *, dry_run: bool) -> Cleared:
     store: Store = await io.stores.reach(home)
     if dry_run:
         entry = (await store.backend.get(home.prefix + key)).entry
-        return int(entry is not None and entry.evictable)
+        return _counted(store, int(entry is not None and entry.evictable))
     removed = await store.invalidate(home.prefix + key)
     if removed.number:
         io.tell(home, "invalidated", key)
-    return removed.number
+    return Cleared(removed.number)
 
 
-async def _prefix(io: DataIO, home: Home, begins: str, *, dry_run: bool) -> int:
-    store: Any = await io.stores.reach(home)
+async def _prefix(io: DataIO, home: Home, begins: str, *, dry_run: bool) -> Cleared:
+    store: Store = await io.stores.reach(home)
     if dry_run:
-        return int(await store.backend.count_prefix(home.prefix + begins))
+        return _counted(store, await store.backend.count_prefix(home.prefix + begins))
     removed = await store.invalidate_prefix(home.prefix + begins, home.guard)
     if removed.number:
         io.tell(home, "invalidated", None, prefix=begins)
-    return int(removed.number)
+    return Cleared(removed.number)

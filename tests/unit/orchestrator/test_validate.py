@@ -133,3 +133,14 @@ def test_no_port_above_65535_is_given_out() -> None:
     except EvoxError:
         return
     assert max(ports.values()) <= 65535
+
+
+def test_a_port_that_services_do_not_take_is_noted() -> None:
+    """What broke: with the second service of a project ``--port`` meant nothing any more, and nobody said so."""
+    both = [service("users").port(8001), service("orders").port(8002)]
+    (note,) = port_notes(both, 23100, gateway=False)
+    assert note == "--port 23100 is for services without a port of their own; users, orders declare one"
+    assert port_notes(both, 23100, gateway=True) == []
+    assert port_notes(both, None, gateway=False) == []
+    assert port_notes(both[:1], 23100, gateway=False) == []
+    assert port_notes([service("a"), service("b")], 23100, gateway=False) == []
