@@ -5,6 +5,7 @@ import pytest
 from evox import ServiceBuilder
 from evox.errors import DeclarationError, DuplicatePort, DuplicateService, EvoxError, InvalidDeclaration
 from evox.orchestrator import assign_ports, start_order, validate
+from evox.orchestrator.validation import port_notes
 
 
 def named(*names: str) -> list[ServiceBuilder]:
@@ -43,7 +44,7 @@ def test_two_services_of_one_port_are_refused() -> None:
 def test_the_port_that_is_proposed_instead_is_one_that_no_other_has() -> None:
     with pytest.raises(DuplicatePort) as caught:
         validate([ServiceBuilder("a").port(8001), ServiceBuilder("b").port(8001), ServiceBuilder("c").port(8002)])
-    assert 'service("b").port(8003)' in caught.value.fix
+    assert 'ServiceBuilder("b").port(8003)' in caught.value.fix
 
 
 def test_two_services_that_take_a_free_port_are_valid() -> None:
@@ -137,10 +138,10 @@ def test_no_port_above_65535_is_given_out() -> None:
 
 def test_a_port_that_services_do_not_take_is_noted() -> None:
     """What broke: with the second service of a project ``--port`` meant nothing any more, and nobody said so."""
-    both = [service("users").port(8001), service("orders").port(8002)]
+    both = [ServiceBuilder("users").port(8001), ServiceBuilder("orders").port(8002)]
     (note,) = port_notes(both, 23100, gateway=False)
     assert note == "--port 23100 is for services without a port of their own; users, orders declare one"
     assert port_notes(both, 23100, gateway=True) == []
     assert port_notes(both, None, gateway=False) == []
     assert port_notes(both[:1], 23100, gateway=False) == []
-    assert port_notes([service("a"), service("b")], 23100, gateway=False) == []
+    assert port_notes([ServiceBuilder("a"), ServiceBuilder("b")], 23100, gateway=False) == []
