@@ -44,7 +44,7 @@ def test_two_services_of_one_port_are_refused() -> None:
 def test_the_port_that_is_proposed_instead_is_one_that_no_other_has() -> None:
     with pytest.raises(DuplicatePort) as caught:
         validate([ServiceBuilder("a").port(8001), ServiceBuilder("b").port(8001), ServiceBuilder("c").port(8002)])
-    assert 'ServiceBuilder("b").port(8003)' in caught.value.fix
+    assert 'service("b").port(8003)' in caught.value.fix
 
 
 def test_two_services_that_take_a_free_port_are_valid() -> None:
