@@ -142,6 +142,20 @@ def test_routes_lists_what_was_declared(evox: Evox, tmp_path: Path) -> None:
     assert "there are: books, shop" in missing.stderr
 
 
+def test_what_nobody_may_call_is_said_by_routes_and_unsigned_calls_by_check(evox: Evox, tmp_path: Path) -> None:
+    files = {"books.py": GUARDED + '\n\n@svc.get("/open")\nasync def read_open() -> None: ...\n'}
+    toml = '[auth]\nkeys = ["env:KEY"]\n[peers.stock]\nurl = "https://stock.example"\n'
+    write_files(tmp_path, files | {"evox.toml": toml})
+    env = {"KEY": "k3y-of-this-test-that-is-long-enough-4711"}
+    lines = evox("routes", env=env).stdout.splitlines()
+    assert [line.split()[5] for line in lines[1:]] == ["clerk", "nobody"]
+    checked = evox("check", env=env)
+    assert checked.returncode == 0
+    assert "calls to stock do not say for whom they are: name internal_keys" in checked.stdout
+    write_files(tmp_path, {"evox.toml": toml.replace("[peers", 'internal_keys = ["env:KEY"]\n[peers')})
+    assert "internal_keys" not in evox("check", env=env).stdout
+
+
 PROJECT = """
 [project]
 name = "shop"

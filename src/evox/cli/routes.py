@@ -53,7 +53,10 @@ def _list(targets: tuple[str, ...], services: tuple[str, ...], *, as_json: bool)
     if missing:
         raise click.UsageError(f"there is no service {missing[0]!r}; there are: {', '.join(names)}")
     rows = [
-        {"service": one.name, **row} for one in found if one.name in (services or names) for row in mappings_of(one)
+        {"service": one.name, **row, "open": not one.asking}
+        for one in found
+        if one.name in (services or names)
+        for row in mappings_of(one)
     ]
     if as_json:
         write(json.dumps({"schema": SCHEMA, "routes": rows}, indent=2) + "\n")
@@ -68,7 +71,7 @@ def _list(targets: tuple[str, ...], services: tuple[str, ...], *, as_json: bool)
 def _cells(row: dict[str, Any]) -> list[str]:
     intent = row.get("intent") or {}
     kept = intent.get("ttl")
-    requires = "private" if row.get("private") else row.get("requires") or ""
+    requires = "private" if row.get("private") else row.get("requires") or ("" if row["open"] else "nobody")
     return [
         *(row["service"], row["method"], row["path"], row["name"]),
         *(row.get("priority", ""), f"{kept:g} s" if kept else "", requires, _short(row.get("place") or "")),

@@ -179,7 +179,10 @@ class CallDenied(CallError):
     """The callee is not for this caller: 401 or 403."""
 
     id = "EVX-906"
-    advice = "call it on behalf of somebody it is for"
+    advice = (
+        "call it on behalf of somebody it is for; to a service in another process that goes along only with "
+        "internal_keys in [tool.evox.auth] of both, and a service calls by itself what is private=True"
+    )
     said = "is not for this caller, and answered"
 
 

@@ -98,7 +98,7 @@ class AsyncioOnly(StartupError):
         super().__init__(
             f"{where} uses an asyncio-only library, but the loop is trio",
             why=named_words_of(error),
-            fix='run it with --backend asyncio, or set backend = "asyncio" in [tool.evox]',
+            fix="use what runs on both loops, such as anyio.sleep and svc.start_soon; or run it with --backend asyncio",
             place=place,
         )
 

@@ -92,6 +92,7 @@ def survey(targets: Sequence[str], loaded: Loaded, *, dev: bool = False) -> Surv
     made.step("calls to other services", lambda: _calls(loaded))
     made.step("TLS", lambda: "on" if tls_of(loaded) is not None else "off")
     made.step("keys", lambda: _keys(loaded, services, "development" if dev else "production"))
+    made.notes += _unsigned(loaded, services)
     made.notes += [f"{name} in the environment is not an option of Evox" for name in loaded.unknown_environment]
     return made
 
@@ -140,6 +141,15 @@ def _keys(loaded: Loaded, services: Sequence[Service], mode: Mode) -> str:
     settings = loaded.settings
     Authority(settings.auth, loaded.root, mode=mode, host=settings.host).open(asking)
     return "nothing asks who calls" if not asking else f"{len(asking)} that ask who calls"
+
+
+def _unsigned(loaded: Loaded, services: Sequence[Service]) -> list[str]:
+    """Say so where calls to services elsewhere would be nobody's, and something here asks who calls."""
+    settings = loaded.settings
+    internal = [name for name, peer in settings.peers.items() if peer.trust == "internal"]
+    if settings.auth.internal_keys or not internal or not any(service.asking for service in services):
+        return []
+    return [f"calls to {', '.join(internal)} do not say for whom they are: name internal_keys in [tool.evox.auth]"]
 
 
 def _shown(where: str, loaded: Loaded) -> str:

@@ -17,7 +17,7 @@ from evox.scheduling import Priority
 from evox.services.controllers import controller_of, definitions_of, routes_of
 from evox.services.endpoint import Endpoint, Options, Parameter, Route
 from evox.services.functions import Declared
-from evox.services.writes import HARMLESS
+from evox.services.writes import HARMLESS, SAFE
 
 __all__ = ["compile_rows", "refuse_duplicates", "shape"]
 
@@ -85,6 +85,7 @@ def _row(
     }
     if "idempotency" not in route.options and HARMLESS.issuperset(route.methods):
         own["idempotency"] = None  # its controller says it of those that change something
+    _refuse_unkept(route, handler)
     priority = options.pop("priority", None)
     name: str = options.get("name") or str(getattr(handler, "__name__", type(handler).__name__))
     row = Endpoint(
@@ -111,6 +112,19 @@ def _row(
     _consistent(row)
     seal(handler)
     return row
+
+
+def _refuse_unkept(route: Route, handler: Callable[..., Any]) -> None:
+    """Refuse to keep answers to what may change something. What a controller says of all its methods is for others."""
+    if SAFE.intersection(route.methods):
+        return
+    for option in ("cache", "fallback", "max_stale"):
+        if route.options.get(option) is not None:
+            why = f"answers to {' and '.join(route.methods)} are not kept, as each may change something; put it on GET"
+            name = getattr(handler, "__name__", type(handler).__name__)
+            raise InvalidDeclaration(
+                option, route.options[option], on=f"endpoint {name!r}", why=why, place=place_of(handler)
+            )
 
 
 def _intent(handler: Callable[..., Any], controller: type | None) -> Intent | None:

@@ -2,13 +2,14 @@
 
 import time
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
 import evox.testing
-from evox import ServiceBuilder
+from evox import ServiceBuilder, inject
 from evox.runtime import State
 from evox.testing import run_virtual, running
 
@@ -122,3 +123,28 @@ def test_two_virtual_clocks_are_apart() -> None:
         return anyio.current_time()
 
     assert run_virtual(main) == run_virtual(main)
+
+
+def test_a_statement_of_sqlite_takes_no_virtual_time(tmp_path: Path) -> None:
+    """What broke: the clock jumped over the limits of hooks and endpoints while SQLite worked in its thread."""
+    svc = ServiceBuilder("shop")
+
+    @svc.on_startup
+    async def make_table() -> None:
+        await inject.db().execute("CREATE TABLE sold (product TEXT)")
+
+    @svc.background_task(interval="1m")
+    async def sell() -> None:
+        await inject.db().execute("INSERT INTO sold VALUES ('lamp')")
+
+    @svc.get("/sold", timeout="1s")
+    async def sold() -> int:
+        return len(await inject.db().fetch_all("SELECT * FROM sold"))
+
+    async def main() -> int:
+        settings = {"data": {"database": f"sqlite:///{tmp_path}/shop.db"}}
+        async with running(svc, settings=settings) as env:
+            await anyio.sleep(59 * 60 + 30)
+            return int((await env.client(svc).get("/sold")).json())
+
+    assert run_virtual(main) == 60

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import aiosqlite
 import anyio
@@ -60,7 +60,13 @@ class _Reply:
 
 
 class SQLiteConnection(aiosqlite.Connection):
-    """One connection and its thread. Open it with ``connect``."""
+    """One connection and its thread. Open it with ``connect``.
+
+    Attributes:
+        waiting: How many wait for a thread of any connection; a virtual clock stands still for them.
+    """
+
+    waiting: ClassVar[int] = 0
 
     def __init__(self, connector: Callable[[], sqlite3.Connection]) -> None:
         super().__init__(connector, iter_chunk_size=64)
@@ -127,7 +133,11 @@ class SQLiteConnection(aiosqlite.Connection):
     async def _sent(self, function: Callable[[], Any]) -> Any:
         reply = _Reply()
         self._tx.put_nowait((cast("Any", reply), function))
-        return await reply.wait()
+        SQLiteConnection.waiting += 1
+        try:
+            return await reply.wait()
+        finally:
+            SQLiteConnection.waiting -= 1
 
 
 def _stop_sentinel() -> object:

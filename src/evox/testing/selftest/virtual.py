@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Literal, TypeVar
 
 import anyio
-from trio.testing import MockClock
+
+from evox.testing.clocks import virtual_clock
 
 __all__ = ["run_in_virtual_time"]
 
@@ -49,7 +50,5 @@ def run_in_virtual_time(backend: Literal["trio", "asyncio"], main: Callable[[], 
         backend: Which kind of loop.
         main: The function.
     """
-    options: dict[str, Any] = (
-        {"clock": MockClock(autojump_threshold=0)} if backend == "trio" else {"loop_factory": _Loop}
-    )
+    options: dict[str, Any] = {"clock": virtual_clock()} if backend == "trio" else {"loop_factory": _Loop}
     return anyio.run(main, backend=backend, backend_options=options)
