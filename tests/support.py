@@ -27,6 +27,7 @@ from uuid import uuid4
 import httpx2
 
 __all__ = [
+    "FEW_PLUGINS",
     "Answer",
     "EvoxProcess",
     "HttpSocket",
@@ -40,6 +41,11 @@ __all__ = [
 
 LIVENESS = 15.0
 MARK = "TEST_RUN_MARK"
+FEW_PLUGINS = {
+    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+    "PYTEST_PLUGINS": "anyio.pytest_plugin,evox.testing.plugin",
+}
+"""For a pytest of a user's project: without the plugins of these tests here, which take two seconds to load."""
 RUNTIME = mkdtemp(prefix="evox-", dir="/tmp")  # short enough for the paths of sockets
 """Where processes of this test run note how they are found."""
 atexit.register(shutil.rmtree, RUNTIME, ignore_errors=True)

@@ -15,7 +15,7 @@ from typing import Any
 import httpx2
 import pytest
 from tests.forked import ended
-from tests.support import LIVENESS, EvoxProcess, Run, environment, free_port, write_files
+from tests.support import FEW_PLUGINS, LIVENESS, EvoxProcess, Run, environment, free_port, write_files
 
 import evox
 from evox.config import Settings
@@ -38,6 +38,7 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """Run a program in a folder, without anything of this test run in its environment."""
     inherited = {name: value for name, value in environment(env).items() if not name.startswith("PYTEST_")}
+    inherited |= FEW_PLUGINS
     return subprocess.run(
         line,
         cwd=folder,

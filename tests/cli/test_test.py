@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.cli.conftest import Evox
-from tests.support import write_files
+from tests.support import FEW_PLUGINS, write_files
 
 TESTS = """
 import pytest
@@ -25,8 +25,8 @@ ROOT = "[tool.evox]\n"
 @pytest.fixture(autouse=True)
 def few_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let pytest begin sooner than with all the plugins that this project's own tests need."""
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    monkeypatch.setenv("PYTEST_PLUGINS", "anyio.pytest_plugin,evox.testing.plugin")
+    for name, value in FEW_PLUGINS.items():
+        monkeypatch.setenv(name, value)
 
 
 def test_the_projects_tests_run_from_wherever_one_is_in_it(evox: Evox, tmp_path: Path) -> None:
@@ -45,12 +45,12 @@ def test_one_loop_can_be_picked(evox: Evox, tmp_path: Path, backend: str) -> Non
     assert "2 passed, 1 deselected" in done.stdout
 
 
-def test_exit_codes_are_pytests(evox: Evox, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "code"), [((), 1), (("empty",), 5), (("--no-such-option",), 4), (("-k", "nothing"), 5)], ids=str
+)
+def test_exit_codes_are_pytests(evox: Evox, tmp_path: Path, arguments: tuple[str, ...], code: int) -> None:
     write_files(tmp_path, {"pyproject.toml": ROOT, "test_it.py": FAILING, "empty/x.txt": ""})
-    assert evox("test").returncode == 1
-    assert evox("test", "empty").returncode == 5
-    assert evox("test", "--no-such-option").returncode == 4
-    assert evox("test", "-k", "nothing").returncode == 5
+    assert evox("test", *arguments).returncode == code
 
 
 def test_json_says_how_many_and_which_failed(evox: Evox, tmp_path: Path) -> None:

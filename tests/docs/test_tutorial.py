@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 from tests.docs.pages import blocks
-from tests.docs.tutorial import PAGES, QUICK, Reader, build, sources
-from tests.support import environment
+from tests.docs.tutorial import PAGES, Reader, build, sources
+from tests.support import FEW_PLUGINS, environment
 
 LIMIT = 80
 
@@ -57,7 +57,7 @@ def checked(project: Path, tool: str, *arguments: str) -> str:
     """Run a tool over a project, which must find nothing; return what it wrote."""
     line = [sys.executable, "-m", tool, *arguments]
     done = subprocess.run(
-        line, cwd=project, env=environment(QUICK), capture_output=True, text=True, timeout=LIMIT, check=False
+        line, cwd=project, env=environment(FEW_PLUGINS), capture_output=True, text=True, timeout=LIMIT, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -17,11 +17,11 @@ from tempfile import mkdtemp
 from typing import Final, Self
 
 from tests.docs.pages import ROOT, Block, Command, blocks, commands
-from tests.support import EvoxProcess, environment, evox_process, free_port
+from tests.support import FEW_PLUGINS, EvoxProcess, environment, evox_process, free_port
 
 from evox.cli.scaffold import make_project, make_service
 
-__all__ = ["PAGES", "QUICK", "Reader", "build", "sources"]
+__all__ = ["PAGES", "Reader", "build", "sources"]
 
 PAGES: Final = sorted((ROOT / "docs" / "tutorial").glob("[0-9][0-9]-*.md"))
 PORTS: Final = ("8001", "8002")
@@ -29,10 +29,6 @@ LIMIT: Final = 60
 PATIENCE: Final = 10
 LOOKS: Final = re.compile(r"curl (?!.*--json)(?!-X)")
 # pytest without plugins that the project does not use; they take longer than its tests.
-QUICK: Final = {
-    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-    "PYTEST_PLUGINS": "anyio.pytest_plugin,evox.testing.plugin",
-}
 # Commands that look at what runs, so that it has to run as it is written by then.
 SEEING: Final = ("curl ", "evox status", "evox health", "evox tasks")
 REPLACED: Final = "stopped"  # what the old process says, when the new one has taken its place
@@ -115,7 +111,7 @@ class Reader:
         self.project = folder / "shop"
         self._first = free_port(len(PORTS))
         self._runtime = mkdtemp(prefix="evox-", dir="/tmp")
-        self._env = environment(QUICK | {"XDG_RUNTIME_DIR": self._runtime})
+        self._env = environment(FEW_PLUGINS | {"XDG_RUNTIME_DIR": self._runtime})
         self._ids: dict[str, str] = {}
         self._process: EvoxProcess | None = None
         self._arguments: tuple[str, ...] = ("--dev",)
