@@ -28,7 +28,6 @@ PORTS: Final = ("8001", "8002")
 LIMIT: Final = 60
 PATIENCE: Final = 10
 LOOKS: Final = re.compile(r"curl (?!.*--json)(?!-X)")
-# pytest without plugins that the project does not use; they take longer than its tests.
 # Commands that look at what runs, so that it has to run as it is written by then.
 SEEING: Final = ("curl ", "evox status", "evox health", "evox tasks")
 REPLACED: Final = "stopped"  # what the old process says, when the new one has taken its place
