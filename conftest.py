@@ -1,11 +1,17 @@
 """Every async test runs on both loops. Time is virtual where a test asks for it; only bounds on liveness are real."""
 
+import signal
+import threading
 from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
 
 from evox.errors.masking import remembering
+
+# What runs in the background of a shell is told to ignore Ctrl-C, and so are all processes that it starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(params=["trio", "asyncio"])
