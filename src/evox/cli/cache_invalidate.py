@@ -9,7 +9,7 @@ from typing import Any
 import asyncclick as click
 
 from evox.cli.answering import answering
-from evox.cli.completing import service_names
+from evox.cli.completing import services_option
 
 __all__ = ["command"]
 
@@ -31,14 +31,7 @@ Examples:
 @click.option("--tag", metavar="TAG", help="All that were written under this tag.")
 @click.option("--all", "everything", is_flag=True, help="All copies.")
 @click.option("--type", "of", metavar="NAME", help="Only of this type or named intent.")
-@click.option(
-    "--service",
-    "services",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=service_names,
-    help="Only in this service; may be repeated.",
-)
+@services_option("Only in this service; may be repeated.")
 @click.option("--project", default=".", type=click.Path(exists=True), help="Whose processes.  [default: this folder's]")
 @click.option("--token-from", metavar="SOURCE", help="Where the operator token is, if control.token names one.")
 @click.option("--dry-run", is_flag=True, help="Only count them.")

@@ -10,7 +10,7 @@ from typing import Any
 import asyncclick as click
 
 from evox.cli.answering import answering
-from evox.cli.completing import service_names
+from evox.cli.completing import services_option
 
 __all__ = ["command"]
 
@@ -25,14 +25,7 @@ Examples:
 
 @click.command(name="routes", epilog=EXAMPLES)
 @click.argument("targets", nargs=-1)
-@click.option(
-    "--service",
-    "services",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=service_names,
-    help="Only of this service; may be repeated.",
-)
+@services_option("Only of this service; may be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 @click.option("--trace", is_flag=True, help="Show whole tracebacks.")
 def command(targets: tuple[str, ...], services: tuple[str, ...], as_json: bool, trace: bool) -> Callable[[], int]:

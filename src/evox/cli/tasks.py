@@ -8,7 +8,7 @@ from typing import Any
 import asyncclick as click
 
 from evox.cli.answering import answering
-from evox.cli.completing import service_names
+from evox.cli.completing import services_option
 from evox.cli.sources import look_at, makes_sources
 
 __all__ = ["command"]
@@ -24,14 +24,7 @@ Examples:
 
 @click.command(name="tasks", epilog=EXAMPLES)
 @look_at
-@click.option(
-    "--service",
-    "services",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=service_names,
-    help="Only tasks of this service; may be repeated.",
-)
+@services_option("Only tasks of this service; may be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of trees.")
 @click.option("--trace", is_flag=True, help="Show whole tracebacks.")
 def command(

@@ -13,31 +13,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Final
 
 from fastapi import FastAPI
 
 from evox.errors import AmbiguousEndpoint, EvoxError, ImportFailed, NoService, Place, TargetNotFound
 from evox.failures import user_frames
+from evox.searched import MAKERS, SKIPPED
 from evox.services import Service, pending
 
 __all__ = ["Attempt", "Found", "attempts", "discover"]
-
-_MAKERS: Final = frozenset({"service", "ServiceBuilder", "Service", "from_fastapi"})
-_SKIPPED: Final = frozenset(
-    {
-        "tests",
-        "test",
-        "node_modules",
-        "__pycache__",
-        "build",
-        "dist",
-        "venv",
-        "env",
-        "site-packages",
-        "benchmarks",
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +155,7 @@ def _candidates(folder: Path, seen: set[Path] | None = None) -> Iterable[Path]:
         return
     seen.add(real)
     for path in _listed(folder):
-        if path.name.startswith(".") or path.name in _SKIPPED:
+        if path.name.startswith(".") or path.name in SKIPPED:
             continue
         if path.is_dir():
             if not (path / "pyvenv.cfg").exists():
@@ -208,7 +192,7 @@ def _creates_service(path: Path) -> bool:
     except SyntaxError:
         return True
     return any(
-        isinstance(node, ast.Call) and _called(node) in _MAKERS
+        isinstance(node, ast.Call) and _called(node) in MAKERS
         for statement in tree.body
         if isinstance(statement, ast.Assign | ast.AnnAssign | ast.Expr)
         for node in ast.walk(statement)

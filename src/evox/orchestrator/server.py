@@ -34,12 +34,10 @@ from evox.orchestrator.gateway import Gateway
 from evox.orchestrator.handover import Handover
 from evox.orchestrator.logs import start_logs
 from evox.orchestrator.private import PrivateSocket
-from evox.orchestrator.validation import assign_ports, check_names, port_notes, validate
+from evox.orchestrator.validation import assign_ports, check_names, loop_of, port_notes, validate
 from evox.runtime import (
     Choice,
     SignalWatch,
-    asyncio_only_imports,
-    choose,
     end_if_stuck,
     in_threads,
     run,
@@ -147,10 +145,7 @@ def plan(options: RunOptions, loaded: Loaded | None = None) -> Plan:
             kept = tuple(name for name in service.settings.depends_on if name in options.only)
             service.settings.depends_on = kept
     validate(services, gateway=loaded.settings.gateway)
-    adopted = [f"service {s.name!r} was made from an existing FastAPI app" for s in services if s.adopted]
-    imported = [f"{name} is imported, which needs asyncio" for name in asyncio_only_imports()]
-    source = loaded.sources.get("backend", "the default")
-    loop = choose(loaded.settings.backend, source=source, asyncio_because=[*imported, *adopted])
+    loop = loop_of(loaded, services)
     notes = [f"{name} in the environment is not an option of Evox" for name in loaded.unknown_environment] + misnamed
     notes += port_notes(services, options.port, gateway=loaded.settings.gateway)
     check_proxy(loaded)

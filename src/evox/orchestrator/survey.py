@@ -11,8 +11,7 @@ from evox.config import Loaded
 from evox.errors import EvoxError
 from evox.orchestrator.announcing import check_proxy
 from evox.orchestrator.discovery import Found, attempts
-from evox.orchestrator.validation import check_names, validate
-from evox.runtime import asyncio_only_imports, choose
+from evox.orchestrator.validation import check_names, loop_of, validate
 from evox.services import Service
 from evox.serving import tls_of
 
@@ -88,7 +87,7 @@ def survey(targets: Sequence[str], loaded: Loaded, *, dev: bool = False) -> Surv
         return f"{len(services)} with names and ports of their own"
 
     made.step("services together", together)
-    made.step("event loop", lambda: _loop(loaded, services))
+    made.step("event loop", lambda: loop_of(loaded, services).backend)
     made.step("calls to other services", lambda: _calls(loaded))
     made.step("TLS", lambda: "on" if tls_of(loaded) is not None else "off")
     made.step("keys", lambda: _keys(loaded, services, "development" if dev else "production"))
@@ -121,13 +120,6 @@ def _compiled(service: Service) -> str:
     service.compile()
     count = len(service.endpoints)
     return f"{count} {'endpoint' if count == 1 else 'endpoints'}"
-
-
-def _loop(loaded: Loaded, services: Sequence[Service]) -> str:
-    adopted = [f"service {one.name!r} was made from an existing FastAPI app" for one in services if one.adopted]
-    imported = [f"{name} is imported, which needs asyncio" for name in asyncio_only_imports()]
-    source = loaded.sources.get("backend", "the default")
-    return choose(loaded.settings.backend, source=source, asyncio_because=[*imported, *adopted]).backend
 
 
 def _calls(loaded: Loaded) -> str:

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 
 from evox.config import Loaded, in_code
 from evox.errors import DuplicatePort, DuplicateService, InvalidDeclaration, InvalidOption, UnknownOption
+from evox.runtime import Choice, asyncio_only_imports, choose
 from evox.services import Service
 
 LAST_PORT = 65535
-__all__ = ["assign_ports", "check_names", "port_notes", "start_order", "validate"]
+__all__ = ["assign_ports", "check_names", "loop_of", "port_notes", "start_order", "validate"]
 
 
 def validate(services: Sequence[Service], *, gateway: bool = False) -> None:
@@ -98,6 +99,19 @@ def check_names(loaded: Loaded, names: Sequence[str], *, whole: bool) -> list[st
         meant = f"; is {close[0]!r} meant?" if close else ""
         notes.append(f"{origin.table} gives a backend to {name!r}, and no service that was found has that name{meant}")
     return notes
+
+
+def loop_of(loaded: Loaded, services: Sequence[Service]) -> Choice:
+    """Return the loop that services run on, by the configuration and by what needs asyncio.
+
+    Args:
+        loaded: The project's configuration.
+        services: Those that run, imported already.
+    """
+    adopted = [f"service {one.name!r} was made from an existing FastAPI app" for one in services if one.adopted]
+    imported = [f"{name} is imported, which needs asyncio" for name in asyncio_only_imports()]
+    source = loaded.sources.get("backend", "the default")
+    return choose(loaded.settings.backend, source=source, asyncio_because=[*imported, *adopted])
 
 
 def port_notes(services: Sequence[Service], port: int | None, *, gateway: bool) -> list[str]:

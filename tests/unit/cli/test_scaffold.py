@@ -10,12 +10,13 @@ from typing import Literal
 import pytest
 from tests.support import write_files
 
-from evox.cli.scaffold.census import SKIPPED, take_census
+from evox.cli.scaffold.census import take_census
 from evox.cli.scaffold.making import PROJECT, make_project, make_service
 from evox.cli.scaffold.naming import LONGEST
 from evox.cli.scaffold.repository import start_repository
 from evox.cli.scaffold.templates import LINE, call
 from evox.orchestrator import discovery
+from evox.searched import SKIPPED
 
 NAMES = [
     "a",
@@ -93,8 +94,12 @@ def test_the_census_finds_names_and_ports_without_importing_anything(tmp_path: P
     assert (found.free_port(8000), found.free_port(8001), found.free_port(8002)) == (8000, 8003, 8003)
 
 
-def test_the_census_leaves_out_the_folders_that_discovery_does() -> None:
-    assert SKIPPED == discovery._SKIPPED
+def test_the_census_leaves_out_the_folders_that_discovery_does(tmp_path: Path) -> None:
+    for folder in ("users", *SKIPPED):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "it.py").write_text(f'from evox import service\n\nsvc = service("{folder}")\n')
+    assert list(discovery._candidates(tmp_path)) == [tmp_path / "users" / "it.py"]
+    assert take_census(tmp_path).services == {"users": "users/it.py:3"}
 
 
 def test_after_the_last_port_comes_the_first_that_anybody_may_use(tmp_path: Path) -> None:

@@ -1,33 +1,16 @@
 """Census: which services a project's code makes, and on which ports, read from its text. Nothing is imported."""
 
 import ast
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Final
 
 from evox.config import in_code
+from evox.searched import MAKERS, python_files
 
-__all__ = ["SKIPPED", "Census", "take_census"]
+__all__ = ["Census", "take_census"]
 
-_MAKERS: Final = frozenset({"service", "ServiceBuilder", "Service", "from_fastapi"})
-# As in orchestrator/discovery.py, which is too slow to import for this; a test holds them equal.
-SKIPPED: Final = frozenset(
-    {
-        "tests",
-        "test",
-        "node_modules",
-        "__pycache__",
-        "build",
-        "dist",
-        "venv",
-        "env",
-        "site-packages",
-        "benchmarks",
-    }
-)
 _LAST: Final = 65_535
 _FIRST: Final = 1024  # what an ordinary user may listen on
 
@@ -53,7 +36,7 @@ class Census:
 def take_census(root: Path) -> Census:
     """Read all Python files of a project but tests. One that cannot be read is skipped."""
     found = Census()
-    for file in _files(root):
+    for file in python_files(root):
         try:
             text = file.read_text(encoding="utf-8", errors="replace")
             tree = ast.parse(text if "evox" in text else "")
@@ -69,18 +52,7 @@ def _count(node: ast.Call, place: str, found: Census) -> None:
     called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
     given = [*node.args[:1], *(one.value for one in node.keywords if one.arg in ("name", "number"))]
     for value in (one.value for one in given if isinstance(one, ast.Constant)):
-        if called in _MAKERS and isinstance(value, str):
+        if called in MAKERS and isinstance(value, str):
             found.services.setdefault(in_code(value), place)
         elif called == "port" and isinstance(value, int):
             found.ports.add(value)
-
-
-def _files(root: Path) -> Iterator[Path]:
-    for folder, below, names in os.walk(root):
-        here = Path(folder)
-        below[:] = [
-            one
-            for one in sorted(below)
-            if not one.startswith(".") and one not in SKIPPED and not (here / one / "pyvenv.cfg").exists()
-        ]
-        yield from (here / name for name in sorted(names) if name.endswith(".py"))

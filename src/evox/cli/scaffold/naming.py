@@ -10,8 +10,8 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Final
 
-from evox.cli.scaffold.census import SKIPPED
 from evox.errors import UnusableName
+from evox.searched import SKIPPED
 
 __all__ = ["LONGEST", "Names", "project_names", "service_names"]
 
