@@ -49,7 +49,7 @@ class ServingSettings(Table):
         default=20.0, description="a WebSocket or HTTP/2 client silent this long is pinged, and cut after as long again"
     )
     http1: Literal["fast", "hypercorn"] = Field(
-        default="hypercorn", description="who serves plain HTTP/1.1: Evox itself, or hypercorn as all other protocols"
+        default="fast", description="who serves plain HTTP/1.1: Evox itself, or hypercorn as all other protocols"
     )
     streams: Count = Field(default=100, le=32_768, description="requests at a time on one HTTP/2 connection")
     h2c: bool = Field(default=False, description="HTTP/2 without TLS")

@@ -2,20 +2,19 @@
 
 from evox.serving.client import Client
 from evox.serving.complaints import Complaints, Reason
-from evox.serving.hypercorn_adapter import HypercornProtocol
+from evox.serving.connections import Connections
 from evox.serving.inflight import Inflight, InflightStatistics
 from evox.serving.lifespan import Lifespan
 from evox.serving.listener import Listener, bind
 from evox.serving.opened import Kind
 from evox.serving.port import Port
-from evox.serving.protocol import ConnectionProtocol, ServingStatistics
+from evox.serving.protocol import ServingStatistics
 from evox.serving.tls import tls_of
 
 __all__ = [
     "Client",
     "Complaints",
-    "ConnectionProtocol",
-    "HypercornProtocol",
+    "Connections",
     "Inflight",
     "InflightStatistics",
     "Kind",

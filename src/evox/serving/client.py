@@ -4,8 +4,10 @@ It travels in the ASGI scope, so that whoever answers needs no task to watch the
 """
 
 import select
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
+
+import anyio
 
 __all__ = ["LOOK", "Client", "client_of", "hung_up"]
 
@@ -22,14 +24,28 @@ class Client:
         gone: Whether it has left, or the request is over.
         body_arrived: Whether the whole body has come, read by the app or not.
         on_gone: Called once when it leaves.
+        scope: The cancel scope in which the request is answered, where its connection has one for all of its requests;
+            None where whoever answers makes one.
+        last_word: Where the connection has the scope: says what a client whose request was cancelled is still to hear.
+        on_end: Called once that is said, or cannot be.
     """
+
+    __slots__ = ("_told", "body_arrived", "gone", "last_word", "on_end", "on_gone", "scope")
 
     def __init__(self) -> None:
         self.gone = self.body_arrived = self._told = False
         self.on_gone: Callable[[], None] | None = None
+        self.scope: anyio.CancelScope | None = None
+        self.last_word: Callable[[], Awaitable[None]] | None = None
+        self.on_end: Callable[[], None] | None = None
 
     def __repr__(self) -> str:
         return f"<Client {'gone' if self.gone else 'there'}>"
+
+    @property
+    def ready(self) -> bool:
+        """Whether the next part of the body is here, so that nobody has to wait for it; False if that is not known."""
+        return False
 
     def enter(self, scope: Mapping[str, Any]) -> None:
         """Make this known to whoever answers the request."""

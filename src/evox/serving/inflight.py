@@ -6,8 +6,9 @@ sides and costs a request no task.
 """
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 
 import anyio
 from starlette.requests import ClientDisconnect
@@ -122,7 +123,7 @@ class Inflight:
         self._refusing, self._retry_after = state, retry_after
         for one in self._open:
             if one.started and one.kind is Kind.REQUEST:
-                one.scope.deadline = anyio.current_time() + LAST_WORD  # its answer is on the way: let it arrive
+                one.hurry(LAST_WORD)  # its answer is on the way: let it arrive
             else:
                 one.scope.cancel()
 
@@ -174,20 +175,46 @@ class Inflight:
             one.end_soon()
         self._open.add(one)
         self._total += 1
+        last_word = partial(self._last_word, one, scope, receive, send)
+        if one.borrowed:
+            await self._run_borrowed(one, scope, last_word)
+            return
         try:
             with one.scope:
-                if isinstance(one, WebSocket) or one.refusal is None:
+                if not one.refused:
                     await self._run(one, scope)
-            if not one.finished and (one.scope.cancelled_caught or (isinstance(one, Http) and one.refusal)):
-                await self._last_word(one, scope, receive, send)
+            if not one.finished and (one.scope.cancelled_caught or one.refused):
+                await last_word()
         finally:
-            self._open.discard(one)
-            if not self._open:
-                self._idle.set()
-            if isinstance(one, Http) and one.left:
-                self._left += 1
-            if self.on_answer is not None and one.status:
-                self.on_answer(one.label, one.status, anyio.current_time() - one.began)
+            self._end(one)
+
+    async def _run_borrowed(self, one: Opened, scope: Scope, last_word: Callable[[], Awaitable[None]]) -> None:
+        """Run an app in the cancel scope of its connection: what is to be done once it is cancelled is done there."""
+        is_cut = False
+        try:
+            if one.refused:
+                await last_word()
+            else:
+                await self._run(one, scope)
+                is_cut = not one.finished and one.refused
+        except anyio.get_cancelled_exc_class():
+            is_cut = not one.finished
+            raise
+        finally:
+            if is_cut:
+                one.leave_word(last_word, partial(self._end, one))
+            else:
+                self._end(one)
+
+    def _end(self, one: Opened) -> None:
+        one.end()
+        self._open.discard(one)
+        if not self._open:
+            self._idle.set()
+        if isinstance(one, Http) and one.left:
+            self._left += 1
+        if self.on_answer is not None and one.status:
+            self.on_answer(one.label, one.status, anyio.current_time() - one.began)
 
     async def _run(self, one: Opened, scope: Scope) -> None:
         try:

@@ -9,17 +9,17 @@ import errno
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeAlias
 
 import anyio
-from anyio.abc import SocketStream, TaskGroup
+from anyio.abc import TaskGroup
 
 from evox.errors import CannotBind, PortInUse
 
 __all__ = ["Accept", "Listener", "bind"]
 
-Accept: TypeAlias = Callable[[SocketStream], Awaitable[None]]
+Accept: TypeAlias = Callable[[socket.socket], Coroutine[Any, Any, None]]
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 PAUSE = 0.1
 # So often those who wait in the kernel's queue are tried again at a close, while there is no descriptor for them.
@@ -74,22 +74,12 @@ def _watch_peers(bound: socket.socket) -> None:
             bound.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-def _hold(stream: SocketStream) -> None:
-    """Have an asyncio transport read only when it is asked to; anyio does so for sockets that it connects itself.
-
-    Without it, what comes before the first read makes uvloop read on without end, whatever the handler takes.
-    """
-    transport = getattr(stream, "_transport", None)
-    if transport is not None:
-        transport.pause_reading()
-
-
 class Listener:
     """Accepts connections on one bound socket.
 
     Args:
         bound: From ``bind``; closed by ``close``.
-        accept: Serves one connection to its end. It must not raise.
+        accept: Serves one connection to its end, and closes it. It must not raise.
         service: Whose socket it is, for logs.
         secure: Whether clients are to speak TLS.
     """
@@ -179,13 +169,4 @@ class Listener:
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.accepted += 1
             taken += 1
-            connections.start_soon(self._serve_one, connection, name=f"svc:{self.service}/connection")
-
-    async def _serve_one(self, connection: socket.socket) -> None:
-        try:
-            stream = await SocketStream.from_socket(connection)
-            _hold(stream)
-        except (OSError, ValueError):
-            connection.close()  # the peer was gone before we looked
-            return
-        await self._accept(stream)
+            connections.start_soon(self._accept, connection, name=f"svc:{self.service}/connection")

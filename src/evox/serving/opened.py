@@ -4,8 +4,9 @@ Here is what a drain says to a client: ``Connection: close`` on an HTTP/1.1 answ
 WebSocket is told when it next receives or sends, so that telling it needs no task of its own.
 """
 
+import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from enum import Enum
 
 import anyio
@@ -44,20 +45,58 @@ class Opened:
         kind: What it is; a request becomes a stream when its answer comes in parts.
         label: For logs, e.g. ``"GET /users"``.
         scope: Cancels the app.
+        borrowed: Whether the scope is that of the connection, which then says the last word to a client that is cut.
         started: Whether the answer has begun.
         finished: Whether it is complete.
     """
 
-    __slots__ = ("_receive", "_send", "began", "finished", "kind", "label", "scope", "started", "status")
+    __slots__ = (
+        "_client",
+        "_receive",
+        "_send",
+        "began",
+        "borrowed",
+        "finished",
+        "hurried",
+        "kind",
+        "label",
+        "scope",
+        "started",
+        "status",
+    )
 
     def __init__(self, kind: Kind, scope: Scope, receive: Receive, send: Send) -> None:
         self.kind = kind
         self.label = f"{scope.get('method', 'WebSocket')} {scope['path']}"
-        self.scope = anyio.CancelScope()
+        self._client = client_of(scope)
+        shared = None if self._client is None else self._client.scope
+        self.scope = anyio.CancelScope() if shared is None else shared
+        self.borrowed = shared is not None
+        self.hurried = False
         self.started = self.finished = False
         self.status = 0
         self.began = anyio.current_time()
         self._receive, self._send = receive, send
+
+    @property
+    def refused(self) -> bool:
+        """Whether it is refused for what its client does."""
+        return False
+
+    def hurry(self, seconds: float) -> None:
+        """Cut it unless it ends within so many seconds."""
+        self.hurried = True
+        self.scope.deadline = anyio.current_time() + seconds
+
+    def leave_word(self, say: Callable[[], Awaitable[None]], end: Callable[[], None]) -> None:
+        """Leave it to the connection, whose scope was cancelled, to say the last word and end this."""
+        if self._client is not None:
+            self._client.last_word, self._client.on_end = say, end
+
+    def end(self) -> None:
+        """It is over: the scope of its connection goes on for other requests."""
+        if self.hurried and self.borrowed:
+            self.scope.deadline = math.inf
 
     def end_soon(self) -> None:
         """The service drains: tell the client to leave, if this kind of request can be told."""
@@ -80,7 +119,6 @@ class Http(Opened):
     """
 
     __slots__ = (
-        "_client",
         "_closes",
         "_got",
         "_headers",
@@ -109,8 +147,12 @@ class Http(Opened):
         self._on_disconnect: str | None = None
         self._headers: Iterable[tuple[bytes, bytes]] = ()
         self._owed: int | None = None
-        self._client = client_of(scope)
         scope.setdefault("extensions", {})[OPENED] = self
+
+    @property
+    def refused(self) -> bool:
+        """Whether it is refused for what its client does."""
+        return self.refusal is not None
 
     def watch(self) -> None:
         """Cancel the app when its client leaves, as the endpoint says."""
@@ -134,17 +176,22 @@ class Http(Opened):
         """Return the client's next message, and hold its body to the limits."""
         if self._read or self._length == 0 or self.finished:
             return await self._receive()
+        if self._client is not None and self._client.ready:
+            return await self._count_in(await self._receive())
         began = anyio.current_time()
         allowed = self._limits.body_timeout + self._got / self._limits.body_rate - self._waited
         with anyio.move_on_after(allowed):
             message = await self._receive()
             self._waited += anyio.current_time() - began
-            self._got += len(message.get("body", b""))
-            if self._got <= self._limits.body_bytes:
-                self._read = not message.get("more_body", False)
-                return message
-            return await self._refuse(Refusal.TOO_LARGE)
+            return await self._count_in(message)
         return await self._refuse(Refusal.TOO_SLOW)
+
+    async def _count_in(self, message: Message) -> Message:
+        self._got += len(message.get("body", b""))
+        if self._got > self._limits.body_bytes:
+            return await self._refuse(Refusal.TOO_LARGE)
+        self._read = not message.get("more_body", False)
+        return message
 
     async def send(self, message: Message) -> None:
         """Send the app's message, and note how far the answer is."""
@@ -215,13 +262,12 @@ def _length(scope: Scope, *, unknown: bool) -> int | None:
 class WebSocket(Opened):
     """A WebSocket."""
 
-    __slots__ = ("_client", "_receiving", "_telling")
+    __slots__ = ("_receiving", "_telling")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         super().__init__(Kind.WEBSOCKET, scope, receive, send)
         self._receiving: anyio.CancelScope | None = None
         self._telling = False
-        self._client = client_of(scope)
 
     @property
     def left(self) -> bool:

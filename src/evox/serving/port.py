@@ -8,9 +8,9 @@ from anyio.abc import TaskGroup
 from starlette.types import ASGIApp
 
 from evox.config import ServingSettings
-from evox.serving.hypercorn_adapter import HypercornProtocol
+from evox.serving.connections import Connections
 from evox.serving.listener import PAUSE, Listener
-from evox.serving.protocol import ConnectionProtocol, ServingStatistics
+from evox.serving.protocol import ServingStatistics
 
 __all__ = ["Port"]
 
@@ -38,9 +38,9 @@ class Port:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.service = service
-        self._protocol: ConnectionProtocol = HypercornProtocol(app, settings, service=service, tls=tls)
-        self._listener = Listener(bound, self._protocol.serve, service=service, secure=tls is not None)
-        self._connections = connections
+        self._group = connections
+        self._connections = Connections(app, settings, service=service, group=connections, tls=tls)
+        self._listener = Listener(bound, self._connections.serve, service=service, secure=tls is not None)
 
     def __repr__(self) -> str:
         return f"<Port {self.url}>"
@@ -52,26 +52,26 @@ class Port:
 
     def statistics(self) -> ServingStatistics:
         """Return how many connections there are and were, and what clients did wrong."""
-        return self._protocol.statistics()
+        return self._connections.statistics()
 
     async def serve(self) -> None:
         """Accept connections until ``close``."""
-        await self._listener.serve(self._connections)
+        await self._listener.serve(self._group)
 
     async def leave_soon(self) -> None:
         """Ask clients to send their next requests elsewhere."""
-        await self._protocol.leave_soon()
+        await self._connections.leave_soon()
 
     async def close(self) -> None:
         """Listen no more, and close each connection once it is idle."""
-        self._listener.close(self._connections)
+        self._listener.close(self._group)
         with anyio.move_on_after(PAUSE) as pause:
             await self._listener.wait_closed()
-        await self._protocol.finish()
+        await self._connections.finish()
         if pause.cancelled_caught:  # out of descriptors: who waits is taken as idle connections give theirs up
             await self._listener.wait_closed()
-            await self._protocol.finish()
+            await self._connections.finish()
 
     def abort(self) -> None:
         """Close every connection now."""
-        self._protocol.abort()
+        self._connections.abort()

@@ -1,12 +1,28 @@
-"""Protocol: what the listener needs from an implementation of HTTP. A second can stand beside hypercorn's."""
+"""Protocol: what is known of any connection, whoever serves it."""
 
-from collections.abc import Mapping
+import socket
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Final, TypeAlias
 
-from anyio.abc import SocketStream
+import anyio
 
-__all__ = ["ConnectionProtocol", "ServingStatistics"]
+from evox.serving.complaints import Reason
+
+__all__ = ["GONE", "LAST_CALL", "LINGER", "Addresses", "Complain", "ServingStatistics", "addresses_of"]
+
+# What reading from or writing to a client that has gone raises.
+GONE: Final = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
+# After our last byte the client may still be sending: reading on for so many seconds keeps its kernel from dropping
+# our answer.
+LINGER: Final = 1.0
+# At the end of a drain an idle connection is read for so many seconds, because a request may be on its way.
+LAST_CALL: Final = 0.25
+
+Addresses: TypeAlias = tuple[tuple[str, int] | None, tuple[str, int] | None]
+# Takes note of what a client does wrong: why, and what exactly.
+Complain: TypeAlias = Callable[[Reason, str], None]
+_INET: Final = (socket.AF_INET, socket.AF_INET6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,20 +40,14 @@ class ServingStatistics:
     complaints: Mapping[str, int]
 
 
-class ConnectionProtocol(Protocol):
-    """Serves the connections of one app."""
+def addresses_of(raw: socket.socket) -> Addresses:
+    """Return the client's address and ours; None where the connection is within the machine and has none.
 
-    def statistics(self) -> ServingStatistics:
-        """Return how many connections there are and were, and what clients did wrong."""
+    Raises:
+        OSError: if the client has left already.
+    """
+    return _address(raw.family, raw.getpeername()), _address(raw.family, raw.getsockname())
 
-    async def serve(self, stream: SocketStream) -> None:
-        """Serve one connection to its end, and close it. Must not raise: no input may reach other connections."""
 
-    async def leave_soon(self) -> None:
-        """Ask clients to send their next requests elsewhere; they are still answered here."""
-
-    async def finish(self) -> None:
-        """Close each connection once it is idle; what is being answered is finished first."""
-
-    def abort(self) -> None:
-        """Close every connection now."""
+def _address(family: int, name: Any) -> tuple[str, int] | None:
+    return (str(name[0]), int(name[1])) if family in _INET else None

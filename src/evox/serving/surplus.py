@@ -4,7 +4,7 @@ import contextlib
 from typing import Final
 
 import anyio
-from anyio.abc import SocketStream
+from anyio.abc import ByteStream
 
 __all__ = ["Surplus"]
 
@@ -29,7 +29,7 @@ class Surplus:
     def __repr__(self) -> str:
         return f"<Surplus, refusing {self._refusing}>"
 
-    async def refuse(self, stream: SocketStream, *, secure: bool) -> None:
+    async def refuse(self, stream: ByteStream, *, secure: bool) -> None:
         """Answer 503 without reading the request; the caller closes the stream.
 
         Args:

@@ -6,7 +6,6 @@ asyncio. Its servers are not used: under trio they end the process when one conn
 client that stops reading makes them hang at shutdown.
 
 ```
-protocol    the connections of one app: TLS, how many, drain
 connection  one connection: reading, writing, and how long a client may take for either
 http1       h11 made strict, and what is answered to a request that is none
 http2       what hypercorn's HTTP/2 lacks: floods, flow control, early answers, GOAWAY
@@ -18,6 +17,7 @@ interfaces  what hypercorn's protocols ask of a server
 ```
 """
 
-from evox.serving.hypercorn_adapter.protocol import HypercornProtocol
+from evox.serving.hypercorn_adapter.connection import Connection
+from evox.serving.hypercorn_adapter.interfaces import Shared
 
-__all__ = ["HypercornProtocol"]
+__all__ = ["Connection", "Shared"]

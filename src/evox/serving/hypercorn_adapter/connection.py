@@ -8,78 +8,50 @@ import contextlib
 import socket
 import ssl
 import struct
-from collections.abc import Callable
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 from anyio.abc import ByteStream, SocketAttribute
 from anyio.streams.tls import TLSAttribute, TLSStream
-from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.h11 import H2CProtocolRequiredError, H2ProtocolAssumedError
 from hypercorn.typing import ConnectionState
-from hypercorn.utils import parse_socket_addr
 
-from evox.config import ServingSettings
 from evox.serving.client import LOOK, hung_up
 from evox.serving.complaints import Reason
 from evox.serving.hypercorn_adapter.http1 import Http1
 from evox.serving.hypercorn_adapter.http2 import SLICE, Http2
-from evox.serving.hypercorn_adapter.interfaces import Context, Wrapper
+from evox.serving.hypercorn_adapter.interfaces import Shared
 from evox.serving.hypercorn_adapter.tasks import Tasks
 from evox.serving.hypercorn_adapter.websocket import ping
+from evox.serving.protocol import GONE, LAST_CALL, LINGER, Addresses, Complain
 
-__all__ = ["GONE", "Connection", "addresses_of"]
+__all__ = ["Connection"]
 
 _READ = 65_536
-# After our last byte the client may still be sending: reading on for a moment keeps its kernel from dropping our
-# answer.
-LINGER = 1.0
-# At the end of a drain an idle connection is read for this long, because a request may be on its way.
-LAST_CALL = 0.25
 NEVER = float("inf")
-GONE = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
-
-
-Address = tuple[str, int] | None
-
-
-def addresses_of(stream: ByteStream) -> tuple[Address, Address]:
-    """Return the client's address and ours.
-
-    Raises:
-        OSError: if the client has left already.
-    """
-    raw = stream.extra(SocketAttribute.raw_socket)  # noqa: S610  anyio's, not Django's
-    return parse_socket_addr(raw.family, raw.getpeername()), parse_socket_addr(raw.family, raw.getsockname())
 
 
 class Connection:
     """One connection.
 
     Args:
-        app: What answers requests.
-        config: Hypercorn's configuration.
-        context: Says whether the server ends.
+        shared: What it has in common with the others of its app.
         stream: The socket, or TLS on it.
         addresses: The client's, and ours.
-        settings: How long a client may take, and how much it may send.
         complain: Called with reason and detail when the client does wrong.
     """
 
     def __init__(
         self,
-        app: Wrapper,
-        config: Config,
-        context: Context,
+        shared: Shared,
         stream: ByteStream,
-        addresses: tuple[Address, Address],
-        settings: ServingSettings,
-        complain: Callable[[Reason, str], None],
+        addresses: Addresses,
+        complain: Complain,
     ) -> None:
-        self._app, self._config, self._context = app, config, context
-        self._stream, self._addresses, self._settings, self._complain = stream, addresses, settings, complain
+        self._shared, self._context, self._settings = shared, shared.context, shared.settings
+        self._stream, self._addresses, self._complain = stream, addresses, complain
         self._secure = isinstance(stream, TLSStream)
         self._sending = anyio.Lock(fast_acquire=True)
         self._writing = anyio.CancelScope()
@@ -135,8 +107,8 @@ class Connection:
         self._reading.cancel()
 
     def _arguments(self) -> tuple[Any, ...]:
-        shared = (self._app, self._config, self._context, self._tasks, ConnectionState({}))
-        return (*shared, self._secure, *self._addresses, self._send)
+        common = (self._shared.app, self._shared.config, self._context, self._tasks, ConnectionState({}))
+        return (*common, self._secure, *self._addresses, self._send)
 
     async def _switch(self, *begin: Any) -> None:
         """Go on in HTTP/2."""

@@ -6,7 +6,6 @@ refused.
 """
 
 import binascii
-import re
 from base64 import urlsafe_b64decode
 from collections.abc import Callable
 from typing import Any
@@ -20,8 +19,9 @@ from hypercorn.protocol.ws_stream import WSStream
 from evox.config import ServingSettings
 from evox.services import problem
 from evox.serving.complaints import Reason
+from evox.serving.syntax import HOST
 
-__all__ = ["HOST", "Http1"]
+__all__ = ["Http1"]
 
 _TITLES = {
     400: "Bad Request",
@@ -33,7 +33,6 @@ _TITLES = {
 # Bytes read of the next requests while one is being answered.
 WAITING = 65_536
 _VERSIONS = (b"1.0", b"1.1")
-HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]*)(:[0-9]*)?")  # RFC 3986 section 3.2.2
 
 
 class Http1(H11Protocol):

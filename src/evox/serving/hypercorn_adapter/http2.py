@@ -22,9 +22,9 @@ from hyperframe.frame import SettingsFrame
 from evox.config import ServingSettings
 from evox.serving.complaints import Reason
 from evox.serving.hypercorn_adapter.heads import Heads
-from evox.serving.hypercorn_adapter.http1 import HOST
 from evox.serving.hypercorn_adapter.outbuffer import OutBuffer
 from evox.serving.hypercorn_adapter.tasks import Tasks
+from evox.serving.syntax import HOST
 
 __all__ = ["Http2"]
 

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp
 
 from evox.config import ServingSettings
 
-__all__ = ["Context", "Event", "Wrapper", "config_of"]
+__all__ = ["Context", "Event", "Shared"]
 
 _NEVER = 2**62
 
@@ -76,7 +76,29 @@ class Context:
         return anyio.current_time()
 
 
-def config_of(settings: ServingSettings) -> Config:
+class Shared:
+    """What the connections of one app have in common.
+
+    Args:
+        app: What answers requests.
+        settings: How long a client may take, and how much it may send.
+
+    Attributes:
+        config: Hypercorn's configuration.
+        context: Says whether the server ends.
+    """
+
+    def __init__(self, app: ASGIApp, settings: ServingSettings) -> None:
+        self.app = Wrapper(app)
+        self.settings = settings
+        self.config = _config_of(settings)
+        self.context = Context()
+
+    def __repr__(self) -> str:
+        return f"<Shared{', leaving' if self.context.leaving else ''}>"
+
+
+def _config_of(settings: ServingSettings) -> Config:
     """Return hypercorn's configuration. Limits that it has and ours replace are switched off."""
     config = Config()
     config.include_server_header = False

@@ -1,0 +1,208 @@
+"""Exchange: one request and its answer, as ASGI sees them.
+
+It reads the body from the connection when the app asks for it, in the app's own task, and writes the answer when the
+app has some. Once the client has gone nothing fails: what is sent then goes nowhere, as ASGI says.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+import anyio
+import anyio.lowlevel
+from starlette.types import Message
+
+from evox.serving.client import Client
+from evox.serving.http1.chunks import Chunks
+from evox.serving.http1.head import Head, Unusual
+from evox.serving.http1.reply import CONTINUE, Reply
+
+if TYPE_CHECKING:
+    from evox.serving.http1.connection import Connection
+
+__all__ = ["Exchange"]
+
+_GONE: Final = {"type": "http.disconnect"}
+
+
+class Exchange(Client):
+    """One request on a connection.
+
+    Args:
+        connection: The connection; what has come of the body lies in its buffer.
+        head: The request's head.
+
+    Attributes:
+        started: Whether anything of its answer was sent.
+        finished: Whether its answer is complete.
+        malformed: Whether its body cannot be read.
+    """
+
+    __slots__ = (
+        "_chunks",
+        "_connection",
+        "_invite",
+        "_left",
+        "_over",
+        "_reply",
+        "_waiting",
+        "finished",
+        "head",
+        "malformed",
+        "started",
+    )
+
+    def __init__(self, connection: "Connection", head: Head) -> None:
+        super().__init__()
+        self.scope = connection.scope
+        self.head = head
+        self.started = self.finished = self.malformed = self._over = False
+        self._reply: Reply | None = None
+        self._waiting: anyio.Event | None = None
+        self._chunks: Chunks | None = None
+        self._connection = connection
+        self._invite = head.waits
+        length = head.length
+        if length is None:
+            self._chunks, self._left = Chunks(), 0
+            self.body_arrived = False
+        else:
+            self._left = length
+            self.body_arrived = length <= len(connection.buffer)
+
+    def __repr__(self) -> str:
+        return f"<Exchange {self.head.method} {self.head.path}{' finished' if self.finished else ''}>"
+
+    def arrive(self, size: int) -> None:
+        """Note that so many bytes lie in the buffer now."""
+        self.body_arrived = self.body_arrived or (self._chunks is None and size >= self._left)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a part of the body is here."""
+        return bool(self._connection.buffer) and not self._over
+
+    def leave(self) -> None:
+        """Say that the client has left."""
+        Client.leave(self)
+        self._wake()
+
+    async def receive(self) -> Message:
+        """Return the client's next message: ASGI's ``receive``."""
+        if self._over or self.gone:
+            return await self._wait_gone()
+        if self._chunks is None and not self._left:
+            self._over = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+        if self._invite:
+            self._invite = False
+            if not self.started:
+                await self._connection.write(CONTINUE)
+        try:
+            body = await self._part()
+        except Unusual:
+            self.malformed, body = True, None
+        if body is None:
+            self.leave()
+            return _GONE
+        return {"type": "http.request", "body": body, "more_body": not self._over}
+
+    async def send(self, message: Message) -> None:
+        """Send the app's message: ASGI's ``send``.
+
+        Raises:
+            RuntimeError: if it comes out of order, or the body is longer than its headers say.
+            ValueError: if a header cannot be sent.
+        """
+        kind = message["type"]
+        if kind == "http.response.start":
+            if self._reply is not None:
+                raise RuntimeError("the app has begun its answer twice")
+            head = self.head
+            self._reply = Reply(message["status"], message.get("headers", ()), head.method, head.version)
+        elif kind == "http.response.body":
+            if self._reply is None or self.finished:
+                raise RuntimeError("the app has sent a body before its answer has begun, or after its end")
+            await self._send_body(self._reply, message.get("body", b""), more=message.get("more_body", False))
+
+    async def end(self) -> None:
+        """Do what the app has left undone: it has returned, and its answer is not complete."""
+        if self._reply is None and not self.gone:
+            self._reply = Reply(500, ((b"content-length", b"0"), (b"connection", b"close")), "GET", self.head.version)
+            await self._send_body(self._reply, b"", more=False)
+        else:
+            self._connection.broken = True  # the client is waiting for the rest, which nobody will send
+
+    def skip(self) -> bool:
+        """Pass over a body that the app has not read; return False if some of it is yet to come."""
+        if self._over or (self._chunks is None and not self._left):
+            return True
+        connection, left = self._connection, self._left
+        if self._chunks is not None or len(connection.buffer) < left:
+            return False
+        data, connection.buffer = connection.buffer[:left], connection.buffer[left:]
+        try:
+            connection.reader.body(data)
+        except Unusual:
+            return False
+        self._over = True
+        return True
+
+    async def _send_body(self, reply: Reply, body: bytes, *, more: bool) -> None:
+        connection, data = self._connection, b""
+        if self.gone:
+            self.finished = not more
+            return
+        if not self.started:
+            self.started = True
+            closes = connection.closing or reply.closes or not self.head.keeps or (self._invite and bool(self._left))
+            data = reply.head(closes=closes, whole=None if more else len(body))
+            connection.closing = closes or reply.endless
+        elif more:
+            await anyio.lowlevel.checkpoint()  # an app that only writes would hold the loop for ever
+        if body and not reply.bodiless:
+            data += reply.part(body)
+        if not more:
+            self.finished = True
+            data += reply.end()
+            connection.broken = connection.broken or reply.lacks
+            self._wake()
+        if data:
+            await connection.write(data)
+        if not more and connection.closing:
+            connection.wire.end()  # what the app does after its answer is no concern of the client
+
+    async def _part(self) -> bytes | None:
+        """Return the next part of the body; None if the client has left in the middle of it.
+
+        Raises:
+            Unusual: if it is no part of one.
+        """
+        connection, chunks = self._connection, self._chunks
+        while True:
+            data = connection.buffer or await connection.more()
+            if not data:
+                return None
+            size = min(len(data), self._left) if chunks is None else chunks.take(data)
+            connection.buffer = data[size:]
+            body, complete = connection.reader.body(data[:size])
+            if chunks is None:
+                self._left -= size
+                expected = not self._left
+            else:
+                expected = chunks.complete
+            if complete is not expected:
+                raise Unusual  # two readings of one message: nobody knows where it ends
+            if complete:
+                self._over = self.body_arrived = True
+            if body or complete:
+                return body
+
+    async def _wait_gone(self) -> Message:
+        """Wait until the client leaves, or the answer is complete."""
+        if not (self.gone or self.finished):
+            self._waiting = self._waiting or anyio.Event()
+            await self._waiting.wait()
+        return _GONE
+
+    def _wake(self) -> None:
+        if self._waiting is not None:
+            self._waiting.set()

@@ -1,0 +1,79 @@
+"""Lane: what the connections of one app have in common, and the sweep that holds all of them to their times.
+
+A sweep looks at every connection ten times a second: which has waited too long for its client, and whose client has
+left while it is answered. So a request pays for no timer, and ten thousand idle connections for one in all.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import anyio
+from anyio.abc import TaskGroup
+from starlette.types import ASGIApp
+
+from evox.config import ServingSettings
+from evox.data.clock import loop_clock
+from evox.serving.client import LOOK
+from evox.serving.http1.connection import Connection
+
+__all__ = ["Lane"]
+
+
+class Lane:
+    """The fast lane of one app.
+
+    Args:
+        app: What answers requests.
+        settings: How long a client may take, and how much it may send.
+        group: Runs the sweep, for as long as there are connections.
+        take_over: Called with a connection whose app goes on after its answer: another is to serve its wire.
+
+    Attributes:
+        connections: Those that are open.
+        terminated: Whether connections are closed once they are idle.
+        clock: The loop's.
+    """
+
+    def __init__(
+        self, app: ASGIApp, settings: ServingSettings, group: TaskGroup, take_over: Callable[[Connection], None]
+    ) -> None:
+        self.app, self.settings, self.take_over = app, settings, take_over
+        self._group = group
+        self.connections: set[Connection] = set()
+        self.terminated = self._sweeping = False
+        self.clock = loop_clock()
+
+    def __repr__(self) -> str:
+        return f"<Lane of {len(self.connections)} connections>"
+
+    @contextmanager
+    def holding(self, connection: Connection) -> Iterator[None]:
+        """Watch a connection while it is served."""
+        self.connections.add(connection)
+        if not self._sweeping:
+            self._sweeping = True
+            self._group.start_soon(self._sweep_on, name="connections")
+        try:
+            yield
+        finally:
+            self.connections.discard(connection)
+
+    def finish(self) -> None:
+        """Have each connection closed once it is idle."""
+        self.terminated = True
+        for connection in self.connections:
+            connection.finish()
+
+    def sweep(self) -> None:
+        """Look at all connections."""
+        now = self.clock()
+        for connection in list(self.connections):
+            connection.sweep(now)
+
+    async def _sweep_on(self) -> None:
+        try:
+            while self.connections:
+                await anyio.sleep(LOOK)
+                self.sweep()
+        finally:
+            self._sweeping = False

@@ -1,0 +1,159 @@
+"""Reply: an answer as bytes. Head and body go out in one write where the app has both."""
+
+import re
+import time
+from collections.abc import Iterable
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Final
+
+from evox.services import problem
+
+__all__ = ["CONTINUE", "Reply", "refusal"]
+
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_LAST_CHUNK: Final = b"0\r\n\r\n"
+_BODILESS: Final = frozenset({204, 304})
+_LINES: Final = {
+    status: f"HTTP/1.1 {status} {phrase}\r\n".encode()
+    for status, phrase in ((one.value, one.phrase) for one in HTTPStatus)
+}
+_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+# What may stand in a value: anything but control characters, of which CR and LF end a line.
+_PRINTABLE: Final = bytes(one for one in range(256) if one == 9 or (one >= 32 and one != 127))
+_NOTED: Final = frozenset({b"content-length: ", b"connection: ", b"transfer-encoding: "})
+_KEPT: Final = 500  # names that are remembered; an app that makes them up must not fill the memory
+
+
+class Reply:
+    """The head of one answer, and how its body is sent.
+
+    Args:
+        status: Its status.
+        headers: Its headers, as ASGI has them.
+        method: Of the request.
+        version: Of the request.
+
+    Attributes:
+        bodiless: Whether it has no body, whatever the app sends.
+        closes: Whether its headers say that the connection ends with it.
+        left: Bytes of its body that are still to come; None where it does not say.
+
+    Raises:
+        ValueError: if a header cannot be sent.
+    """
+
+    __slots__ = ("_head", "_status", "_version", "bodiless", "chunked", "closes", "left")
+
+    def __init__(self, status: int, headers: Iterable[tuple[bytes, bytes]], method: str, version: str) -> None:
+        self._status, self._version = status, version
+        self.bodiless = method == "HEAD" or status in _BODILESS or status < 200
+        self.closes = self.chunked = False
+        self.left: int | None = None
+        lines = []
+        for name, value in headers:
+            known = _names.get(name) or _learn(name)
+            if known in _NOTED:
+                if known == b"content-length: ":
+                    self.left = int(value)
+                elif known == b"connection: ":
+                    self.closes = self.closes or b"close" in value.lower()
+                else:
+                    continue  # how its body is delimited is ours to say
+            lines.append(known + value.strip() + b"\r\n")
+        self._head = b"".join(lines)
+        if len(self._head.translate(None, _PRINTABLE)) != 2 * len(lines):
+            raise _unsendable(lines)
+
+    def head(self, *, closes: bool, whole: int | None) -> bytes:
+        """Return the head.
+
+        Args:
+            closes: Whether the connection ends with the answer.
+            whole: Bytes of the body where all of it is there; None if it comes in parts.
+        """
+        status = self._status
+        more = b""
+        if self.left is None and status >= 200 and status != 204:
+            if whole is not None and not self.bodiless:
+                self.left = whole
+                more = b"content-length: %d\r\n" % whole
+            elif not self.bodiless and self._version == "1.1":
+                self.chunked = True
+                more = b"transfer-encoding: chunked\r\n"
+        if closes and not self.closes:
+            more += b"connection: close\r\n"
+        elif self._version == "1.0" and not closes:
+            more += b"connection: keep-alive\r\n"
+        line = _LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+        return b"%b%b%bdate: %b\r\n\r\n" % (line, self._head, more, _date())
+
+    def part(self, body: bytes) -> bytes:
+        """Return a part of the body as it is sent.
+
+        Raises:
+            RuntimeError: if there is more of it than its headers say.
+        """
+        if self.left is None:
+            return b"%x\r\n%b\r\n" % (len(body), body) if self.chunked else body
+        self.left -= len(body)
+        if self.left < 0:
+            raise RuntimeError("the app has sent more than its content-length says")
+        return body
+
+    def end(self) -> bytes:
+        """Return what tells the end of the body."""
+        return _LAST_CHUNK if self.chunked else b""
+
+    @property
+    def lacks(self) -> bool:
+        """Whether some of the body that its headers announce was not sent."""
+        return bool(self.left) and not self.bodiless
+
+    @property
+    def endless(self) -> bool:
+        """Whether only the end of the connection tells where its body ends."""
+        return self.left is None and not self.chunked and not self.bodiless
+
+
+def refusal(status: int, what: str) -> bytes:
+    """Return the answer to a client that will not be served, after which the connection is closed."""
+    response = problem(status, HTTPStatus(status).phrase, detail=what)
+    reply = Reply(status, response.raw_headers, "GET", "1.1")
+    return reply.head(closes=True, whole=len(response.body)) + bytes(response.body)
+
+
+_names: dict[bytes, bytes] = {}
+
+
+def _learn(name: bytes) -> bytes:
+    """Return how a header of this name begins.
+
+    Raises:
+        ValueError: if no header has such a name.
+    """
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"the app has sent a header whose name cannot be sent: {name[:100]!r}")
+    if len(_names) >= _KEPT:
+        _names.clear()
+    begin = _names[name] = name.lower() + b": "
+    return begin
+
+
+def _unsendable(lines: list[bytes]) -> ValueError:
+    wrong = next(one for one in lines if len(one.translate(None, _PRINTABLE)) != len(b"\r\n"))
+    name, _, value = wrong.partition(b": ")
+    return ValueError(f"the app has sent a header whose value cannot be sent: {name.decode()}: {value[:100]!r}")
+
+
+_second = 0
+_text = b""
+
+
+def _date() -> bytes:
+    """Return the time as RFC 9110 writes it; made once a second."""
+    global _second, _text
+    now = int(time.time())
+    if now != _second:
+        _second, _text = now, formatdate(now, usegmt=True).encode()
+    return _text
