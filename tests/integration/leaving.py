@@ -147,6 +147,7 @@ async def passed(env: Env) -> None:
         with Caller(env.url("a")) as later, anyio.fail_after(SOON):
             later.ask("/health/live")
             await later.answer()
+        env.port("a").sweep()
 
 
 def statistics(env: Env) -> InflightStatistics:

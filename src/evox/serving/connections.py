@@ -95,6 +95,11 @@ class Connections:
             self._open -= 1
             raw.close()
 
+    def sweep(self) -> None:
+        """Look now at the connections of the fast lane."""
+        if self._lane is not None:
+            self._lane.sweep()
+
     async def leave_soon(self) -> None:
         """Ask clients to send their next requests elsewhere."""
         self._shared.context.leaving = True
@@ -116,8 +121,7 @@ class Connections:
             await anyio.sleep(TICK)  # for those that were accepted last
             while self._open > len(self._all) or any(one.idle for one in self._all):
                 await anyio.sleep(TICK)
-                if self._lane is not None:
-                    self._lane.sweep()
+                self.sweep()
 
     def abort(self) -> None:
         """Close every connection now."""

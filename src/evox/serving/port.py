@@ -58,6 +58,10 @@ class Port:
         """Accept connections until ``close``."""
         await self._listener.serve(self._group)
 
+    def sweep(self) -> None:
+        """Look now which clients have left or take too long; it is done ten times a second anyway."""
+        self._connections.sweep()
+
     async def leave_soon(self) -> None:
         """Ask clients to send their next requests elsewhere."""
         await self._connections.leave_soon()

@@ -8,10 +8,11 @@ from contextlib import closing
 import anyio
 import anyio.lowlevel
 import pytest
-from anyio.abc import SocketStream
 
 from evox.errors import CannotBind, PortInUse
 from evox.serving import Listener, bind
+from evox.serving.wire_stream import WireStream
+from evox.serving.wires import open_wire
 
 MUCH = 100_000_000  # bytes, far more than kernels keep
 
@@ -29,9 +30,14 @@ class Greeter:
         self.served = 0
         self.done = anyio.Event()
 
-    async def __call__(self, stream: SocketStream) -> None:
-        async with stream:
+    async def __call__(self, raw: socket.socket) -> None:
+        try:
+            stream = WireStream(await open_wire(raw))
             await stream.send(b"!")
+            await stream.aclose()
+        except (OSError, anyio.BrokenResourceError):
+            raw.close()  # its client has left
+            return
         self.served += 1
         self.done.set()
         self.done = anyio.Event()
@@ -77,7 +83,7 @@ def test_a_port_can_be_bound_again_right_after_its_connections_ended() -> None:
 async def test_the_url_is_one_that_a_client_can_use() -> None:
     with closing(bind("::1", 0, service="shop")) as six, closing(bind("127.0.0.1", 0, service="shop")) as four:
 
-        async def accept(stream: SocketStream) -> None: ...
+        async def accept(raw: socket.socket) -> None: ...
 
         assert Listener(six, accept, service="shop").url == f"http://[::1]:{six.getsockname()[1]}"
         assert Listener(four, accept, service="shop").url == f"http://127.0.0.1:{four.getsockname()[1]}"
@@ -216,8 +222,8 @@ async def test_V3_a_close_waits_a_while_for_descriptors_for_those_in_the_queue(
 async def test_V4_what_a_client_sends_before_it_is_read_stays_with_the_client(bound: socket.socket) -> None:
     over, sent = anyio.Event(), 0
 
-    async def idle(stream: SocketStream) -> None:
-        async with stream:
+    async def idle(raw: socket.socket) -> None:
+        async with WireStream(await open_wire(raw)):
             await over.wait()
 
     listener = Listener(bound, idle, service="shop")

@@ -106,8 +106,9 @@ class Connection:
             if rest is None and not self.relieved:
                 await self._say_last_word()
         finally:
-            if self.exchange is not None and self.exchange.on_end is not None:
-                self.exchange.on_end()
+            self._end_exchange()
+        if self.closing and not (self.broken or self._ended or self.relieved):
+            await self._linger()
         return rest
 
     async def _say_last_word(self) -> None:
@@ -118,8 +119,10 @@ class Connection:
         elif self._overdue and self._phase is Phase.HEAD and not self._lane.terminated:
             self._complain(Reason.HEAD_TOO_SLOW, "")
             await self._refuse(408, "the head of the request took too long")
-        if self.closing and not (self.broken or self._ended):
-            await self._linger()
+
+    def _end_exchange(self) -> None:
+        if self.exchange is not None and self.exchange.on_end is not None:
+            self.exchange.on_end()
 
     def successor(self) -> "Connection":
         """Return what serves the wire from now on, once this one is relieved."""

@@ -14,6 +14,7 @@ from evox.serving.syntax import HOST
 __all__ = ["Head", "Reader", "Unusual"]
 
 _VERSIONS: Final = {b"1.1": b" HTTP/1.1\r\n", b"1.0": b" HTTP/1.0\r\n"}
+_NO_OPTIONS: Final[frozenset[bytes]] = frozenset()
 _PLAIN: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -56,7 +57,18 @@ class Reader:
         most: Headers that a request may have.
     """
 
-    __slots__ = ("_body", "_complete", "_head", "_host", "_hosts", "_in_body", "_most", "_parser", "_target")
+    __slots__ = (
+        "_body",
+        "_complete",
+        "_head",
+        "_host",
+        "_hosts",
+        "_in_body",
+        "_most",
+        "_options",
+        "_parser",
+        "_target",
+    )
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -79,11 +91,12 @@ class Reader:
         head.headers = []
         head.length, head.waits = 0, False
         self._in_body = False
+        self._options: frozenset[bytes] | set[bytes] = _NO_OPTIONS
         self._hosts, self._target, self._complete = 0, b"", False
         parser = self._parser
         try:
             parser.feed_data(data)
-        except httptools.HttpParserError as error:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             raise Unusual from error
         method: bytes = parser.get_method()
         version: str = parser.get_http_version()
@@ -97,7 +110,7 @@ class Reader:
         head.raw_path, _, head.query = target.partition(b"?")
         path = head.raw_path.decode("ascii")
         head.path = unquote(path) if "%" in path else path
-        head.keeps = parser.should_keep_alive()
+        head.keeps = b"close" not in self._options and (version == "1.1" or b"keep-alive" in self._options)
         if self._hosts != 1 or (version == "1.0" and head.length is None):
             raise Unusual  # HTTP/1.0 may leave Host out; few do
         return head
@@ -155,6 +168,9 @@ class Reader:
             raise Unusual
         self._head.length = None
 
+    def _take_options(self, value: bytes) -> None:
+        self._options = self._options | {one.strip().lower() for one in value.split(b",")}
+
     def _take_expectation(self, value: bytes) -> None:
         if value.lower() != b"100-continue":
             raise Unusual
@@ -168,6 +184,7 @@ _NOTED: Final = {
     b"host": Reader._take_host,  # noqa: SLF001  these are its own
     b"content-length": Reader._take_length,  # noqa: SLF001
     b"transfer-encoding": Reader._take_coding,  # noqa: SLF001
+    b"connection": Reader._take_options,  # noqa: SLF001
     b"expect": Reader._take_expectation,  # noqa: SLF001
     b"upgrade": Reader._refuse,  # noqa: SLF001
 }
