@@ -5,16 +5,13 @@ It is for endpoints that need no request and whose answer is JSON. Everything el
 """
 
 import logging
-from collections.abc import Callable
 from typing import Any, Final
 
 import anyio
 from fastapi.datastructures import DefaultPlaceholder
-from fastapi.encoders import jsonable_encoder
-from fastapi.exceptions import RequestValidationError, ResponseValidationError
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.utils import is_body_allowed_for_status_code
-from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -33,17 +30,10 @@ from evox.services.failing import response_to
 from evox.services.operations import Operation
 from evox.services.pipeline import Pipeline
 from evox.services.results import Results, splits
+from evox.services.writing import writer_of
 
 __all__ = ["Direct", "is_direct"]
 
-_PLAIN: Final = {
-    "include": None,
-    "exclude": None,
-    "by_alias": True,
-    "exclude_unset": False,
-    "exclude_defaults": False,
-    "exclude_none": False,
-}
 LEFT: Final = 499  # as a request that its client did not wait for
 _FAILED: Final = Reply(500, b"Internal Server Error", {"content-type": "text/plain; charset=utf-8"})
 _log = logging.getLogger("evox.requests")
@@ -85,7 +75,7 @@ class Direct:
         self._inner = pipeline.inner
         self._run = pipeline.outer(self._respond)
         self._splits = Results(row.name) if splits(row.returns) else None
-        self._dump = _dumper(route)
+        self._dump = writer_of(route)
         self._status: int = route.status_code or 200
 
     def __repr__(self) -> str:
@@ -171,46 +161,6 @@ class Direct:
                 made = last(request, failure)
                 return await _reply_of(await made if hasattr(made, "__await__") else made, cause=failure)
             return Reply(_FAILED.status, _FAILED.body, _FAILED.headers, failure)
-
-
-def _dumper(route: Any) -> Callable[[Any], bytes]:
-    """Return what writes an answer as FastAPI writes it."""
-    field = route.response_field
-    if field is None:
-
-        def encode(value: Any) -> bytes:
-            return bytes(JSONResponse(jsonable_encoder(value)).body)
-
-        return encode
-    options = {
-        "include": route.response_model_include,
-        "exclude": route.response_model_exclude,
-        "by_alias": route.response_model_by_alias,
-        "exclude_unset": route.response_model_exclude_unset,
-        "exclude_defaults": route.response_model_exclude_defaults,
-        "exclude_none": route.response_model_exclude_none,
-    }
-
-    # What FastAPI's field does in two calls of its own, it does with this; its errors are still made there.
-    adapter: TypeAdapter[Any] | None = getattr(field, "_type_adapter", None)
-    is_plain = adapter is not None and options == _PLAIN
-
-    validate: Any = adapter.validator.validate_python if adapter is not None else None
-    to_json: Any = adapter.serializer.to_json if adapter is not None else None
-
-    def dump(value: Any) -> bytes:
-        if is_plain:
-            try:
-                return to_json(validate(value, from_attributes=True), by_alias=True)  # type: ignore[no-any-return]
-            except ValidationError:
-                pass  # said below, as FastAPI says it
-        valid, errors = field.validate(value, {}, loc=("response",))
-        if errors:
-            raise ResponseValidationError(errors=errors, body=value)
-        written: bytes = field.serialize_json(valid, **options)
-        return written
-
-    return dump
 
 
 async def _reply_of(response: Response, *, cause: Exception | None = None) -> Reply:

@@ -25,6 +25,7 @@ from evox.services.capabilities import tells_capabilities
 from evox.services.declaration import Declaration
 from evox.services.describing import PATH as DESCRIPTION
 from evox.services.describing import describes
+from evox.services.direct import Direct, Raising
 from evox.services.endpoint import Endpoint
 from evox.services.health import Probe, health_response
 from evox.services.http_errors import evox_error_handler
@@ -32,6 +33,7 @@ from evox.services.life import lifespan_of
 from evox.services.observing import VIEWS, answers_view, view_path
 from evox.services.openapi import keyed, secured
 from evox.services.router_guard import RouterGuard
+from evox.services.table import Routes
 from evox.services.writes import WriteWatch
 
 __all__ = ["EvoxApp", "adopt", "adopted_routes", "create_app", "health_paths"]
@@ -50,7 +52,9 @@ class EvoxApp(FastAPI):
     def build_middleware_stack(self) -> ASGIApp:
         """Build FastAPI's stack, with the service's layer outermost."""
         self.evox_service.compile()
-        return _Layer(super().build_middleware_stack(), self.evox_service)
+        stack = super().build_middleware_stack()
+        is_plain = not self.user_middleware and getattr(self, "max_body_size", None) is None
+        return _Layer(Direct(stack, self, outermost=True) if is_plain else stack, self.evox_service)
 
     @property
     def routes(self) -> list[BaseRoute]:
@@ -60,7 +64,7 @@ class EvoxApp(FastAPI):
         return super().routes
 
 
-class _Routes(list[BaseRoute]):
+class _Routes(Routes):
     """The routes of an app. What is declared on the service before a route is added to the app stands before it."""
 
     def __init__(self, routes: Iterable[BaseRoute], service: Declaration) -> None:
@@ -121,6 +125,7 @@ def create_app(service: Declaration) -> FastAPI:
         service.reserve(_builtin("a built-in view", path, described))
     app.router.routes = _Routes(app.router.routes, service)
     app.router.middleware_stack = RouterGuard(app.router.middleware_stack, service)
+    app.router.middleware_stack = Raising(Direct(app.router.middleware_stack, app, outermost=False))
     return app
 
 

@@ -6,11 +6,11 @@ among its parameters is called through the app instead.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 from fastapi.dependencies.models import Dependant
-from fastapi.dependencies.utils import request_body_to_args, request_params_to_args
+from fastapi.dependencies.utils import request_body_to_args
 from fastapi.exceptions import HTTPException, RequestValidationError
 from starlette.datastructures import Headers, QueryParams
 from starlette.requests import cookie_parser
@@ -18,6 +18,7 @@ from starlette.requests import cookie_parser
 from evox.services.encoding import JSON, Wire
 from evox.services.inputs import is_ours
 from evox.services.operations import Argument, Operation
+from evox.services.parameters import Plain, take
 from evox.services.params import method_of
 
 __all__ = ["Binding", "is_bindable"]
@@ -50,9 +51,9 @@ class Binding:
         self._method = operation.method
         self._embed = operation.embed
         arguments = {one.name: one for one in operation.arguments}
-        self._path = [_Simple(one, "path") for one in dependant.path_params]
+        self._path = [Plain(one, "path") for one in dependant.path_params]
         simple = all(_is_simple(one, arguments) for one in dependant.query_params)
-        self._query = [_Simple(one, "query") for one in dependant.query_params] if simple else []
+        self._query = [Plain(one, "query") for one in dependant.query_params] if simple else []
         self._odd_query = [] if simple else dependant.query_params
         self._headers = dependant.header_params
         self._cookies = dependant.cookie_params
@@ -77,13 +78,13 @@ class Binding:
         values: dict[str, Any] = {}
         errors: list[Any] = []
         for simple in self._path:
-            simple.fill(values, errors, wire.values.get(simple.alias))
+            simple.fill(wire.values.get(simple.alias), values, errors)
         if self._query:
             given = dict(wire.query)
             for simple in self._query:
-                simple.fill(values, errors, given.get(simple.alias))
+                simple.fill(given.get(simple.alias), values, errors)
         if self._odd_query:
-            _take(values, errors, request_params_to_args(self._odd_query, QueryParams(wire.query)))
+            take(values, errors, self._odd_query, QueryParams(wire.query))
         if self._headers or self._cookies:
             self._bind_headers(wire, values, errors)
         body: Any = None
@@ -92,7 +93,8 @@ class Binding:
             found = await request_body_to_args(
                 body_fields=self._body, received_body=body, embed_body_fields=self._embed
             )
-            _take(values, errors, found)
+            values.update(found[0])
+            errors += found[1]
         if errors:
             raise RequestValidationError(errors, body=body)
         for name, resolve in self._injected:
@@ -105,32 +107,10 @@ class Binding:
         raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in wire.all_headers()]
         headers = Headers(raw=raw)
         if self._headers:
-            _take(values, errors, request_params_to_args(self._headers, headers))
+            take(values, errors, self._headers, headers)
         if self._cookies:
             cookies = cookie_parser(headers.get("cookie", ""))
-            _take(values, errors, request_params_to_args(self._cookies, cookies))
-
-
-class _Simple:
-    """One parameter that one text fills."""
-
-    __slots__ = ("alias", "field", "loc", "name")
-
-    def __init__(self, field: Any, where: str) -> None:
-        self.field, self.name = field, field.name
-        self.alias = field.validation_alias or field.alias
-        self.loc = (where, self.alias)
-
-    def fill(self, values: dict[str, Any], errors: list[Any], text: str | None) -> None:
-        if text is None:
-            found, wrong = request_params_to_args([self.field], {})
-            _take(values, errors, (found, wrong))
-            return
-        value, wrong = self.field.validate(text, values, loc=self.loc)
-        if wrong:
-            errors += wrong
-        else:
-            values[self.name] = value
+            take(values, errors, self._cookies, cookies)
 
 
 def _read(wire: Wire) -> Any:
@@ -152,8 +132,3 @@ def _is_simple(field: Any, arguments: dict[str, Argument]) -> bool:
     is_plain = argument is not None and not argument.many and not argument.fields
     other = field.field_info.validation_alias
     return is_plain and (other is None or isinstance(other, str))
-
-
-def _take(values: dict[str, Any], errors: list[Any], found: tuple[dict[str, Any], Sequence[Any]]) -> None:
-    values.update(found[0])
-    errors += found[1]

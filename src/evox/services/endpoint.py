@@ -121,6 +121,11 @@ class Endpoint:
     def __hash__(self) -> int:
         return hash((self.name, self.path, self.methods))
 
+    @property
+    def is_stream(self) -> bool:
+        """Whether its handler is a generator, whose answer comes in parts."""
+        return inspect.isgeneratorfunction(self.handler) or inspect.isasyncgenfunction(self.handler)
+
 
 def parse_options(given: Options, *, on: str, place: Place | None = None) -> Options:
     """Check a route decorator's options and bring them into their final form.

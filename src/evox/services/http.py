@@ -5,173 +5,37 @@ before the body is read. Parsing, validation, serialisation and OpenAPI stay Fas
 """
 
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import aclosing
-from contextvars import ContextVar
 from functools import partial, wraps
 from typing import Annotated, Any
 
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
-from fastapi import FastAPI, Request, Response, routing
+from fastapi import FastAPI, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.dependencies.utils import get_dependant
 from fastapi.exceptions import FastAPIError
-from fastapi.params import Form
-from fastapi.routing import APIRoute
 from pydantic.errors import PydanticUserError
 from starlette.concurrency import iterate_in_threadpool
-from starlette.exceptions import HTTPException
-from starlette.responses import StreamingResponse
-from starlette.routing import Match
-from starlette.types import Message, Receive, Scope, Send
 
-from evox import context, events
+from evox import context
 from evox.errors import AsyncioOnly, InvalidDeclaration, UnbindableParameter, place_of
 from evox.runtime import is_async, is_asyncio_only_error, on_trio
 from evox.services import results
-from evox.services.admission import take_hints
-from evox.services.cache_steps import cache_of
 from evox.services.caching import caching_of
-from evox.services.call import OPENED, Call, current_call, inbound_of
+from evox.services.call import Call, current_call
 from evox.services.endpoint import Endpoint
-from evox.services.idempotency import answer_keyed, keyed_of
 from evox.services.injection import marker_of
-from evox.services.inputs import has_endings
-from evox.services.pipeline import Inner, Pipeline, compile_pipeline
-from evox.services.running import Running
+from evox.services.pipeline import Inner, compile_pipeline
+from evox.services.route import EvoxRoute, note_generator
 from evox.services.steps import STEPS
-from evox.services.writes import write_of
 
-__all__ = ["EvoxRoute", "add_routes"]
+__all__ = ["add_routes"]
 
-_LEFT = 499  # what logs of servers call an answer that its client did not wait for
 _RESPONSE = "evox_response"
 _NO_FIELD = "Invalid args for response field"  # how FastAPI's message begins, for parameters too
-Handler = Callable[[Request], Coroutine[Any, Any, Response]]
-
-
-class EvoxRoute(APIRoute):
-    """A FastAPI route that runs the outer steps of its row before the body is read."""
-
-    def get_route_handler(self) -> Handler:
-        """Wrap FastAPI's handler in the outer steps."""
-        answer = super().get_route_handler()
-        route = _effective(self)
-        row: Endpoint = self.endpoint.__evox_row__  # type: ignore[attr-defined]
-        pipeline: Pipeline = self.endpoint.__evox_pipeline__  # type: ignore[attr-defined]
-
-        async def respond(call: Call) -> Response:
-            response = await answer(call.request)
-            if len(response.headers.getlist("content-type")) > 1:  # FastAPI's, then the one in the handler's headers
-                response.headers["content-type"] = response.headers.getlist("content-type")[-1]
-            return response
-
-        steps = pipeline.outer(respond)
-        cache, keyed = cache_of(row, route.dependant), keyed_of(row, route.dependant)
-        whole_body = route.body_field is not None and not isinstance(route.body_field.field_info, Form)
-        ends_late = has_endings(route.dependant)
-
-        async def handle(request: Request) -> Any:
-            scope = context.maybe_service()
-            name = scope.name if scope is not None else ""
-            generators: list[Any] = []
-            _generators.set(generators)
-            inbound = inbound_of(request.scope)
-            if inbound is None:
-                call = Call(row, "http", name, request.method, request, current_call())
-            else:
-                inbound.check(name, f"{request.method} {row.path}")
-                call = Call(row, "internal", name, request.method, request, inbound.parent, inbound.internal)
-            call.opened = request.scope.get("extensions", {}).get(OPENED)
-            call.whole_body, call.cache, call.keyed = whole_body, cache, keyed
-            take_hints(call, request.scope)
-            write = write_of(request.scope)
-            if write is not None:
-                write.row, write.goes_on = row, ends_late
-            response: Any = await steps(call)
-            streams = isinstance(response, StreamingResponse)
-            if write is not None and (streams or getattr(response, "background", None) is not None):
-                write.goes_on = True
-            return _Closing(response, generators) if streams else response
-
-        return handle
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, and report the call with the status that its client got."""
-        if scope["method"] not in (self.methods or ()):
-            try:
-                await super().handle(scope, receive, send)
-            except HTTPException as error:
-                error.headers = {"Allow": ", ".join(_methods_at(self, scope))}
-                raise
-            return
-        service = context.maybe_service()
-        clock = service.clock if isinstance(service, Running) else anyio.current_time
-        status, began, ended = 500, clock(), None
-        kept: float | None = self.endpoint.__evox_row__.idempotency  # type: ignore[attr-defined]
-        opened = scope.get("extensions", {}).get(OPENED)
-        if opened is not None:
-            opened.decide(self.endpoint.__evox_row__.on_disconnect)  # type: ignore[attr-defined]
-            if opened.left:
-                await anyio.lowlevel.checkpoint()  # nobody waits for what has not begun
-
-        async def watching(message: Message) -> None:
-            nonlocal status, ended
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            elif not message.get("more_body", False):
-                ended = clock()  # FastAPI's background tasks come after this
-            await send(message)
-
-        try:
-            if kept is None:
-                await super().handle(scope, receive, watching)
-            else:
-                await answer_keyed(super().handle, kept, scope, receive, watching)
-        finally:
-            took = (ended or clock()) - began
-            name = service.name if service is not None else ""
-            if ended is None and opened is not None and opened.left:
-                status = _LEFT
-            origin = "http" if inbound_of(scope) is None else "internal"
-            events.call_finished(name, self.name, origin, status, took)
-
-
-def _methods_at(route: APIRoute, scope: Scope) -> list[str]:
-    """Return the methods that the path of a route answers: each has a route of its own (RFC 9110, section 15.5.6)."""
-    beside = (one for one in scope["app"].router.routes if one.matches(scope)[0] is Match.PARTIAL)
-    return sorted({method for one in (route, *beside) for method in getattr(one, "methods", None) or ()})
-
-
-_generators: ContextVar[list[Any]] = ContextVar("evox_generators")
-
-
-def _effective(route: APIRoute) -> Any:
-    """Return a route as it is where it is being included: with the dependencies of routers above it.
-
-    FastAPI tells only by a private variable; before it had that, it made a new route of its own for each inclusion.
-    """
-    variable: ContextVar[Any] | None = getattr(routing, "_effective_route_context_var", None)
-    found = None if variable is None else variable.get()
-    return found if found is not None and found.original_route is route else route
-
-
-class _Closing:
-    """A streaming answer whose generators are closed when it ends, however it ends; Starlette leaves that to chance."""
-
-    def __init__(self, response: StreamingResponse, generators: list[Any]) -> None:
-        self._response = response
-        self._generators = generators
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await self._response(scope, receive, send)
-        finally:
-            for generator in (self._response.body_iterator, *self._generators):
-                if hasattr(generator, "aclose"):
-                    await generator.aclose()
 
 
 def add_routes(app: FastAPI, row: Endpoint) -> None:
@@ -199,7 +63,7 @@ def add_routes(app: FastAPI, row: Endpoint) -> None:
 
 def _endpoint(row: Endpoint) -> Callable[..., Any]:
     """Make the function that FastAPI calls with validated arguments."""
-    if inspect.isgeneratorfunction(row.handler) or inspect.isasyncgenfunction(row.handler):
+    if row.is_stream:
         endpoint, signature = _streaming(row), row.signature
         pipeline = compile_pipeline(row, STEPS, _invoke(row))
     else:
@@ -261,7 +125,7 @@ def _streaming(row: Endpoint) -> Callable[..., Any]:
     @wraps(stream)  # FastAPI looks through it, and finds a generator
     def begin(**arguments: Any) -> Any:
         begun = stream(**arguments)
-        _generators.get().append(begun)
+        note_generator(begun)
         return begun
 
     return begin

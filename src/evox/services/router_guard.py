@@ -22,9 +22,9 @@ from evox.errors import AuthError, NotAllowed, OutsideRuntime
 from evox.services.call import inbound_of
 from evox.services.declaration import Declaration
 from evox.services.guard import pass_through
-from evox.services.http import EvoxRoute
 from evox.services.http_errors import problem_of
 from evox.services.protection import is_documentation, requirement_of_route
+from evox.services.route import EvoxRoute
 from evox.services.running import Running
 
 __all__ = ["RouterGuard"]

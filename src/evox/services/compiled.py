@@ -1,0 +1,220 @@
+"""Compiled: an endpoint that needs nothing of FastAPI but its fields, bound and answered without FastAPI's solver.
+
+What is compiled takes path, query, headers, cookies and a JSON body, besides what Evox injects, and answers JSON.
+Everything that uses more of FastAPI goes through FastAPI. A client can tell the two apart by their speed alone.
+"""
+
+import email.message
+import json
+from collections.abc import Callable
+from typing import Any, Final
+
+from fastapi.datastructures import DefaultPlaceholder
+from fastapi.dependencies.utils import request_body_to_args
+from fastapi.exceptions import HTTPException, RequestValidationError
+from fastapi.params import Form
+from fastapi.responses import JSONResponse
+from fastapi.utils import is_body_allowed_for_status_code
+from pydantic_core import PydanticUndefined
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from evox.services.call import Call
+from evox.services.endpoint import Endpoint
+from evox.services.inputs import is_ours
+from evox.services.parameters import Parameters
+from evox.services.params import method_of
+from evox.services.pipeline import Inner
+from evox.services.results import Results, splits
+from evox.services.writing import writer_of
+
+__all__ = ["Compiled", "settled", "why_not"]
+
+_TAKEN: Final = ("request", "websocket", "http_connection", "background_tasks", "security_scopes")
+_HIDDEN: Final = "evox_response"  # what our own routes add to collect headers in
+_JSON: Final = (b"content-type", b"application/json")
+_BODIES: Final = "There was an error parsing the body"  # as FastAPI says it
+_KNOWN: Final = 100  # content types that are remembered
+
+
+def why_not(row: Endpoint, route: Any) -> str:
+    """Return why an endpoint is served by FastAPI; nothing if it is compiled.
+
+    Args:
+        row: The endpoint.
+        route: FastAPI's route of it.
+    """
+    dependant, kind = route.dependant, route.response_class
+    taken = [part for part in _TAKEN if getattr(dependant, f"{part}_param_name") is not None]
+    if dependant.response_param_name not in (None, _HIDDEN):
+        taken.append("response")
+    is_form = route.body_field is not None and isinstance(route.body_field.field_info, Form)
+    limits = (getattr(dependant, "concurrency", None), getattr(route, "max_body_size", None))
+    reasons = {
+        "it streams": row.is_stream,
+        "it has a response class": not isinstance(kind, DefaultPlaceholder) or kind.value is not JSONResponse,
+        f"it takes the {', '.join(taken).replace('_', ' ')}": bool(taken),
+        "it has dependencies": not all(is_ours(one.call) for one in dependant.dependencies),
+        "it takes a form": is_form,
+        "it has limits of FastAPI's": limits != (None, None),
+    }
+    return next((reason for reason, holds in reasons.items() if holds), "")
+
+
+class Compiled:
+    """Answers calls of one endpoint.
+
+    Args:
+        row: The endpoint; see ``why_not``.
+        route: FastAPI's route of it.
+        inner: The inner steps of its pipeline.
+    """
+
+    def __init__(self, row: Endpoint, route: Any, inner: Inner) -> None:
+        dependant = route.dependant
+        self._name = row.name
+        self._inner = inner
+        self._parameters = Parameters(dependant)
+        self._body = list(dependant.body_params)
+        self._embed: bool = route._embed_body_fields  # noqa: SLF001  FastAPI works it out once
+        self._strict = _value(getattr(route, "strict_content_type", True))
+        self._injected: list[tuple[str, Callable[[], Any]]] = []
+        self._methods: list[str] = []
+        for one in dependant.dependencies:
+            if one.name is not None and one.call is method_of:
+                self._methods.append(one.name)
+            elif one.name is not None:
+                self._injected.append((one.name, one.call))
+        self._splits = Results(row.name) if splits(row.returns) else None
+        self._write = writer_of(route)
+        self._status: int = route.status_code or 200
+        self._is_usual = self._status >= 200 and is_body_allowed_for_status_code(self._status)
+
+    def __repr__(self) -> str:
+        return f"<Compiled {self._name!r}>"
+
+    async def respond(self, call: Call) -> Response:
+        """Bind the arguments of a call, run the inner steps, and return the answer.
+
+        Raises:
+            RequestValidationError: if they do not fit, as FastAPI raises it.
+            ResponseValidationError: if the handler's value is not what the endpoint says.
+        """
+        request = call.request
+        scope = request.scope
+        values: dict[str, Any] = {}
+        errors: list[Any] = []
+        self._parameters.bind(scope["path_params"], scope["query_string"], scope["headers"], values, errors)
+        body: Any = None
+        if self._body:
+            body = await self._read(request)
+            await self._bind_body(body, values, errors)
+        if errors:
+            raise RequestValidationError(errors, body=None if body is PydanticUndefined else body)
+        for name, resolve in self._injected:
+            values[name] = await resolve()
+        for name in self._methods:
+            values[name] = scope["method"]
+        value = await self._inner(call, values)
+        if isinstance(value, Response):
+            return value
+        if self._splits is not None and type(value) is tuple:
+            return self._split(self._splits, value)
+        if not self._is_usual:
+            return self._unusual(value, self._status)
+        return _response(self._status, self._write(value))
+
+    async def _bind_body(self, body: Any, values: dict[str, Any], errors: list[Any]) -> None:
+        if len(self._body) == 1 and not self._embed and body is not PydanticUndefined:
+            field = self._body[0]
+            value, wrong = field.validate(body, values, loc=("body",))
+            if wrong:
+                errors += wrong
+            else:
+                values[field.name] = value
+            return
+        found, wrong = await request_body_to_args(
+            body_fields=self._body, received_body=body, embed_body_fields=self._embed
+        )
+        values.update(found)
+        errors += wrong
+
+    async def _read(self, request: Any) -> Any:
+        """Return what the body holds: JSON, bytes of another kind, or nothing.
+
+        Raises:
+            RequestValidationError: if it says that it is JSON, and is not.
+            HTTPException: if it cannot be read.
+        """
+        try:
+            data: bytes = await request.body()
+            if not data:
+                return PydanticUndefined
+            said = request.headers.get("content-type")
+            if _is_json(said) if said else not self._strict:
+                return json.loads(data)
+        except json.JSONDecodeError as error:
+            wrong = {
+                "type": "json_invalid",
+                "loc": ("body", error.pos),
+                "msg": "JSON decode error",
+                "input": {},
+                "ctx": {"error": error.msg},
+            }
+            raise RequestValidationError([wrong], body=error.doc) from error
+        except (ValueError, RecursionError, ClientDisconnect) as error:
+            raise HTTPException(400, _BODIES) from error
+        return data
+
+    def _split(self, results: Results, value: Any) -> Response:
+        collected = Response()
+        del collected.headers["content-length"]
+        collected.status_code = self._status
+        body = results.apply(value, collected)
+        if isinstance(body, Response):
+            return body
+        made = self._unusual(body, collected.status_code)
+        made.raw_headers.extend(collected.raw_headers)
+        return settled(made)
+
+    def _unusual(self, value: Any, status: int) -> Response:
+        made = Response(self._write(value), status, media_type="application/json")
+        if not is_body_allowed_for_status_code(status):
+            made.body = b""
+        return made
+
+
+def _response(status: int, body: bytes) -> Response:
+    response = Response.__new__(Response)  # its constructor takes as long as all the rest of an answer
+    response.status_code, response.body, response.background = status, body, None
+    response.raw_headers = [(b"content-length", b"%d" % len(body)), _JSON]
+    return response
+
+
+def settled(response: Response) -> Response:
+    """Return a response with one content type: that of the handler's headers counts, which came last."""
+    given = response.headers.getlist("content-type")
+    if len(given) > 1:
+        response.headers["content-type"] = given[-1]
+    return response
+
+
+def _value(option: Any) -> Any:
+    return option.value if isinstance(option, DefaultPlaceholder) else option
+
+
+_types: dict[str, bool] = {}
+
+
+def _is_json(content_type: str) -> bool:
+    """Whether a content type is one of JSON, as FastAPI reads it."""
+    known = _types.get(content_type)
+    if known is None:
+        message = email.message.Message()
+        message["content-type"] = content_type
+        subtype = message.get_content_subtype()
+        known = message.get_content_maintype() == "application" and (subtype == "json" or subtype.endswith("+json"))
+        if len(_types) >= _KNOWN:
+            _types.clear()
+        _types[content_type] = known
+    return known
