@@ -109,8 +109,11 @@ class AdmitStep:
             client = _client(call) if scheduler.limits_clients else None
             if call.whole_body:
                 scheduler.turn_away(level, client)
-                with anyio.CancelScope(deadline=call.deadline):
+                if call.opened is not None and call.opened.arrived:
                     await read_body(call)
+                else:
+                    with anyio.CancelScope(deadline=call.deadline):
+                        await read_body(call)
             if call.deadline != math.inf and anyio.current_time() >= call.deadline:
                 raise DeadlineExceeded(name, began=False)
             seat = scheduler.enter(level, client)

@@ -34,7 +34,8 @@ from evox.services.observing import VIEWS, answers_view, view_path
 from evox.services.openapi import keyed, secured
 from evox.services.router_guard import RouterGuard
 from evox.services.table import Routes
-from evox.services.writes import WriteWatch
+from evox.services.telemetry import Telemetry
+from evox.services.writes import HARMLESS, WriteWatch
 
 __all__ = ["EvoxApp", "adopt", "adopted_routes", "create_app", "health_paths"]
 
@@ -43,6 +44,24 @@ class EvoxApp(FastAPI):
     """A FastAPI app that compiles its service's declarations before anything reads its routes."""
 
     evox_service: Declaration
+    _telemetry_state: Telemetry | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; past FastAPI's telemetry where nobody would hear of it."""
+        stack, told = self.middleware_stack, self._telemetry_state
+        if told is None:
+            told = self._telemetry_state = Telemetry(lambda: True if self._asks is None else self._asks())
+        if stack is None or scope["type"] != "http" or self.root_path or told.is_on():
+            await super().__call__(scope, receive, send)
+            return
+        scope["app"] = self
+        await stack(scope, receive, send)
+
+    @property
+    def _asks(self) -> Callable[[], bool] | None:
+        """What tells whether FastAPI tells of requests; None in versions that have no such thing."""
+        native = getattr(self, "_native_telemetry", None)
+        return None if native is None else native.enabled
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document, with everything declared so far."""
@@ -81,20 +100,23 @@ class _Layer:
     """Makes the service current for the time of one ASGI call, on behalf of nobody until a guard says of whom."""
 
     def __init__(self, app: ASGIApp, service: Declaration) -> None:
-        self._app = WriteWatch(app, service)
+        self._app = app
+        self._watch = WriteWatch(app, service)
         self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
+        kind = scope["type"]
+        if kind == "lifespan":
             await self._app(scope, receive, send)
             return
         running = self._service.ambient()
         token, caller = context.enter_service(running), enter_principal(ANONYMOUS)
+        app = self._app if kind == "http" and scope["method"] in HARMLESS else self._watch
         is_elsewhere = not events.is_observed()
         if is_elsewhere:
             running.watch()  # a server that is not ours has begun this context
         try:
-            await self._app(scope, receive, send)
+            await app(scope, receive, send)
         except (WebSocketDisconnect, ClientDisconnect):
             raise
         except Exception as error:

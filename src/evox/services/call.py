@@ -42,6 +42,13 @@ class OpenRequest(Protocol):
     def left(self) -> bool:
         """Whether its client has left."""
 
+    @property
+    def arrived(self) -> bool:
+        """Whether all of its body is here, so that nobody has to wait for it."""
+
+    async def answer(self, status: int, headers: Any, body: bytes) -> None:
+        """Send a whole answer."""
+
     def decide(self, on_disconnect: str | None) -> None:
         """Say what happens when its client leaves, or has left; None: its method decides."""
 

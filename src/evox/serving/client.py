@@ -23,6 +23,7 @@ class Client:
     Attributes:
         gone: Whether it has left, or the request is over.
         body_arrived: Whether the whole body has come, read by the app or not.
+        length: Bytes of its body; -1 where only the headers, or the end of it, tell.
         on_gone: Called once when it leaves.
         scope: The cancel scope in which the request is answered, where its connection has one for all of its requests;
             None where whoever answers makes one.
@@ -30,10 +31,11 @@ class Client:
         on_end: Called once that is said, or cannot be.
     """
 
-    __slots__ = ("_told", "body_arrived", "gone", "last_word", "on_end", "on_gone", "scope")
+    __slots__ = ("_told", "body_arrived", "gone", "last_word", "length", "on_end", "on_gone", "scope")
 
     def __init__(self) -> None:
         self.gone = self.body_arrived = self._told = False
+        self.length = -1
         self.on_gone: Callable[[], None] | None = None
         self.scope: anyio.CancelScope | None = None
         self.last_word: Callable[[], Awaitable[None]] | None = None
@@ -41,6 +43,11 @@ class Client:
 
     def __repr__(self) -> str:
         return f"<Client {'gone' if self.gone else 'there'}>"
+
+    @property
+    def answer(self) -> "Callable[[int, Any, bytes], Awaitable[None]] | None":
+        """What sends a whole answer at once; None where its connection has no such thing."""
+        return None
 
     @property
     def ready(self) -> bool:

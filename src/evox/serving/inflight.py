@@ -6,7 +6,7 @@ sides and costs a request no task.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 
@@ -156,15 +156,19 @@ class Inflight:
         """Answer one request."""
         known = enter_correlation(begin_request(scope))
         try:
-            await self._answer(scope, receive, send)
+            if self._refusing is not None and not self._is_exempt(scope):
+                await self._refuse(scope, receive, send, self._refusing)
+                return
+            one = self._opened(scope, receive, send)
+            await (self._run_borrowed if one.borrowed else self._run_alone)(one, scope, receive, send)
         finally:
             leave_correlation(known)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
-        if self._refusing is not None and path not in self._exempt:
-            await self._refuse(scope, receive, send, self._refusing)
-            return
+    def _is_exempt(self, scope: Scope) -> bool:
+        return scope["path"].removeprefix(scope.get("root_path", "")) in self._exempt
+
+    def _opened(self, scope: Scope, receive: Receive, send: Send) -> Http | WebSocket:
+        """Return a request, counted from now on."""
         one: Http | WebSocket
         if scope["type"] == "websocket":
             one = WebSocket(scope, receive, send)
@@ -175,25 +179,27 @@ class Inflight:
             one.end_soon()
         self._open.add(one)
         self._total += 1
-        last_word = partial(self._last_word, one, scope, receive, send)
-        if one.borrowed:
-            await self._run_borrowed(one, scope, last_word)
-            return
+        if self.on_answer is not None:
+            one.began = anyio.current_time()
+        return one
+
+    async def _run_alone(self, one: Http | WebSocket, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run an app in a cancel scope of its own."""
         try:
             with one.scope:
                 if not one.refused:
                     await self._run(one, scope)
             if not one.finished and (one.scope.cancelled_caught or one.refused):
-                await last_word()
+                await self._last_word(one, scope, receive, send)
         finally:
             self._end(one)
 
-    async def _run_borrowed(self, one: Opened, scope: Scope, last_word: Callable[[], Awaitable[None]]) -> None:
+    async def _run_borrowed(self, one: Http | WebSocket, scope: Scope, receive: Receive, send: Send) -> None:
         """Run an app in the cancel scope of its connection: what is to be done once it is cancelled is done there."""
         is_cut = False
         try:
             if one.refused:
-                await last_word()
+                await self._last_word(one, scope, receive, send)
             else:
                 await self._run(one, scope)
                 is_cut = not one.finished and one.refused
@@ -202,7 +208,7 @@ class Inflight:
             raise
         finally:
             if is_cut:
-                one.leave_word(last_word, partial(self._end, one))
+                one.leave_word(partial(self._last_word, one, scope, receive, send), partial(self._end, one))
             else:
                 self._end(one)
 

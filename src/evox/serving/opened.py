@@ -6,7 +6,7 @@ WebSocket is told when it next receives or sends, so that telling it needs no ta
 
 import math
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from enum import Enum
 
 import anyio
@@ -43,7 +43,7 @@ class Opened:
 
     Attributes:
         kind: What it is; a request becomes a stream when its answer comes in parts.
-        label: For logs, e.g. ``"GET /users"``.
+        began: When, in monotonic seconds, where somebody wants to know.
         scope: Cancels the app.
         borrowed: Whether the scope is that of the connection, which then says the last word to a client that is cut.
         started: Whether the answer has begun.
@@ -53,13 +53,13 @@ class Opened:
     __slots__ = (
         "_client",
         "_receive",
+        "_scope",
         "_send",
         "began",
         "borrowed",
         "finished",
         "hurried",
         "kind",
-        "label",
         "scope",
         "started",
         "status",
@@ -67,7 +67,7 @@ class Opened:
 
     def __init__(self, kind: Kind, scope: Scope, receive: Receive, send: Send) -> None:
         self.kind = kind
-        self.label = f"{scope.get('method', 'WebSocket')} {scope['path']}"
+        self._scope = scope
         self._client = client_of(scope)
         shared = None if self._client is None else self._client.scope
         self.scope = anyio.CancelScope() if shared is None else shared
@@ -75,8 +75,13 @@ class Opened:
         self.hurried = False
         self.started = self.finished = False
         self.status = 0
-        self.began = anyio.current_time()
+        self.began = 0.0
         self._receive, self._send = receive, send
+
+    @property
+    def label(self) -> str:
+        """What it is for logs, e.g. ``"GET /users"``."""
+        return f"{self._scope.get('method', 'WebSocket')} {self._scope['path']}"
 
     @property
     def refused(self) -> bool:
@@ -137,7 +142,10 @@ class Http(Opened):
         super().__init__(Kind.REQUEST, scope, receive, send)
         self._limits = limits
         self._closes: bool | None = None if scope.get("http_version", "1.1").startswith("1") else False
-        self._length = _length(scope, unknown=self._closes is False)
+        client = self._client
+        self._length = (
+            _length(scope, unknown=self._closes is False) if client is None or client.length < 0 else client.length
+        )
         self._read = self.left = False
         self._got, self._waited = 0, 0.0
         self._method = scope["method"]
@@ -153,6 +161,11 @@ class Http(Opened):
     def refused(self) -> bool:
         """Whether it is refused for what its client does."""
         return self.refusal is not None
+
+    @property
+    def arrived(self) -> bool:
+        """Whether all of its body is here, so that nobody has to wait for it."""
+        return self._client is not None and self._client.body_arrived
 
     def watch(self) -> None:
         """Cancel the app when its client leaves, as the endpoint says."""
@@ -210,6 +223,19 @@ class Http(Opened):
             # Nothing below waits for a client that is gone: an app that only writes would hold the loop for ever.
             await anyio.lowlevel.checkpoint()
         await self._send(message)
+
+    async def answer(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
+        """Send a whole answer, as two messages of the app would; its head and body may go out as one."""
+        whole = None if self._client is None else self._client.answer
+        if whole is None or self.started:
+            await self.send({"type": "http.response.start", "status": status, "headers": headers})
+            await self.send({"type": "http.response.body", "body": body})
+            return
+        self.started = self.finished = True
+        self.status = status
+        if self._closes or (self._closes is None and self._leaves_body()):
+            headers = [*headers, (b"connection", b"close")]
+        await whole(status, headers, body)
 
     def _count(self, size: int) -> None:
         """Note how much of an answer in parts is still owed, if its length was announced."""

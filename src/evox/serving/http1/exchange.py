@@ -4,6 +4,7 @@ It reads the body from the connection when the app asks for it, in the app's own
 app has some. Once the client has gone nothing fails: what is sent then goes nowhere, as ASGI says.
 """
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -65,7 +66,7 @@ class Exchange(Client):
             self._chunks, self._left = Chunks(), 0
             self.body_arrived = False
         else:
-            self._left = length
+            self._left = self.length = length
             self.body_arrived = length <= len(connection.buffer)
 
     def __repr__(self) -> str:
@@ -122,6 +123,27 @@ class Exchange(Client):
             if self._reply is None or self.finished:
                 raise RuntimeError("the app has sent a body before its answer has begun, or after its end")
             await self._send_body(self._reply, message.get("body", b""), more=message.get("more_body", False))
+
+    async def answer(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
+        """Send a whole answer.
+
+        Raises:
+            ValueError: if a header cannot be sent.
+        """
+        head, connection = self.head, self._connection
+        self._reply = reply = Reply(status, headers, head.method, head.version)
+        if self.started or self._invite or connection.broken or self.malformed or reply.left not in (None, len(body)):
+            await self._send_body(reply, body, more=False)
+            return
+        self.started = self.finished = True
+        closes = connection.closing or reply.closes or not head.keeps
+        data = reply.head(closes=closes, whole=len(body))
+        if self._waiting is not None:
+            self._waiting.set()
+        await connection.write(data if reply.bodiless else data + body)
+        if closes:
+            connection.closing = True
+            connection.wire.end()
 
     async def end(self) -> None:
         """Do what the app has left undone: it has returned, and its answer is not complete."""
