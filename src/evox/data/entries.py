@@ -17,6 +17,7 @@ __all__ = [
     "FRESH_UNTIL",
     "KEEP_UNTIL",
     "NOTHING",
+    "STORED_AT",
     "TAGS",
     "VERSION",
     "Entry",
@@ -35,7 +36,7 @@ _MAGIC: Final = b"evx"
 Row = tuple[Any, ...]
 """An entry's fields as a plain tuple. The garbage collector does not look at those twice; of 300,000 objects of a class
 each full collection would make a pause."""
-DATA, FORM, FRESH_UNTIL, KEEP_UNTIL, EVICTABLE, TAGS, VERSION = 0, 1, 3, 4, 5, 6, 7  # where they are in a row
+DATA, FORM, STORED_AT, FRESH_UNTIL, KEEP_UNTIL, EVICTABLE, TAGS, VERSION = range(8)  # where they are in a row
 
 
 class Entry(NamedTuple):

@@ -19,10 +19,12 @@ __all__ = [
     "Answer",
     "Pair",
     "Replay",
+    "again",
     "answer_of",
     "can_be_shared",
     "copied",
     "dispose",
+    "for_all",
     "is_private",
     "is_whole",
     "replayed",
@@ -189,6 +191,18 @@ def respond(answer: Answer, request: Request, replay: Replay) -> Response:
 
 
 _REVALIDATE: Final = b"max-age=0, must-revalidate"
+
+
+def for_all(answer: Answer) -> tuple[Pair, ...]:
+    """Return the headers of an answer that everybody may see, less its age and what the cache says."""
+    headers = tuple(pair for pair in answer.headers if pair[0] != b"age")
+    says = any(name == b"cache-control" for name, _ in headers)
+    return headers if says else (*headers, (b"cache-control", _REVALIDATE))
+
+
+def again(status: int, headers: list[Pair], body: bytes) -> Response:
+    """Make a response of what is ready to be sent."""
+    return _response(status, headers, body)
 
 
 def _response(status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> Response:
