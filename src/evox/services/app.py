@@ -146,8 +146,8 @@ def create_app(service: Declaration) -> FastAPI:
         app.router.add_route(path, public(described), methods=["GET"], include_in_schema=False)
         service.reserve(_builtin("a built-in view", path, described))
     app.router.routes = _Routes(app.router.routes, service)
-    app.router.middleware_stack = RouterGuard(app.router.middleware_stack, service)
-    app.router.middleware_stack = Raising(Direct(app.router.middleware_stack, app, outermost=False))
+    inner = Raising(Direct(app.router.middleware_stack, app, outermost=False))
+    app.router.middleware_stack = RouterGuard(inner, service)
     return app
 
 

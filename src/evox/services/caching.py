@@ -111,12 +111,8 @@ class AnswerCache:
 
     def _at_once(self, call: Call, data: DataIO, hits: Hits) -> Response | None:
         """Return a kept answer in the plain case; None says nothing."""
-        if (
-            call.method not in SAFE
-            or call.span is not None
-            or call.internal is not None
-            or call.caller.is_authenticated
-        ):
+        is_plain = call.method in SAFE and call.span is None and call.internal is None
+        if not is_plain or call.principal.is_authenticated:
             return None
         home = data.homes.answers(self._intent, self._policy)
         store = data.stores.find(home)

@@ -27,6 +27,9 @@ __all__ = ["Direct", "Raising"]
 _FAILURE: Final = "evox.failure"  # where an error is found that is to be answered the long way, in an ASGI scope
 
 
+_HANDLERS: Final = "starlette.exception_handlers"  # where Starlette finds those of the app, in an ASGI scope
+
+
 class _Failure(NamedTuple):
     """An error of an endpoint.
 
@@ -54,6 +57,7 @@ class Direct:
         self._app = app
         self._owner = owner
         self._outermost = outermost
+        self._handlers = _handlers_of(owner) if outermost else None
         self._table: Table | None = None
 
     def __repr__(self) -> str:
@@ -73,6 +77,8 @@ class Direct:
             return
         route, scope["path_params"] = found
         scope["route"], scope["endpoint"], scope["router"] = route, route.endpoint, router
+        if self._handlers is not None:
+            scope[_HANDLERS] = self._handlers
         await self._answer(route, scope, receive, send)
 
     async def _answer(self, route: EvoxRoute, scope: Scope, receive: Receive, send: Send) -> None:
@@ -175,6 +181,13 @@ class _Watch:
         elif not message.get("more_body", False):
             self.ended = self._clock()  # background tasks come after this
         await self._send(message)
+
+
+def _handlers_of(app: FastAPI) -> tuple[dict[Any, Any], dict[int, Any]]:
+    """Return the handlers of an app's errors as Starlette has them: by class, and by status."""
+    given = app.exception_handlers
+    statuses = {key: handler for key, handler in given.items() if isinstance(key, int) and key != 500}
+    return {key: one for key, one in given.items() if not isinstance(key, int) and key is not Exception}, statuses
 
 
 async def _raise(failure: _Failure, scope: Scope, receive: Receive, send: Send) -> None:
