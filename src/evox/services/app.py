@@ -110,7 +110,9 @@ class _Layer:
             await self._app(scope, receive, send)
             return
         running = self._service.ambient()
-        token, caller = context.enter_service(running), enter_principal(ANONYMOUS)
+        is_known = context.maybe_service() is running  # our server has said so already
+        token = None if is_known else context.enter_service(running)
+        caller = enter_principal(ANONYMOUS)
         app = self._app if kind == "http" and scope["method"] in HARMLESS else self._watch
         is_elsewhere = not events.is_observed()
         if is_elsewhere:
@@ -127,7 +129,8 @@ class _Layer:
             raise
         finally:
             leave_principal(caller)
-            context.leave_service(token)
+            if token is not None:
+                context.leave_service(token)
 
 
 def create_app(service: Declaration) -> FastAPI:

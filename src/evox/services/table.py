@@ -6,7 +6,7 @@ else stands before or may match too, it says nothing.
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from fastapi.routing import APIRoute
 from starlette._utils import get_route_path
@@ -16,23 +16,11 @@ from starlette.types import Scope
 
 from evox.services.route import EvoxRoute
 
-__all__ = ["Found", "Routes", "Table"]
+__all__ = ["Routes", "Table"]
 
 _KNOWN: Final = (EvoxRoute, APIRoute, Route)  # whose way of matching is known; subclasses may have one of their own
 _UNKNOWN: Final = object()
 _NONE: Final[Mapping[str, Any]] = {}
-
-
-class Found(NamedTuple):
-    """What was found.
-
-    Attributes:
-        route: The route that the router would choose.
-        parameters: What stands in the placeholders of its path.
-    """
-
-    route: EvoxRoute
-    parameters: dict[str, Any]
 
 
 class Routes(list[Any]):
@@ -112,19 +100,19 @@ class Table:
         routes = router.routes
         return routes is self._routes and getattr(routes, "changes", -1) == self._changes
 
-    def find(self, scope: Scope) -> Found | None:
-        """Return which endpoint a request is for; None if that is not known here."""
+    def find(self, scope: Scope) -> "tuple[EvoxRoute, dict[str, Any]] | None":
+        """Return which endpoint a request is for, and what stands in its placeholders; None if it is not known here."""
         path: str = scope["path"] if not scope.get("root_path") else get_route_path(scope)
         method: str = scope["method"]
         exact: Any = self._exact.get((method, path), _UNKNOWN)
         if exact is not _UNKNOWN:
-            return None if exact is None else Found(exact, {})
+            return None if exact is None else (exact, {})
         pattern = self._patterns.get(method)
         match = None if pattern is None else pattern[0].fullmatch(path)
         if match is None:
             return None
         template = pattern[1][match.lastindex]  # type: ignore[index]  # one of them has matched
-        return None if template.found is None else Found(template.found, template.parameters(match))
+        return None if template.found is None else (template.found, template.parameters(match))
 
     def _add(self, method: str, routes: Iterable[Any]) -> None:
         """Add the routes that answer one method."""
