@@ -25,6 +25,7 @@ from typing import Any, Self, TypeAlias
 from uuid import uuid4
 
 import httpx2
+from tests.lanes import said
 
 __all__ = [
     "FEW_PLUGINS",
@@ -60,9 +61,10 @@ def write_files(folder: Path, files: Mapping[str, str]) -> None:
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the environment of a child: ours without any setting of Evox, and ``extra``."""
+    """Return the environment of a child: ours without any setting of Evox, who is to serve HTTP/1.1, and ``extra``."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("EVOX_")}
     own = {"PYTHONFAULTHANDLER": "1", "XDG_RUNTIME_DIR": RUNTIME}
+    own |= {f"EVOX_SERVING__{name.upper()}": value for name, value in said().items()}
     return {**inherited, **own, **(extra or {})}
 
 

@@ -82,6 +82,7 @@ def held(evox_run: Run, backend: str) -> Iterator[tuple[EvoxProcess, dict[int, H
         yield process, found
 
 
+@pytest.mark.usefixtures("http1")
 def test_V3_at_a_signal_all_drain_together_and_no_request_is_unanswered(evox_run: Run, backend: str) -> None:
     process = start(evox_run, "--backend", backend)
     with ExitStack() as stack:
@@ -105,6 +106,7 @@ def test_V3_at_a_signal_all_drain_together_and_no_request_is_unanswered(evox_run
     wait_gone(process, within=0.1)
 
 
+@pytest.mark.usefixtures("http1")
 def test_V3_requests_that_outlive_the_deadline_are_cut_named_and_exit_with_124(
     held: tuple[EvoxProcess, dict[int, HttpSocket]],
 ) -> None:

@@ -4,13 +4,14 @@ from typing import Annotated, Any
 
 import anyio
 import pytest
+from tests.lanes import running
 
 from evox import Depends, Request, Service, ServiceBuilder, WebSocket, inject
 from evox.config import ServingSettings
 from evox.orchestrator import Fleet
 from evox.runtime import State
 from evox.services import Scope
-from evox.testing import running, virtual_trio
+from evox.testing import virtual_trio
 
 
 class Clock:
@@ -65,6 +66,7 @@ def reading_and_not() -> Service:
     return svc
 
 
+@pytest.mark.usefixtures("http1")
 @pytest.mark.parametrize("size", [10, 1_000_000])
 async def test_an_unread_body_costs_no_later_request_of_its_client(size: int) -> None:
     """The connection was closed without a word, and the client's next request on it was lost."""
@@ -78,6 +80,7 @@ async def test_an_unread_body_costs_no_later_request_of_its_client(size: int) ->
             assert (await client.get("/health")).status_code == 200
 
 
+@pytest.mark.usefixtures("http1")
 async def test_a_body_that_was_read_keeps_the_connection() -> None:
     async with running(reading_and_not(), sockets=True) as env:
         reply = await env.client("a").post("/read", content=b"x" * 1000)
@@ -112,6 +115,7 @@ class TestDrains:
         assert (len(starts), fleet.hosts[0].stop_error) == (1, None)
 
 
+@pytest.mark.usefixtures("http1")
 async def test_a_websocket_refused_for_what_its_client_sent_too_early_is_no_failure_of_the_service() -> None:
     """The handler's accept failed behind the refusal: a client could fill the log with tracebacks."""
     svc = ServiceBuilder("a")

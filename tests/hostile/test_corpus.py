@@ -1,4 +1,7 @@
-"""Every hostile input against ``evox run``: the next request is answered, by the same process, and nothing is left."""
+"""Every hostile input against ``evox run``: the next request is answered, by the same process, and nothing is left.
+
+Inputs that begin as plain HTTP/1.1 meet both who serve it; what is HTTP/2 or TLS from its first byte on meets one.
+"""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -7,8 +10,13 @@ import pytest
 from tests.hostile.corpus import CORPUS
 from tests.hostile.peer import Address, Hostile, Protocol, attack, health
 from tests.hostile.victim import Victims, baseline, settled
+from tests.lanes import LANES, ONE_WAY
+
+pytestmark = pytest.mark.usefixtures("http1")
 
 PROTOCOLS: tuple[Protocol, ...] = ("http1", "h2c", "http2", "websocket", "tls")
+BOTH: tuple[Protocol, ...] = ("http1", "h2c", "websocket")
+INPUTS = [(one, lane) for one in CORPUS for lane in (LANES if one.protocol in BOTH else LANES[:1])]
 AT_ONCE = 4
 
 
@@ -19,7 +27,7 @@ def victims(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victims]:
     victims.close()
 
 
-@pytest.mark.parametrize("hostile", CORPUS, ids=str)
+@pytest.mark.parametrize(("hostile", "http1"), INPUTS, ids=str, indirect=["http1"])
 def test_V2_the_next_request_is_answered_within_a_second_by_the_same_process(
     hostile: Hostile, backend: str, victims: Victims
 ) -> None:
@@ -42,6 +50,7 @@ def test_V2_no_task_and_no_descriptor_is_left_two_seconds_after_all_inputs_of_a_
     assert all(left <= had for left, had in zip(after, before, strict=True)), _left(before, after)
 
 
+@ONE_WAY
 @pytest.mark.parametrize("protocol", ["http1", "http2", "websocket"])
 def test_V2_no_task_and_no_descriptor_is_left_by_the_same_inputs_over_tls(
     protocol: Protocol, backend: str, victims: Victims

@@ -1,7 +1,7 @@
 """Mutated conversations against ``evox run``: whatever the bytes become, the next request is answered.
 
 Valid conversations over HTTP/1.1, HTTP/2 and WebSocket are flipped, cut, doubled and spliced, always in the same way:
-500 in all on each loop, 5,000 with ``EVOX_SOAK``.
+500 in all on each loop, 5,000 with ``EVOX_SOAK``; as many again for the other one who serves plain HTTP/1.1.
 """
 
 import os
@@ -15,6 +15,8 @@ from tests.hostile import frames as f
 from tests.hostile.corpus_websocket import conversation
 from tests.hostile.peer import Address, Peer, connect, health
 from tests.hostile.victim import Victims
+
+pytestmark = pytest.mark.usefixtures("http1")
 
 TOTAL: Final = 5_000 if os.environ.get("EVOX_SOAK") else 500
 BATCH: Final = 10

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import trustme
 from tests.hostile.peer import Address, health
+from tests.lanes import said
 from tests.support import EvoxProcess, evox_process
 
 __all__ = ["CERTIFICATE", "KEY", "SERVICE", "Victims", "baseline", "certify", "settled", "victim"]
@@ -133,7 +134,7 @@ def victim(folder: Path, backend: str, *, tls: bool) -> Iterator[EvoxProcess]:
 
 
 class Victims:
-    """One process a loop and transport, shared by tests; one that has ended or is stuck is replaced.
+    """One process a loop, transport and way to serve HTTP/1.1, shared by tests; one that ended or is stuck is replaced.
 
     Args:
         make_folder: Called with a name; returns a new folder.
@@ -141,12 +142,13 @@ class Victims:
 
     def __init__(self, make_folder: Callable[[str], Path]) -> None:
         self._make_folder = make_folder
-        self._running: dict[tuple[str, bool], tuple[EvoxProcess, ExitStack]] = {}
+        self._running: dict[tuple[str, ...], tuple[EvoxProcess, ExitStack]] = {}
 
     def get(self, backend: str, *, tls: bool = False) -> EvoxProcess:
         """Return a process that answers."""
-        if (backend, tls) in self._running:
-            process, stack = self._running[backend, tls]
+        kind = (backend, "tls" if tls else "plain", *said().values())
+        if kind in self._running:
+            process, stack = self._running[kind]
             try:
                 health(process.address(), tls=tls)
             except OSError:
@@ -155,7 +157,7 @@ class Victims:
                 return process
         stack = ExitStack()
         process = stack.enter_context(victim(self._make_folder("victim"), backend, tls=tls))
-        self._running[backend, tls] = process, stack
+        self._running[kind] = process, stack
         return process
 
     def close(self) -> None:

@@ -15,10 +15,11 @@ import anyio
 import pytest
 from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
+from tests.lanes import running
 from trio.testing import MockClock
 
 from evox import Request, Service, WebSocket, service
-from evox.testing import Env, running
+from evox.testing import Env
 
 SOON: Final = 8.0  # liveness only
 MOMENT: Final = 0.01  # real seconds without anything to do, after which virtual time jumps

@@ -6,10 +6,13 @@ import anyio
 import pytest
 from fastapi import UploadFile
 from tests.integration.leaving import SOON, WAYS, Caller, Caller2, until
+from tests.lanes import ONE_WAY, running
 
 from evox import Request, Service, service
 from evox.scheduling import LevelStatistics, Priority, Seat
-from evox.testing import Env, running
+from evox.testing import Env
+
+pytestmark = pytest.mark.usefixtures("http1")
 
 
 def medium(env: Env, svc: Service) -> LevelStatistics:
@@ -50,6 +53,7 @@ async def test_V6_a_client_that_leaves_while_it_waits_frees_its_place_and_is_nev
     assert (called, seen.cancelled, seen.in_use, balanced(seen)) == ([], 1, 0, True)
 
 
+@ONE_WAY
 async def test_V6_a_stream_reset_while_it_waits_frees_its_place_over_http2() -> None:
     svc, called = service("a").concurrency(total=1), list[int]()
 

@@ -3,9 +3,9 @@
 from typing import Annotated, Any
 
 import pytest
+from tests.lanes import running
 
 from evox import Depends, Header, HTTPException, Intent, Request, Response, ServiceBuilder
-from evox.testing import running
 
 ETAG = '"a,b/c"'
 
@@ -117,6 +117,7 @@ async def test_D6_who_has_another_is_given_the_whole(asked: str) -> None:
             assert (answer.status_code, answer.json()) == (200, "tagged")
 
 
+@pytest.mark.usefixtures("http1")
 async def test_D6_the_etag_that_is_given_is_one_that_can_be_asked_with_over_real_sockets() -> None:
     svc = shop()
     async with running(svc, sockets=True) as env:

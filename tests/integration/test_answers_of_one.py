@@ -4,9 +4,10 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.lanes import running
 
 from evox import HTTPException, Intent, Request, Response, ServiceBuilder
-from evox.testing import run_virtual, running
+from evox.testing import run_virtual
 
 
 class Handler:
@@ -159,6 +160,7 @@ def test_D4_who_waits_with_a_client_in_a_hurry_is_served_when_that_has_left() ->
     run_virtual(main)
 
 
+@pytest.mark.usefixtures("http1")
 @pytest.mark.parametrize("path", ["/files/a%2Fb", "/files/a/b"])
 async def test_D6_a_quoted_slash_is_another_path(path: str) -> None:
     svc = ServiceBuilder("shop")

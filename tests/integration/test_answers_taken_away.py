@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import anyio
 import pytest
 from fastapi import APIRouter, BackgroundTasks, FastAPI
+from tests.lanes import running
 
 from evox import Depends, HTTPException, Intent, Request, Response, Service, ServiceBuilder
 from evox.errors import DataError
-from evox.testing import running
 
 Handler = Callable[["Stock"], Awaitable[Any]]
 
@@ -121,6 +121,7 @@ async def test_D6_a_stream_changes_things_until_it_ends() -> None:
         assert (await client.get("/stock")).json() == 2
 
 
+@pytest.mark.usefixtures("http1")
 async def test_D6_a_client_that_leaves_a_change_takes_kept_answers_away_all_the_same() -> None:
     stock, svc = Stock(), ServiceBuilder("shop")
 

@@ -11,9 +11,12 @@ from fastapi.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 from tests.integration.http2 import connected
 from tests.integration.slow import SOON, Wire, backend_of
+from tests.lanes import ONE_WAY, running
 
 from evox import Service, service
-from evox.testing import Env, running
+from evox.testing import Env
+
+pytestmark = pytest.mark.usefixtures("http1")
 
 ECHO = b"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 PART = b"2710\r\n" + bytes(10_000) + b"\r\n"
@@ -98,6 +101,7 @@ async def test_V4_a_body_within_its_limits_is_echoed_to_its_end(svc: Service) ->
         assert statistics(env).failed == 0
 
 
+@ONE_WAY
 async def test_V4_over_http_2_such_a_stream_is_reset_alone(svc: Service) -> None:
     async with serving(svc, body_timeout=0.2) as env, connected(env, svc) as peer:
         number = await peer.post("/echo")
@@ -107,6 +111,7 @@ async def test_V4_over_http_2_such_a_stream_is_reset_alone(svc: Service) -> None
         assert await peer.answer(await peer.get("/")) == ("200", b'"root"')
 
 
+@ONE_WAY
 async def test_V2_an_answer_that_fails_in_the_middle_resets_its_http_2_stream(svc: Service) -> None:
     async with running(svc, sockets=True, raise_errors=False, settings={"serving": {"h2c": True}}) as env:
         async with connected(env, svc) as peer:

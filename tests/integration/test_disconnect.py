@@ -9,6 +9,7 @@ import pytest
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.types import ASGIApp, Receive, Scope, Send
 from tests.integration.leaving import SOON, WAYS, Caller, Seen, idle, passed, waiting
+from tests.lanes import ONE_WAY, running, said
 
 from evox import (
     Request,
@@ -17,7 +18,8 @@ from evox import (
 from evox.config import ServingSettings
 from evox.orchestrator.gateway import Gateway
 from evox.serving import Port, bind
-from evox.testing import running
+
+pytestmark = pytest.mark.usefixtures("http1")
 
 BY_DEFAULT: Final[dict[str, Any]] = {}
 CANCELLED: Final = [
@@ -155,7 +157,7 @@ async def test_V6_a_handler_behind_the_gateway_is_cancelled_too(how: str) -> Non
     async with running(waiting(seen)) as env, anyio.create_task_group() as group:
         gateway = Gateway([env.host("a")])
         bound = bind("127.0.0.1", 0, service="gateway")
-        port = Port(bound, gateway, ServingSettings(), service="gateway", connections=group)
+        port = Port(bound, gateway, ServingSettings.model_validate(said()), service="gateway", connections=group)
         group.start_soon(port.serve)
         client = Caller(port.url)
         client.ask("/a/wait")
@@ -204,6 +206,7 @@ async def test_V6_middleware_of_the_user_changes_nothing(
         assert (seen.finished, after.left, after.failed) == (finishes, 1, 0)
 
 
+@ONE_WAY
 @pytest.mark.parametrize(("method", "finishes"), [("GET", False), ("POST", True)])
 async def test_V6_a_request_given_up_without_sockets_ends_as_with_them(method: str, finishes: bool) -> None:
     seen = Seen()

@@ -12,6 +12,7 @@ from fastapi import BackgroundTasks
 from starlette.background import BackgroundTask
 from starlette.types import Receive, Scope, Send
 from tests.integration.leaving import PROMPTLY, SOON, WAYS, Caller, Seen, idle, passed, statistics, until, waiting
+from tests.lanes import running
 
 from evox import (
     Body,
@@ -21,7 +22,8 @@ from evox import (
     events,
 )
 from evox.serving.client import LOOK
-from evox.testing import running
+
+pytestmark = pytest.mark.usefixtures("http1")
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import threading
 
 import anyio
 import anyio.lowlevel
+import pytest
 from tests.integration.leaving import (
     SOON,
     WAYS,
@@ -14,11 +15,13 @@ from tests.integration.leaving import (
     statistics,
     until,
 )
+from tests.lanes import running
 
 from evox import (
     ServiceBuilder,
 )
-from evox.testing import running
+
+pytestmark = pytest.mark.usefixtures("http1")
 
 
 async def test_V6_a_handler_in_a_thread_stays_counted_until_its_thread_returns() -> None:

@@ -12,13 +12,15 @@ import pytest
 from fastapi import WebSocketDisconnect
 from fastapi.responses import StreamingResponse
 from tests.integration.leaving import PROMPTLY, WAYS, Caller, Caller2, Seen, idle, passed, until
+from tests.lanes import ONE_WAY, running
 
 from evox import (
     Service,
     ServiceBuilder,
     WebSocket,
 )
-from evox.testing import running
+
+pytestmark = pytest.mark.usefixtures("http1")
 
 
 def streaming(ended: threading.Event) -> Service:
@@ -73,6 +75,7 @@ async def test_V6_a_streams_generator_is_closed_when_its_client_leaves(path: str
         assert (after.streams, after.left, after.failed) == (0, 1, 0)
 
 
+@ONE_WAY
 @pytest.mark.parametrize("path", STREAMS)
 async def test_V6_a_streams_generator_is_closed_when_its_client_leaves_without_sockets(path: str) -> None:
     ended = threading.Event()
@@ -134,6 +137,7 @@ def waiting_each(seen: dict[str, Seen]) -> Service:
     return svc
 
 
+@ONE_WAY
 async def test_V6_the_reset_of_an_http2_stream_cancels_that_stream_only() -> None:
     seen = {"first": Seen(), "second": Seen(), "third": Seen()}
     async with running(waiting_each(seen), sockets=True, settings=H2C) as env:
@@ -157,6 +161,7 @@ async def test_V6_the_reset_of_an_http2_stream_cancels_that_stream_only() -> Non
         assert (await idle(env)).left == 1
 
 
+@ONE_WAY
 async def test_V6_a_write_whose_http2_stream_is_reset_finishes() -> None:
     seen = {"only": Seen()}
     async with running(waiting_each(seen), sockets=True, settings=H2C) as env:
@@ -171,6 +176,7 @@ async def test_V6_a_write_whose_http2_stream_is_reset_finishes() -> None:
         assert seen["only"].finished
 
 
+@ONE_WAY
 @pytest.mark.parametrize("how", WAYS)
 async def test_V6_the_end_of_an_http2_connection_cancels_all_its_streams(how: str) -> None:
     seen = {"first": Seen(), "second": Seen()}

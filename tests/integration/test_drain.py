@@ -10,7 +10,10 @@ import time
 from collections.abc import Mapping
 
 import pytest
+from tests.lanes import ONE_WAY
 from tests.support import EvoxProcess, HttpSocket, Run
+
+pytestmark = pytest.mark.usefixtures("http1")
 
 DELAY, TIMEOUT, GRACE = 0.4, 2.0, 0.8
 SETTINGS = {
@@ -316,6 +319,7 @@ def test_R5_a_second_interrupt_ends_at_once_with_130(drained: EvoxProcess, path:
         assert time.monotonic() < second + 0.5
 
 
+@ONE_WAY
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_R5_the_first_signal_drains_and_exits_0(drained: EvoxProcess, number: signal.Signals) -> None:
     drained.kill(number)
@@ -361,6 +365,7 @@ LIVES = """
 """
 
 
+@ONE_WAY
 def test_R3_services_stop_in_reverse_order_after_the_last_answer(evox_run: Run, backend: str) -> None:
     process = evox_run({"lives.py": LIVES}, "--json", "--backend", backend, env=SETTINGS)
     with HttpSocket(process.address("second")) as connection:

@@ -18,6 +18,8 @@ import wsproto
 from tests.support import Answer, EvoxProcess, HttpSocket, Run
 from wsproto.events import AcceptConnection, CloseConnection, Request
 
+pytestmark = pytest.mark.usefixtures("http1")
+
 DELAY, TIMEOUT, GRACE = 0.4, 3.0, 0.8
 RUNS: Final = 20 if os.environ.get("EVOX_SOAK") else 1
 CLIENTS, FEW = 20, 5

@@ -19,10 +19,13 @@ import h2.exceptions
 import httpx2
 import pytest
 from fastapi import HTTPException
+from tests.lanes import ONE_WAY, running
 from tests.support import EvoxProcess, HttpSocket, Run
 
 from evox import Request, Service, ServiceBuilder
-from evox.testing import Env, running
+from evox.testing import Env
+
+pytestmark = pytest.mark.usefixtures("http1")
 
 UPLOAD: Final = 2_000_000
 SOON: Final = 2.0  # V5
@@ -152,6 +155,7 @@ async def test_V5_answers_before_the_body_was_read_leave_no_task_and_no_descript
     assert seen == [status] * ANSWERS
 
 
+@ONE_WAY
 @pytest.mark.parametrize("status", PATHS)
 async def test_V5_the_same_over_http2(status: int) -> None:
     limit = {"serving": {"h2c": True, "body_bytes": 1_000_000 if status == 413 else 10_000_000}}

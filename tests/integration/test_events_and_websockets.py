@@ -16,6 +16,7 @@ import wsproto
 from fastapi import WebSocketDisconnect
 from fastapi.responses import StreamingResponse
 from tests.hostile import frames
+from tests.lanes import running
 from tests.support import LIVENESS, EvoxProcess, HttpSocket, Run
 from wsproto.events import (
     AcceptConnection,
@@ -27,7 +28,9 @@ from wsproto.events import (
 )
 
 from evox import Service, WebSocket, service
-from evox.testing import Env, running
+from evox.testing import Env
+
+pytestmark = pytest.mark.usefixtures("http1")
 
 PART: Final = 65_536
 # What two kernels keep for a client that does not read, and the buffers of both ends.

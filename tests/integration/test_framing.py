@@ -9,9 +9,12 @@ from typing import Final
 import anyio
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
+from tests.lanes import ONE_WAY, running
 
 from evox import Request, Service, service
-from evox.testing import Env, running
+from evox.testing import Env
+
+pytestmark = pytest.mark.usefixtures("http1")
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "serving.md"
 CHUNKED: Final = b"Transfer-Encoding: chunked"
@@ -85,6 +88,7 @@ def table() -> dict[str, int]:
     return {request.strip(): int(status) for request, status in cells}
 
 
+@ONE_WAY
 def test_V4_the_table_of_framing_and_what_is_tested_are_the_same() -> None:
     assert list(table()) == list(REQUESTS)
     assert len(REQUESTS) >= 22

@@ -264,6 +264,7 @@ def test_a_name_that_only_begins_like_a_services_is_404(gateway: EvoxProcess) ->
     assert get(gateway, "/user-service-2/records/x").status == 404
 
 
+@pytest.mark.usefixtures("http1")
 def test_V3_the_gateway_drains_cleanly(gateway: EvoxProcess) -> None:
     assert gateway.end() == 0
     assert gateway.err == ""

@@ -12,9 +12,12 @@ import h2.events
 import pytest
 from anyio.abc import SocketStream
 from tests.hostile.frames import ws, ws_request
+from tests.lanes import ONE_WAY, running
 
 from evox import Request, Service, WebSocket, service
-from evox.testing import Env, running
+from evox.testing import Env
+
+pytestmark = pytest.mark.usefixtures("http1")
 
 SOON: Final = 5.0  # liveness only
 HEAD_BYTES, HEAD_COUNT, BODY_BYTES, MESSAGE_BYTES = 2_000, 20, 100_000, 1_000
@@ -215,6 +218,7 @@ async def test_V4_a_body_of_body_bytes_is_served(env: Env, limited: Limited, chu
     assert (status, limited.read) == (200, BODY_BYTES)
 
 
+@ONE_WAY
 @pytest.mark.parametrize("announced", [True, False], ids=["announced", "chunked"])
 async def test_V4_body_bytes_holds_without_sockets(limited: Limited, announced: bool) -> None:
     async def parts() -> AsyncIterator[bytes]:
@@ -313,6 +317,7 @@ class Http2:
                         return int(dict(event.headers or ())[b":status"])
 
 
+@ONE_WAY
 async def test_V4_the_same_limits_hold_over_http_2_and_end_no_other_request(env: Env, limited: Limited) -> None:
     with anyio.fail_after(SOON):
         async with await dial(env) as stream:

@@ -7,7 +7,10 @@ from http.client import IncompleteRead
 
 import httpx2
 import pytest
+from tests.lanes import ONE_WAY
 from tests.support import EvoxProcess, HttpSocket, Run
+
+pytestmark = pytest.mark.usefixtures("http1")
 
 USERS = """
     from collections.abc import AsyncIterator
@@ -106,13 +109,18 @@ ITEMS = """
 """
 
 
-@pytest.fixture
-def shop(evox_run: Run, backend: str) -> EvoxProcess:
-    """Return a process that serves both, found in one folder."""
+def open_shop(run: Run, backend: str) -> EvoxProcess:
+    """Start a process that serves both, found in one folder."""
     files = {"users/main.py": USERS, "items/main.py": ITEMS}
-    process: EvoxProcess = evox_run(files, "--json", "--backend", backend, env={"EVOX_SERVING__DRAIN_DELAY": "0s"})
+    process: EvoxProcess = run(files, "--json", "--backend", backend, env={"EVOX_SERVING__DRAIN_DELAY": "0s"})
     process.event("started")
     return process
+
+
+@pytest.fixture
+def shop(shared_run: Run, backend: str) -> EvoxProcess:
+    """Return a process that tests share: none ends it, and each makes things of its own."""
+    return open_shop(shared_run, backend)
 
 
 def test_functions_create_read_update_list_and_delete(shop: EvoxProcess) -> None:
@@ -138,6 +146,7 @@ def test_classes_create_read_update_list_and_delete(shop: EvoxProcess) -> None:
         assert client.get("/v1/items/1").status_code == 404
 
 
+@ONE_WAY
 def test_input_that_does_not_validate_is_422(shop: EvoxProcess) -> None:
     with shop.client("user-service") as client:
         answer = client.post("/users", json={"name": "ada", "age": "old"})
@@ -169,6 +178,7 @@ def test_every_probe_passes(shop: EvoxProcess, service: str, path: str) -> None:
     assert (answer.status_code, answer.json()["status"]) == (200, "pass")
 
 
+@ONE_WAY
 @pytest.mark.parametrize("service", ["user-service", "item-service"])
 def test_docs_and_openapi_are_served(shop: EvoxProcess, service: str) -> None:
     docs, document = shop.get("/docs", service), shop.get("/openapi.json", service)
@@ -177,6 +187,7 @@ def test_docs_and_openapi_are_served(shop: EvoxProcess, service: str) -> None:
     assert document.json()["info"]["title"] == service
 
 
+@ONE_WAY
 def test_each_method_of_one_handler_has_its_own_operation(shop: EvoxProcess) -> None:
     paths = shop.get("/openapi.json", "user-service").json()["paths"]
     assert set(paths["/users/{name}"]) == {"get", "put", "delete"}
@@ -276,7 +287,8 @@ BROKEN: list[Callable[[socket.socket], None]] = [
 ]
 
 
-def test_V2_no_broken_connection_ends_or_stalls_the_process(shop: EvoxProcess) -> None:
+def test_V2_no_broken_connection_ends_or_stalls_the_process(evox_run: Run, backend: str) -> None:
+    shop = open_shop(evox_run, backend)
     address = shop.address("user-service")
     for attack in BROKEN:
         with socket.create_connection(address, 10) as connection:

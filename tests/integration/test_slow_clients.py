@@ -20,6 +20,8 @@ from tests.integration.slow import (
     until,
 )
 
+pytestmark = pytest.mark.usefixtures("http1")
+
 
 @pytest.fixture(params=["trio", "asyncio"])
 def anyio_backend(request: pytest.FixtureRequest) -> Any:

@@ -13,10 +13,13 @@ from typing import Any, Final
 
 import anyio
 import pytest
+from tests.lanes import running
 from tests.support import Answer, EvoxProcess, HttpSocket, Run
 
 from evox import Service, service
-from evox.testing import Env, running
+from evox.testing import Env
+
+pytestmark = pytest.mark.usefixtures("http1")
 
 SOON: Final = 8.0  # liveness only
 CAP, CROWD = 20, 300

@@ -22,6 +22,8 @@ from wsproto.events import (
 )
 from wsproto.extensions import PerMessageDeflate
 
+pytestmark = pytest.mark.usefixtures("http1")
+
 TIMEOUT, GRACE = 2.0, 0.8
 SETTINGS = {
     "EVOX_SERVING__DRAIN_DELAY": "0.2s",
@@ -134,16 +136,26 @@ class Conversation:
                 return int(event.code)
 
 
-@pytest.fixture
-def talk(evox_run: Run, backend: str) -> EvoxProcess:
-    """Return a running service with WebSockets."""
-    process: EvoxProcess = evox_run({"talk.py": SERVICE}, "--json", "--backend", backend, env=SETTINGS)
+def started(run: Run, backend: str) -> EvoxProcess:
+    process: EvoxProcess = run({"talk.py": SERVICE}, "--json", "--backend", backend, env=SETTINGS)
     process.event("started")
     return process
 
 
-def test_texts_go_back_and_forth(talk: EvoxProcess) -> None:
-    with Conversation(talk.address(), "/echo") as conversation:
+@pytest.fixture
+def talk(evox_run: Run, backend: str) -> EvoxProcess:
+    """Return a running service with WebSockets."""
+    return started(evox_run, backend)
+
+
+@pytest.fixture
+def lasting(shared_run: Run, backend: str) -> EvoxProcess:
+    """Return one that tests share: none ends it."""
+    return started(shared_run, backend)
+
+
+def test_texts_go_back_and_forth(lasting: EvoxProcess) -> None:
+    with Conversation(lasting.address(), "/echo") as conversation:
         conversation.accepted()
         for text in ("one", "two", "ü" * 50_000):
             conversation.send(TextMessage(text))
@@ -154,8 +166,8 @@ def test_texts_go_back_and_forth(talk: EvoxProcess) -> None:
                 parts.append(event.data)
 
 
-def test_bytes_go_back_and_forth(talk: EvoxProcess) -> None:
-    with Conversation(talk.address(), "/bytes") as conversation:
+def test_bytes_go_back_and_forth(lasting: EvoxProcess) -> None:
+    with Conversation(lasting.address(), "/bytes") as conversation:
         conversation.accepted()
         conversation.send(BytesMessage(b"\0\xff"))
         event = conversation.next()
@@ -163,8 +175,8 @@ def test_bytes_go_back_and_forth(talk: EvoxProcess) -> None:
         assert event.data == b"\0\xff"
 
 
-def test_a_ping_is_answered(talk: EvoxProcess) -> None:
-    with Conversation(talk.address(), "/silent") as conversation:
+def test_a_ping_is_answered(lasting: EvoxProcess) -> None:
+    with Conversation(lasting.address(), "/silent") as conversation:
         conversation.accepted()
         conversation.send(Ping(b"there?"))
         event = conversation.next()
@@ -172,28 +184,28 @@ def test_a_ping_is_answered(talk: EvoxProcess) -> None:
         assert event.payload == b"there?"
 
 
-def test_the_service_sees_the_clients_close(talk: EvoxProcess) -> None:
-    with Conversation(talk.address(), "/echo") as conversation:
+def test_the_service_sees_the_clients_close(lasting: EvoxProcess) -> None:
+    with Conversation(lasting.address(), "/echo") as conversation:
         conversation.accepted()
         conversation.send(CloseConnection(code=1000))
         assert conversation.close_code() == 1000
-    talk.wait_error("disconnected 1000")
+    lasting.wait_error("disconnected 1000")
 
 
 @pytest.mark.parametrize("path", ["/refused", "/nowhere"])
-def test_a_refused_websocket_is_403(talk: EvoxProcess, path: str) -> None:
-    with Conversation(talk.address(), path) as conversation:
+def test_a_refused_websocket_is_403(lasting: EvoxProcess, path: str) -> None:
+    with Conversation(lasting.address(), path) as conversation:
         event = conversation.next()
         assert isinstance(event, RejectConnection)
         assert event.status_code == 403
 
 
-def test_a_handler_that_fails_closes_with_1011_and_the_service_goes_on(talk: EvoxProcess) -> None:
-    with Conversation(talk.address(), "/broken") as conversation:
+def test_a_handler_that_fails_closes_with_1011_and_the_service_goes_on(lasting: EvoxProcess) -> None:
+    with Conversation(lasting.address(), "/broken") as conversation:
         conversation.accepted()
         assert conversation.close_code() == 1011
-    talk.wait_error("a bug of the user")
-    assert talk.get("/quick").status_code == 200
+    lasting.wait_error("a bug of the user")
+    assert lasting.get("/quick").status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/echo", "/news"])
@@ -248,8 +260,8 @@ def test_V3_a_websocket_asked_for_during_the_drain_ends_with_1001(talk: EvoxProc
     assert talk.wait() == 0
 
 
-def test_V2_a_malformed_frame_ends_its_own_connection_only(talk: EvoxProcess) -> None:
-    with Conversation(talk.address(), "/echo") as one, Conversation(talk.address(), "/echo") as other:
+def test_V2_a_malformed_frame_ends_its_own_connection_only(lasting: EvoxProcess) -> None:
+    with Conversation(lasting.address(), "/echo") as one, Conversation(lasting.address(), "/echo") as other:
         one.accepted()
         other.accepted()
         one.http.socket.sendall(b"\xff\xff" + bytes(20))

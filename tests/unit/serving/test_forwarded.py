@@ -5,10 +5,10 @@ from typing import Any
 import httpx2
 import pytest
 from starlette.types import Receive, Scope, Send
+from tests.lanes import running
 
 from evox import Request, Service, WebSocket, service
 from evox.serving.forwarded import Forwarded
-from evox.testing import running
 
 PROXY, OTHER, CLIENT = "10.0.0.1", "192.0.2.99", "198.51.100.7"
 LISTED = ("10.0.0.0/8", "2001:db8::/32")
@@ -168,13 +168,16 @@ async def asked(**serving: Any) -> Any:
         return answer.json()
 
 
+@pytest.mark.usefixtures("http1")
 async def test_V8_by_default_nobody_is_believed() -> None:
     assert await asked() == ["127.0.0.1", "http"]
 
 
+@pytest.mark.usefixtures("http1")
 async def test_V8_over_a_socket_a_listed_peer_is_believed() -> None:
     assert await asked(forwarded_from=["127.0.0.0/8"]) == [CLIENT, "https"]
 
 
+@pytest.mark.usefixtures("http1")
 async def test_V8_over_a_socket_a_peer_that_is_not_listed_is_not_believed() -> None:
     assert await asked(forwarded_from=["10.0.0.0/8"]) == ["127.0.0.1", "http"]
