@@ -106,7 +106,6 @@ def test_V3_at_a_signal_all_drain_together_and_no_request_is_unanswered(evox_run
     wait_gone(process, within=0.1)
 
 
-@pytest.mark.usefixtures("http1")
 def test_V3_requests_that_outlive_the_deadline_are_cut_named_and_exit_with_124(
     held: tuple[EvoxProcess, dict[int, HttpSocket]],
 ) -> None:

@@ -10,14 +10,21 @@ import pytest
 from tests.hostile.corpus import CORPUS
 from tests.hostile.peer import Address, Hostile, Protocol, attack, health
 from tests.hostile.victim import Victims, baseline, settled
-from tests.lanes import LANES, ONE_WAY
+from tests.lanes import LANES, ONE_WAY, Lane
 
 pytestmark = pytest.mark.usefixtures("http1")
 
+AT_ONCE = 4
 PROTOCOLS: tuple[Protocol, ...] = ("http1", "h2c", "http2", "websocket", "tls")
 BOTH: tuple[Protocol, ...] = ("http1", "h2c", "websocket")
-INPUTS = [(one, lane) for one in CORPUS for lane in (LANES if one.protocol in BOTH else LANES[:1])]
-AT_ONCE = 4
+
+
+def lanes(protocol: Protocol) -> tuple[Lane, ...]:
+    return LANES if protocol in BOTH else LANES[:1]
+
+
+INPUTS = [(one, lane) for one in CORPUS for lane in lanes(one.protocol)]
+WAVES = [(protocol, lane) for protocol in PROTOCOLS for lane in lanes(protocol)]
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +45,7 @@ def test_V2_the_next_request_is_answered_within_a_second_by_the_same_process(
     assert victim.process.poll() is None, victim.err
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize(("protocol", "http1"), WAVES, indirect=["http1"])
 def test_V2_no_task_and_no_descriptor_is_left_two_seconds_after_all_inputs_of_a_protocol(
     protocol: Protocol, backend: str, victims: Victims
 ) -> None:

@@ -96,17 +96,22 @@ ADOPTED = """
 """
 
 
-@pytest.fixture
-def gateway(evox_run: Run, backend: str) -> EvoxProcess:
-    """Return three services under one port."""
+def open_gateway(run: Run, backend: str) -> EvoxProcess:
+    """Start three services under one port."""
     files = {"users.py": USERS, "items.py": ITEMS, "old.py": ADOPTED}
-    process: EvoxProcess = evox_run(
+    process: EvoxProcess = run(
         files,
         *("--gateway", "--port", "0", "--json", "--backend", backend),
         env={"EVOX_SERVING__DRAIN_DELAY": "0s"},
     )
     process.event("started")
     return process
+
+
+@pytest.fixture
+def gateway(shared_run: Run, backend: str) -> EvoxProcess:
+    """Return one that tests share: none ends it."""
+    return open_gateway(shared_run, backend)
 
 
 def base(process: EvoxProcess) -> tuple[str, int]:
@@ -265,6 +270,7 @@ def test_a_name_that_only_begins_like_a_services_is_404(gateway: EvoxProcess) ->
 
 
 @pytest.mark.usefixtures("http1")
-def test_V3_the_gateway_drains_cleanly(gateway: EvoxProcess) -> None:
+def test_V3_the_gateway_drains_cleanly(evox_run: Run, backend: str) -> None:
+    gateway = open_gateway(evox_run, backend)
     assert gateway.end() == 0
     assert gateway.err == ""
