@@ -9,9 +9,14 @@ from pathlib import Path
 
 import pytest
 from tests.hostile.corpus_tokens import PAIRS
+from tests.hostile.corpus_tokens_header import HEADERS
+from tests.hostile.corpus_tokens_requests import REQUESTS
 from tests.hostile.forge import INTERNAL, MARK, OTHER, SECRET
 from tests.hostile.refusals import Answer, Pair, pieces, send
 from tests.hostile.vault import guarded
+from tests.lanes import LANES
+
+pytestmark = pytest.mark.usefixtures("http1")
 
 BODIES = {
     401: b'{"type": "about:blank", "title": "Unauthorized", "status": 401}',
@@ -33,7 +38,11 @@ def refusal(status: int, *, tried: bool) -> Answer:
     return Answer(status, tuple(headers.items()), body, b"")
 
 
-@pytest.mark.parametrize("pair", PAIRS, ids=str)
+# What a token says is read alike; how it stands in its request is for whoever reads that.
+CASES = [(pair, lane) for pair in PAIRS for lane in (LANES if pair in (*HEADERS, *REQUESTS) else LANES[:1])]
+
+
+@pytest.mark.parametrize(("pair", "http1"), CASES, ids=str, indirect=["http1"])
 async def test_A3_a_defect_is_refused_and_its_twin_is_let_in(
     pair: Pair, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

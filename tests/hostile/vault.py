@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.hostile.forge import AUDIENCE, INTERNAL, ISSUER, Ring, ring_of, text_of
+from tests.lanes import running
 
 from evox import ServiceBuilder
 from evox.core import auth
-from evox.testing import Env, running
+from evox.testing import Env
 
 __all__ = ["NAME", "Vault", "guarded"]
 

@@ -12,10 +12,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
+from tests.lanes import running
 
 from evox import ServiceBuilder
 from evox.core import auth
-from evox.testing import Env, running
+from evox.testing import Env
 
 SPELLINGS = [
     "{}",
@@ -98,6 +99,7 @@ async def status_of(env: Env, target: str, *, token: str = "", method: str = "GE
     return int(answer.split(b" ")[1])
 
 
+@pytest.mark.usefixtures("http1")
 @pytest.mark.parametrize("target", TARGETS)
 async def test_A1_no_spelling_of_a_path_leads_to_what_is_for_nobody(tmp_path: Path, target: str) -> None:
     shop = Shop(tmp_path)
@@ -116,6 +118,7 @@ async def test_A1_no_spelling_of_a_path_leads_to_what_is_for_nobody(tmp_path: Pa
         assert shop.ran == []
 
 
+@pytest.mark.usefixtures("http1")
 @pytest.mark.parametrize("target", TARGETS)
 async def test_A1_no_method_leads_there(tmp_path: Path, target: str) -> None:
     shop = Shop(tmp_path)
