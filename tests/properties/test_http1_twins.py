@@ -24,6 +24,7 @@ from tests.support import EvoxProcess, evox_process
 SOAK: Final = bool(os.environ.get("EVOX_SOAK"))
 TOTAL: Final = 40_000 if SOAK else 1_000
 QUIET, PATIENT = 0.03, 1.0  # a server that said nothing for so long waits for more; when in doubt, the longer one
+AGAIN: Final = 3
 LIMIT: Final = 10.0  # liveness only
 GAP: Final = 0.0005  # between pieces, so that most are read one by one
 SERVICE: Final = '''
@@ -72,7 +73,9 @@ STRICTER: Final = {
     "a bare CR in a chunk's extension": rb"\n[0-9A-Fa-f]+;[^\n]*\r[^\n]",
     "a blank behind a chunk's size": rb"\n[0-9A-Fa-f]+[ \t]",
     "a target with characters that no URL has": rb"[A-Z]+ [^ \n]*([#\"<>\\^`{|}]|%(?![0-9A-Fa-f]{2}))",
-    "a trailer that means something in a head": rb"(?i)\n0+\r\n(content-length|host|transfer-encoding|connection)",
+    "a trailer that means something in a head": (
+        rb"(?i)\n0+[^\n]*\r\n([^\r\n]+\r\n)*(content-length|host|transfer-encoding|connection)"
+    ),
     "a folded trailer": rb"\n0+\r\n[^\r\n]+\r\n[ \t]",
     "a comma in a host": rb"(?i)host:[^\n]*,",
 }
@@ -114,11 +117,16 @@ def verdict(talk: Talk, fast: Heard, hypercorn: Heard) -> str:
     both = min(len(fast.read), len(hypercorn.read))
     if fast.read[:both] != hypercorn.read[:both]:
         return "they read a request in two ways"
-    if len(fast.read) > both:
+    if len(fast.read) > both and not left(hypercorn):
         return f"Evox serves what hypercorn refuses: {fast.read[both]}"
     if len(hypercorn.read) > both and not judged(talk):
         return f"Evox refuses what hypercorn serves: {hypercorn.read[both]}"
     return ""
+
+
+def left(one: Heard) -> bool:
+    """Whether it has refused nothing, but closed after a request of HTTP/1.0: to keep that is its own choice."""
+    return not one.statuses and bool(one.read) and one.read[-1][1] == "1.0"
 
 
 def judged(talk: Talk) -> list[str]:
@@ -152,12 +160,14 @@ class Twins:
     def compare(self, talk: Talk) -> str:
         """Return what is wrong with how they hear a conversation; empty if nothing is.
 
-        What is wrong once is so again when they are given more time, or it was only slow. A soak believes it at once
+        What is wrong is so each time when they are given more of it, or it was only slow. A soak believes it at once
         where both have closed by themselves: it is then a matter of when the pieces came, and wrong all the same.
         """
         wrong, certain = self._once(talk, QUIET)
-        if wrong and not (SOAK and certain):
+        for _ in range(AGAIN if wrong and not (SOAK and certain) else 0):
             wrong, _ = self._once(talk, PATIENT)
+            if not wrong:
+                break
         return wrong
 
     def _once(self, talk: Talk, quiet: float) -> tuple[str, bool]:
@@ -229,11 +239,11 @@ def test_V2_both_who_serve_HTTP_1_1_read_the_same_bytes_as_the_same_requests(twi
     fuzz()
 
 
-def reading(count: int, path: str = "/") -> list[Any]:
-    return [count, "1.1", "GET", path, "", "", []]
+def reading(count: int, path: str = "/", version: str = "1.1") -> list[Any]:
+    return [count, version, "GET", path, "", "", []]
 
 
-SERVED, LAST, MORE, OTHER = reading(1), reading(2), reading(3), reading(1, "/other")
+SERVED, LAST, MORE, OTHER, OLD = reading(1), reading(2), reading(3), reading(1, "/other"), reading(1, version="1.0")
 PLAIN: Final = Talk(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", ())
 DOUBLED: Final = Talk(b"POST / HTTP/1.1\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok", ())
 
@@ -245,6 +255,8 @@ DOUBLED: Final = Talk(b"POST / HTTP/1.1\r\nContent-Length: 2\r\nContent-Length: 
         (PLAIN, Heard([SERVED], [400]), Heard([SERVED], [431]), ""),
         (PLAIN, Heard([SERVED], [400]), Heard([SERVED], []), ""),
         (DOUBLED, Heard([], [400]), Heard([SERVED, LAST], []), ""),
+        (PLAIN, Heard([OLD, LAST], []), Heard([OLD], []), ""),
+        (PLAIN, Heard([OLD, LAST], []), Heard([OLD], [400]), "Evox serves what hypercorn refuses"),
         (PLAIN, Heard([], [400]), Heard([SERVED, LAST], []), "Evox refuses what hypercorn serves"),
         (PLAIN, Heard([SERVED, LAST], []), Heard([SERVED], [400]), "Evox serves what hypercorn refuses"),
         (DOUBLED, Heard([SERVED, LAST], []), Heard([], [400]), "Evox serves what hypercorn refuses"),
