@@ -299,6 +299,7 @@ def test_V3_a_stuck_thread_is_ended_with_its_process_and_the_exit_code_is_124(dr
     assert drained.event("stopped")["cut_requests"] == ["GET /thread"]
 
 
+@ONE_WAY
 def test_V3_a_loop_that_is_blocked_is_ended_with_its_process_and_the_exit_code_is_124(drained: EvoxProcess) -> None:
     with HttpSocket(drained.address()) as connection:
         connection.send("/blocked")
@@ -307,6 +308,7 @@ def test_V3_a_loop_that_is_blocked_is_ended_with_its_process_and_the_exit_code_i
         assert drained.wait() == 124
 
 
+@ONE_WAY
 @pytest.mark.parametrize("path", ["/slow/30", "/thread", "/blocked"])
 def test_R5_a_second_interrupt_ends_at_once_with_130(drained: EvoxProcess, path: str) -> None:
     with HttpSocket(drained.address()) as connection:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import anyio
 import pytest
-from tests.lanes import running
+from tests.lanes import ONE_WAY, running
 from tests.support import Answer, EvoxProcess, HttpSocket, Run
 
 from evox import Service, service
@@ -242,6 +242,7 @@ def test_V4_a_process_out_of_descriptors_still_answers_the_clients_it_has(crowde
             assert first.get("/").body == b'"root"'
 
 
+@ONE_WAY
 def test_V4_connections_that_waited_for_descriptors_are_answered_once_there_are_some(crowded: EvoxProcess) -> None:
     with ExitStack() as waiting:
         with ExitStack() as first:
@@ -252,6 +253,7 @@ def test_V4_connections_that_waited_for_descriptors_are_answered_once_there_are_
         assert last.answer().status == 200
 
 
+@ONE_WAY
 def test_V4_a_process_out_of_descriptors_neither_spins_nor_floods_its_log(crowded: EvoxProcess) -> None:
     with ExitStack() as stack:
         clients = [stack.enter_context(HttpSocket(crowded.address())) for _ in range(CLIENTS)]

@@ -7,6 +7,7 @@ from typing import Self
 
 import pytest
 import wsproto
+from tests.lanes import ONE_WAY
 from tests.support import EvoxProcess, HttpSocket, Run
 from wsproto.events import (
     AcceptConnection,
@@ -175,6 +176,7 @@ def test_bytes_go_back_and_forth(lasting: EvoxProcess) -> None:
         assert event.data == b"\0\xff"
 
 
+@ONE_WAY
 def test_a_ping_is_answered(lasting: EvoxProcess) -> None:
     with Conversation(lasting.address(), "/silent") as conversation:
         conversation.accepted()
@@ -228,6 +230,7 @@ def test_V3_a_websocket_whose_handler_does_neither_send_nor_receive_is_cut_with_
     assert talk.event("stopped")["cut_streams"] == ["WebSocket /silent"]
 
 
+@ONE_WAY
 def test_V3_a_websocket_client_that_does_not_read_delays_no_shutdown(talk: EvoxProcess) -> None:
     with Conversation(talk.address(), "/flood") as conversation:
         conversation.accepted()
@@ -237,6 +240,7 @@ def test_V3_a_websocket_client_that_does_not_read_delays_no_shutdown(talk: EvoxP
         assert time.monotonic() < signalled + TIMEOUT + 1.0
 
 
+@ONE_WAY
 def test_V3_a_websocket_client_that_does_not_answer_the_close_delays_no_shutdown(talk: EvoxProcess) -> None:
     with Conversation(talk.address(), "/echo") as conversation:
         conversation.accepted()
