@@ -14,7 +14,7 @@ from tests.integration import framings_bodies as bodies
 from tests.integration import framings_connections as connections
 from tests.integration import framings_heads as heads
 from tests.integration.framings import CHUNKED, PROBE, PROBED, Case, Outcome, get, post, refused
-from tests.lanes import Lane, running
+from tests.lanes import running
 
 from evox import service
 
@@ -288,11 +288,7 @@ async def test_an_answer_in_parts_is_chunked() -> None:
 
 
 @pytest.mark.parametrize("keep", [[], [b"Connection: keep-alive"]], ids=["close", "keep-alive"])
-async def test_an_answer_in_parts_to_HTTP_1_0_ends_with_its_connection(
-    keep: list[bytes], http1: Lane, request: pytest.FixtureRequest
-) -> None:
-    if http1 == "fast" and keep:
-        request.applymarker(pytest.mark.xfail(reason="it says keep-alive, and closes"))
+async def test_an_answer_in_parts_to_HTTP_1_0_ends_with_its_connection(keep: list[bytes]) -> None:
     (found,) = await answered(get(*keep, line=b"GET /parts HTTP/1.0"), ["GET"])
     assert "transfer-encoding" not in found.headers
     assert (found.status, found.body, found.headers["connection"]) == (200, b"onetwo", "close")
@@ -320,7 +316,5 @@ async def test_a_client_that_waits_is_told_to_go_on_before_its_body(value: bytes
     ],
     ids=["HTTP/1.0", "another expectation"],
 )
-async def test_nobody_else_is_told_to_go_on(head: bytes, http1: Lane, request: pytest.FixtureRequest) -> None:
-    if http1 == "fast" and b"HTTP/1.0" in head:
-        request.applymarker(pytest.mark.xfail(reason="a client of HTTP/1.0 is told so too"))
+async def test_nobody_else_is_told_to_go_on(head: bytes) -> None:
     assert 100 not in [one.status for one in await answered(head, [])]

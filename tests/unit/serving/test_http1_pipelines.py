@@ -11,7 +11,6 @@ CHUNKS = b"POST /2 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\
 THIRD = b"GET /3 HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
-@pytest.mark.xfail(reason="the end of the chunks is looked for in what came last", raises=h11.RemoteProtocolError)
 @pytest.mark.parametrize("cut", [5, 10, 20])
 def test_V4_chunks_that_waited_end_where_they_do_though_more_came_before_they_were_read(cut: int) -> None:
     parser = _Parser(ServingSettings(), h2c=False)

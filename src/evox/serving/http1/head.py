@@ -111,6 +111,8 @@ class Reader:
         path = head.raw_path.decode("ascii")
         head.path = unquote(path) if "%" in path else path
         head.keeps = b"close" not in self._options and (version == "1.1" or b"keep-alive" in self._options)
+        if version == "1.0":
+            head.waits = False  # it knows no such thing, and would take the invitation for an answer
         if self._hosts != 1 or (version == "1.0" and head.length is None):
             raise Unusual  # HTTP/1.0 may leave Host out; few do
         return head

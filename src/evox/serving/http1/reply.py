@@ -81,9 +81,9 @@ class Reply:
             elif not self.bodiless and self._version == "1.1":
                 self.chunked = True
                 more = b"transfer-encoding: chunked\r\n"
-        if closes and not self.closes:
+        if (closes or self.endless) and not self.closes:
             more += b"connection: close\r\n"
-        elif self._version == "1.0" and not closes:
+        elif self._version == "1.0" and not self.closes:
             more += b"connection: keep-alive\r\n"
         line = _LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
         return b"%b%b%bdate: %b\r\n\r\n" % (line, self._head, more, _date())

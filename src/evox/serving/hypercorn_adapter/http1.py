@@ -179,7 +179,7 @@ class _Parser(h11.Connection):
         if self.paused:
             self._seen, self.waiting = self._seen + data, self.waiting + len(data)
         else:
-            self._seen = self._seen[-4:] + data
+            self._seen = self._seen[-4 - len(self.trailing_data[0]) :] + data  # what is still to be read, too
         super().receive_data(data)
 
     def next_event(self) -> Any:
@@ -254,7 +254,7 @@ class _Parser(h11.Connection):
         """Return the host and the path that a request is meant for."""
         if not (target.startswith(b"/") or target == b"*"):
             host, target = _parts_of(target)
-            if not host:
+            if not host or host.startswith(b":"):
                 self._refuse("a target that is neither a path nor a URL")
         if not HOST.fullmatch(host):
             self._refuse("a host that is none")
