@@ -102,7 +102,7 @@ def _row(
             for one in signature.parameters.values()
         ),
         returns=signature.return_annotation,
-        options=MappingProxyType({name: value for name, value in options.items() if value not in (None, [])}),
+        options=MappingProxyType({one: value for one, value in options.items() if _is_said(one, value)}),
         handler=handler,
         controller=controller,
         signature=signature,
@@ -112,6 +112,11 @@ def _row(
     _consistent(row)
     seal(handler)
     return row
+
+
+def _is_said(option: str, value: Any) -> bool:
+    """Whether an option says anything: that there is no response model does, where a return annotation is one."""
+    return option == "response_model" or value not in (None, [])
 
 
 def _refuse_unkept(route: Route, handler: Callable[..., Any]) -> None:

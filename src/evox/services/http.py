@@ -180,7 +180,9 @@ def _injected(signature: inspect.Signature) -> inspect.Signature:
 
 
 def _order(parameter: inspect.Parameter) -> tuple[bool, bool]:
-    return parameter.kind is parameter.KEYWORD_ONLY, parameter.default is not parameter.empty
+    if parameter.kind is parameter.KEYWORD_ONLY:
+        return True, False  # as written: OpenAPI and the errors of a 422 have that order
+    return False, parameter.default is not parameter.empty
 
 
 def _bindable(row: Endpoint) -> None:
