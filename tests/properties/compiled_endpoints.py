@@ -29,6 +29,8 @@ PLACES: dict[str, Callable[..., Any]] = {
     "form": Form,
 }
 NONE = object()
+
+
 @dataclass
 class Parameter:
     """One parameter of a handler.

@@ -6,7 +6,7 @@ from typing import Any, Optional
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from hypothesis import strategies as st
 from pydantic import AliasChoices, BaseModel
-from tests.properties.compiled_endpoints import NONE, Endpoint, Parameter
+from tests.properties.compiled_endpoints import Endpoint, Parameter
 from tests.properties.compiled_results import Result, results
 from tests.properties.compiled_types import BODIES, COOKIE_FIELDS, HEADER_FIELDS, QUERY_FIELDS, SCALARS, SEVERAL
 from tests.properties.operation_values import Color, Kind
@@ -43,38 +43,49 @@ def seldom(draw: st.DrawFn, one_in: int) -> bool:
 
 
 @st.composite
-def _parameter(draw: st.DrawFn, name: str, where: str, kind: Kind) -> Parameter:
-    one = Parameter(name, where, kind, draw(st.sampled_from(["annotated", "default"])))
+def _options(draw: st.DrawFn, name: str, where: str, kind: Kind) -> dict[str, Any]:
+    """Return what a parameter is declared with."""
+    options: dict[str, Any] = {}
     if seldom(draw, 3) and kind.annotation in BOUNDS:
-        one.options |= draw(st.sampled_from(BOUNDS[kind.annotation]))
+        options |= draw(st.sampled_from(BOUNDS[kind.annotation]))
     if seldom(draw, 6):
-        one.options |= draw(st.sampled_from(DOCUMENTED))
-    is_scalar = kind in SCALARS
-    if where == "header" and seldom(draw, 4) and not kind.fields:
-        one.options["convert_underscores"] = False
-    if seldom(draw, 3) and not kind.fields:
+        options |= draw(st.sampled_from(DOCUMENTED))
+    if where == "body" and seldom(draw, 8):
+        options["media_type"] = "application/vnd.x+json"
+    if where == "header" and not kind.fields and seldom(draw, 4):
+        options["convert_underscores"] = False
+    if not kind.fields and seldom(draw, 3):
         other = {"header": f"X-Odd-{name}", "cookie": f"C-{name}", "path": f"ali_{name}"}.get(where, f"É {name}&")
-        how = draw(st.sampled_from(["alias", "alias", "validation_alias", "choices"]))
-        if where == "path" or how == "alias":
-            one.options["alias"] = other
-        else:
-            one.options["validation_alias"] = other if how == "validation_alias" else AliasChoices("none", other)
-    if where == "path":
-        one.converter = draw(st.sampled_from(["", "", "", ":path"]))
-        return one
-    has = draw(st.sampled_from(["nothing", "nothing", "default", "none", "factory"]))
-    if kind.fields:
-        has = "nothing"
+        how = "alias" if where == "path" else draw(st.sampled_from(["alias", "alias", "validation_alias", "choices"]))
+        option = "alias" if how == "alias" else "validation_alias"
+        options[option] = AliasChoices("none", other) if how == "choices" else other
+    return options
+
+
+@st.composite
+def _default(draw: st.DrawFn, one: Parameter) -> Parameter:
+    """Return a parameter that need not be sent, or must be."""
+    kind = one.kind
+    has = "nothing" if kind.fields else draw(st.sampled_from(["nothing", "nothing", "default", "none", "factory"]))
     if has in ("default", "factory") and kind.good:
         one.default = draw(st.sampled_from([*kind.good, *kind.good, *kind.bad[:1]]))
-        one.factory = has == "factory" or isinstance(one.default, list | set | dict)
-        if one.factory:
-            one.options.pop("strict", None)
+        one.factory = has == "factory"
     elif has == "none":
         one.kind = Kind(Optional.__getitem__(kind.annotation), kind.good, kind.bad, kind.plain)
         one.default = None
+    return one
+
+
+@st.composite
+def _parameter(draw: st.DrawFn, name: str, where: str, kind: Kind) -> Parameter:
+    options = draw(_options(name, where, kind))
+    one = Parameter(name, where, kind, draw(st.sampled_from(["annotated", "default"])), options=options)
+    if where == "path":
+        one.converter = draw(st.sampled_from(["", "", "", ":path"]))
+        return one
+    one = draw(_default(one))
     is_model = inspect.isclass(kind.annotation) and issubclass(kind.annotation, BaseModel)
-    is_told = (where == "query" and is_scalar) or (where == "body" and is_model)
+    is_told = (where == "query" and kind in SCALARS) or (where == "body" and is_model)
     if is_told and not one.options and not one.factory and draw(st.booleans()):
         one.style = "bare"
     return one

@@ -14,8 +14,39 @@ from tests.twins import Sent
 __all__ = ["requests"]
 
 Headers = list[tuple[bytes, bytes]]
-ODD_TEXTS = ("", " ", "null", "true", "1", "0x1", "1_000", "+1", "é", "\x00", "a/b", "..", "[]", "{}", "1e999", "nan", "9" * 5000)
-ODD_QUERIES = (b"%ff", b"%", b"%zz", b"%c3", b"a;b", b"a+b", b"%00", "é".encode(), b"a=b", b"%ed%a0%80", b"\xff", b"a#b")
+ODD_TEXTS = (
+    "",
+    " ",
+    "null",
+    "true",
+    "1",
+    "0x1",
+    "1_000",
+    "+1",
+    "é",
+    "\x00",
+    "a/b",
+    "..",
+    "[]",
+    "{}",
+    "1e999",
+    "nan",
+    "9" * 5000,
+)
+ODD_QUERIES = (
+    b"%ff",
+    b"%",
+    b"%zz",
+    b"%c3",
+    b"a;b",
+    b"a+b",
+    b"%00",
+    "é".encode(),
+    b"a=b",
+    b"%ed%a0%80",
+    b"\xff",
+    b"a#b",
+)
 ODD_PATHS = (b"%ff", b"%", b"%2F", b"a%2Fb", b"..", b"%2e%2e", b"%00", b"a;b=c", b"a+b", b"%C3%A9", b"")
 ODD_HEADERS = (b"\xff", "é".encode(), b"", b" 5 ", b"a, b", b"\x7f")
 ODD_COOKIES = (b"=x", b"alone", b"a=b=c", b'q="a\\"b; c"', b";;", b" ; ", b"\xff=1", b"a=%41", b"$Version=1")
@@ -31,9 +62,16 @@ TYPES: tuple[tuple[bytes, ...], ...] = (
     *((), (b"",), (b"text/plain",), (b"application/vnd.x+json",), (b"application/json; charset=utf-8",)),
     *((b"application/json; charset=latin-1",), (b"APPLICATION/JSON",), (b"application/geo+json;v=1",), (b"json",)),
     *((b"application/json-patch",), (b"application/x-www-form-urlencoded",), (b"multipart/form-data",)),
-    *((b"application/+json",), (b"application/json, text/plain",), (b"application/json", b"text/plain"), (b"\xff/json",)),
+    *(
+        (b"application/+json",),
+        (b"application/json, text/plain",),
+        (b"application/json", b"text/plain"),
+        (b"\xff/json",),
+    ),
     *((b"application/json;",), (b" application/json ",), (b"text/json",), (b"application/jsonx",), (b"*/*",)),
 )
+JSON: tuple[bytes, ...] = (b"application/json",)
+FORM: tuple[bytes, ...] = (b"application/x-www-form-urlencoded",)
 OTHERS = ("HEAD", "OPTIONS", "GET", "POST", "PUT", "DELETE", "TRACE", "BREW", "get")
 
 
@@ -109,6 +147,22 @@ def _query(draw: st.DrawFn, endpoint: Endpoint, *, is_right: bool) -> bytes:
 
 
 @st.composite
+def _cookies(draw: st.DrawFn, endpoint: Endpoint, *, is_right: bool) -> Headers:
+    cookies = [
+        name.encode() + b"=" + text.encode("latin-1", "replace")
+        for one in endpoint.parameters
+        if one.where == "cookie"
+        for name, text in draw(_fields(one, is_right=is_right))
+    ]
+    if seldom(draw, 8):
+        cookies.insert(0, draw(st.sampled_from(ODD_COOKIES)))
+    if cookies and seldom(draw, 8):
+        return [(b"cookie", one) for one in cookies]
+    between = draw(st.sampled_from([b"; ", b"; ", b";", b", "]))
+    return [(b"cookie", between.join(cookies))] if cookies else []
+
+
+@st.composite
 def _headers(draw: st.DrawFn, endpoint: Endpoint, *, is_right: bool) -> Headers:
     found: Headers = []
     for one in endpoint.parameters:
@@ -118,17 +172,7 @@ def _headers(draw: st.DrawFn, endpoint: Endpoint, *, is_right: bool) -> Headers:
                 if not is_right and seldom(draw, 4):
                     value = draw(st.sampled_from(ODD_HEADERS))
                 found.append((name.lower().encode(), value))
-    cookies = []
-    for one in endpoint.parameters:
-        if one.where == "cookie":
-            for name, text in draw(_fields(one, is_right=is_right)):
-                cookies.append(name.encode() + b"=" + text.encode("latin-1", "replace"))
-    if seldom(draw, 8):
-        cookies.insert(0, draw(st.sampled_from(ODD_COOKIES)))
-    if cookies and seldom(draw, 8):
-        found += [(b"cookie", one) for one in cookies]
-    elif cookies:
-        found.append((b"cookie", draw(st.sampled_from([b"; ", b"; ", b";", b", "])).join(cookies)))
+    found += draw(_cookies(endpoint, is_right=is_right))
     if seldom(draw, 6):
         more = [(b"x-pass", b"no"), (b"authorization", b"Bearer x"), (b"extra", b"x"), (b"accept", b"text/html")]
         found.append(draw(st.sampled_from(more)))
@@ -139,7 +183,7 @@ def _headers(draw: st.DrawFn, endpoint: Endpoint, *, is_right: bool) -> Headers:
 def _value(draw: st.DrawFn, one: Parameter, *, is_right: bool) -> bytes:
     if is_right and one.kind.good:
         return json_of(draw(st.sampled_from(one.kind.good)))
-    if one.kind.bad and draw(st.booleans()):
+    if one.kind.bad and seldom(draw, 2):
         return json_of(draw(st.sampled_from(one.kind.bad)))
     return draw(st.sampled_from(ODD_JSON))
 
@@ -174,7 +218,9 @@ def _parts(draw: st.DrawFn, body: bytes) -> tuple[bytes, ...]:
         return draw(st.sampled_from([(), (b"",)]))
     if seldom(draw, 6):
         middle = len(body) // 2
-        return draw(st.sampled_from([(body[:middle], body[middle:]), (b"", body), (body, b""), (body[:1], b"", body[1:])]))
+        return draw(
+            st.sampled_from([(body[:middle], body[middle:]), (b"", body), (body, b""), (body[:1], b"", body[1:])])
+        )
     return (body,)
 
 
@@ -192,9 +238,9 @@ def requests(draw: st.DrawFn, endpoint: Endpoint) -> Sent:
     query = draw(_query(endpoint, is_right=fits("query")))
     headers = draw(_headers(endpoint, is_right=fits("headers")))
     if endpoint.more == "form":
-        body, kind = draw(_form(endpoint, is_right=fits("body"))), (b"application/x-www-form-urlencoded",)
+        body, kind = draw(_form(endpoint, is_right=fits("body"))), FORM
     else:
-        body, kind = draw(_json(endpoint, is_right=fits("body"))), (b"application/json",)
+        body, kind = draw(_json(endpoint, is_right=fits("body"))), JSON
     if not fits("body") and seldom(draw, 2):
         kind = draw(st.sampled_from(TYPES))
     if body or seldom(draw, 4):

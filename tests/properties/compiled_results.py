@@ -39,6 +39,7 @@ def _generator() -> Iterator[int]:
     yield from (1, 2)
 
 
+UNFIT: dict[str, Any] = {"took": "x", "given": "y"}
 ODD: tuple[Callable[[], Any], ...] = (
     object,
     Circle,
@@ -57,7 +58,7 @@ ODD: tuple[Callable[[], Any], ...] = (
     lambda: 1j,
     lambda: {"_sa_instance": 1, "a": ...},
     lambda: Item,
-    lambda: Written.model_construct(took="x", given="y"),
+    lambda: Written.model_construct(**UNFIT),
     lambda: memoryview(b"abc"),
 )
 EXTRA: tuple[dict[str, Any], ...] = (
@@ -164,4 +165,6 @@ def results(*, streams: bool = False) -> st.SearchStrategy[Result]:
     """Return a strategy of what handlers do: parts, if they stream, and else anything that comes at once."""
     if streams:
         return _streams()
-    return st.one_of(_typed(), _typed(), _typed(), _typed(), _given(), _given(), _shared(), _odd(), _raised(), _response())
+    return st.one_of(
+        _typed(), _typed(), _typed(), _typed(), _given(), _given(), _shared(), _odd(), _raised(), _response()
+    )

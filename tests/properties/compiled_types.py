@@ -39,7 +39,17 @@ from pydantic_core import PydanticCustomError
 from tests.properties.operation_values import KINDS, LISTS, MODELS, PLAIN, Cat, Color, Dog, Filter, Item, Kind
 from typing_extensions import TypedDict
 
-__all__ = ["BODIES", "COOKIE_FIELDS", "HEADER_FIELDS", "QUERY_FIELDS", "RETURNED", "SCALARS", "SEVERAL", "json_of", "texts_of"]
+__all__ = [
+    "BODIES",
+    "COOKIE_FIELDS",
+    "HEADER_FIELDS",
+    "QUERY_FIELDS",
+    "RETURNED",
+    "SCALARS",
+    "SEVERAL",
+    "json_of",
+    "texts_of",
+]
 
 T = TypeVar("T")
 
