@@ -11,7 +11,7 @@ from tests.properties.compiled_grammar import seldom
 from tests.properties.compiled_types import json_of, texts_of
 from tests.twins import Sent
 
-__all__ = ["requests"]
+__all__ = ["ODD_BODIES", "ODD_JSON", "ODD_QUERIES", "ODD_TEXTS", "TYPES", "requests"]
 
 Headers = list[tuple[bytes, bytes]]
 ODD_TEXTS = (
@@ -72,6 +72,7 @@ TYPES: tuple[tuple[bytes, ...], ...] = (
 )
 JSON: tuple[bytes, ...] = (b"application/json",)
 FORM: tuple[bytes, ...] = (b"application/x-www-form-urlencoded",)
+ENCODINGS = ("utf-8-sig", "utf-16", "utf-16-be", "utf-32-le")  # all of which Python's JSON takes
 OTHERS = ("HEAD", "OPTIONS", "GET", "POST", "PUT", "DELETE", "TRACE", "BREW", "get")
 
 
@@ -228,7 +229,7 @@ def _parts(draw: st.DrawFn, body: bytes) -> tuple[bytes, ...]:
 def requests(draw: st.DrawFn, endpoint: Endpoint) -> Sent:
     """Make one to an endpoint; most of them fit."""
     is_right = draw(st.sampled_from([True, True, False]))
-    wrong = "" if is_right else draw(st.sampled_from(["path", "query", "headers", "body", "all"]))
+    wrong = "" if is_right else draw(st.sampled_from(["path", "query", "headers", "body", "body", "type", "all"]))
 
     def fits(part: str) -> bool:
         return wrong not in (part, "all")
@@ -241,10 +242,12 @@ def requests(draw: st.DrawFn, endpoint: Endpoint) -> Sent:
         body, kind = draw(_form(endpoint, is_right=fits("body"))), FORM
     else:
         body, kind = draw(_json(endpoint, is_right=fits("body"))), JSON
-    if not fits("body") and seldom(draw, 2):
+    if not fits("type"):
         kind = draw(st.sampled_from(TYPES))
     if body or seldom(draw, 4):
         headers += [(b"content-type", one) for one in kind]
+    if not fits("body") and seldom(draw, 3):
+        body = body.decode("utf-8", "replace").encode(draw(st.sampled_from(ENCODINGS)))
     if query or seldom(draw, 20):
         target += b"?" + query
     return Sent(method, target, tuple(headers), draw(_parts(body)))

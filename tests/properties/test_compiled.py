@@ -25,7 +25,7 @@ from evox.services.http import EvoxRoute
 from evox.testing import running
 
 SOAK = bool(os.environ.get("EVOX_SOAK"))
-EXAMPLES = 3000 if SOAK else 100
+EXAMPLES = 3000 if SOAK else 70
 DRAWN, LEAST = 200, 0.8
 # A default that is no JSON is left out of OpenAPI, with a warning.
 pytestmark = pytest.mark.filterwarnings("ignore::pydantic.json_schema.PydanticJsonSchemaWarning")
