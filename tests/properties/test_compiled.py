@@ -7,8 +7,10 @@ the handlers are called with is compared too, and so are the OpenAPI documents.
 import importlib
 import logging
 import os
+import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import anyio
 import pytest
@@ -25,7 +27,7 @@ from evox.services.http import EvoxRoute
 from evox.testing import running
 
 SOAK = bool(os.environ.get("EVOX_SOAK"))
-EXAMPLES = 3000 if SOAK else 70
+EXAMPLES = 3000 if SOAK else 60
 DRAWN, LEAST = 200, 0.8
 # A default that is no JSON is left out of OpenAPI, with a warning.
 pytestmark = pytest.mark.filterwarnings("ignore::pydantic.json_schema.PydanticJsonSchemaWarning")
@@ -75,29 +77,35 @@ def test_a_compiled_endpoint_answers_as_fastapi_does(backend: str) -> None:
     same()
 
 
-def drawn() -> list[tuple[Endpoint, list[Sent]]]:
-    """Return the same endpoints each time, and some requests for each."""
-    found: list[tuple[Endpoint, list[Sent]]] = []
+def drawn() -> list[Endpoint]:
+    """Return the same endpoints each time."""
+    found: list[Endpoint] = []
 
     @seed(0)
     @settings(unbounded, max_examples=DRAWN, phases=[Phase.generate], derandomize=False)
-    @given(st.data())
-    def draw(data: st.DataObject) -> None:
-        endpoint = data.draw(endpoints())
-        found.append((endpoint, data.draw(st.lists(requests(endpoint), min_size=3, max_size=3))))
+    @given(endpoints())
+    def draw(endpoint: Endpoint) -> None:
+        found.append(endpoint)
 
     draw()
     return found
 
 
-@pytest.mark.parametrize("backend", ["asyncio"])
-def test_most_endpoints_take_the_compiled_path(backend: str) -> None:
-    paths: list[bool] = []
+def simply(endpoint: Endpoint) -> Sent:
+    """Return a request that reaches an endpoint, whatever it says of it."""
+    path = f"/c{endpoint.path}" if endpoint.controller else endpoint.path
+    return Sent(endpoint.method, quote(re.sub(r"\{[^}]*\}", "5", path)).encode())
+
+
+def test_most_endpoints_take_the_compiled_path() -> None:
     made = drawn()
-    for endpoint, sent in made if COMPILED else ():
-        paths += anyio.run(check, endpoint, sent, backend=backend)
     assert len(made) >= DRAWN
-    assert sum(one.compiled for one, _ in made) >= LEAST * len(made)
+    assert sum(one.compiled for one in made) >= LEAST * len(made)
+    paths: list[bool] = []
+    for endpoint in made if COMPILED else made[:10]:
+        took = anyio.run(check, endpoint, [simply(endpoint)])
+        assert len(took) == 1, endpoint
+        paths += took
     if COMPILED:
         assert sum(paths) >= LEAST * len(paths)
 
