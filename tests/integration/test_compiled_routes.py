@@ -117,6 +117,22 @@ async def test_converters_choose_between_endpoints() -> None:
         both.held()
 
 
+async def test_an_error_of_a_converter_is_answered_as_any_other() -> None:
+    def declare(target: FastAPI) -> None:
+        @target.get("/by/{value:int}")
+        async def by(value: int) -> int:
+            return value
+
+        @target.exception_handler(Exception)
+        async def handle(request: Request, error: Exception) -> PlainTextResponse:
+            return PlainTextResponse(f"{type(error).__name__} at {request.url.path:.4}", 599)
+
+    async with twins(declare) as both:
+        assert (await both.get(f"/by/{'9' * 5000}")).body == b"ValueError at /by/"  # more digits than Python reads
+        assert (await both.get("/by/5")).status == 200
+        both.held()
+
+
 @pytest.mark.parametrize("path", ["/items/{item_id}", "/later"])
 async def test_a_route_that_the_running_app_is_given_later_stands_after_the_others(path: str) -> None:
     async def later(item_id: str = "none") -> str:

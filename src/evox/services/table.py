@@ -112,7 +112,12 @@ class Table:
         if match is None:
             return None
         template = pattern[1][match.lastindex]  # type: ignore[index]  # one of them has matched
-        return None if template.found is None else (template.found, template.parameters(match))
+        if template.found is None:
+            return None
+        try:
+            return template.found, template.parameters(match)
+        except ValueError:  # of a converter, e.g. for too many digits: the router meets it too, where it is answered
+            return None
 
     def _add(self, method: str, routes: Iterable[Any]) -> None:
         """Add the routes that answer one method."""
