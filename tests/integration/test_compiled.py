@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import pytest
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import RequestValidationError, ResponseValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
@@ -188,6 +188,32 @@ async def test_an_error_handler_can_read_the_body_again() -> None:
     async with twins(declare) as both:
         for body in (b'{"name": "a"}', b"{", b'{"name": 5}'):
             assert (await both.post("/items", body)).status == 599
+        both.held()
+
+
+async def test_an_error_says_of_which_endpoint_it_is() -> None:
+    def declare(target: FastAPI) -> None:
+        @target.get("/items/{item_id}", name="other")
+        async def read(item_id: int) -> Item:
+            return {"name": item_id}  # type: ignore[return-value]
+
+        @target.post("/items")
+        async def create(item: Item) -> Item:
+            return item
+
+        for kind in (RequestValidationError, ResponseValidationError):
+
+            @target.exception_handler(kind)
+            async def handle(request: Request, error: Any) -> PlainTextResponse:
+                said = [error.endpoint_path, error.endpoint_function, error.endpoint_file, error.endpoint_line]
+                return PlainTextResponse(f"{said} {error.errors()} {error.body} {error}", 599)
+
+    async with twins(declare) as both:
+        for path in ("/items/5", "/items/x"):
+            assert b"'GET /items/{item_id}', 'read'" in (await both.get(path)).body
+        await both.same(Sent("GET", b"/below/items/x", root_path="/below"))
+        for body in (b"{", b"{}", b""):
+            assert b"'POST /items', 'create'" in (await both.post("/items", body)).body
         both.held()
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from fastapi.datastructures import DefaultPlaceholder
 from fastapi.dependencies.utils import request_body_to_args
-from fastapi.exceptions import HTTPException, RequestValidationError
+from fastapi.exceptions import HTTPException, RequestValidationError, ResponseValidationError
 from fastapi.params import Form
 from fastapi.responses import JSONResponse
 from fastapi.utils import is_body_allowed_for_status_code
@@ -72,7 +72,8 @@ class Compiled:
 
     def __init__(self, row: Endpoint, route: Any, inner: Inner) -> None:
         dependant = route.dependant
-        self._name = row.name
+        self._row, self._path = row, route.path_format
+        self._name: str = getattr(row.handler, "__name__", row.name)
         self._inner = inner
         self._parameters = Parameters(dependant)
         self._body = list(dependant.body_params)
@@ -110,7 +111,8 @@ class Compiled:
             body = await self._read(request)
             await self._bind_body(body, values, errors)
         if errors:
-            raise RequestValidationError(errors, body=None if body is PydanticUndefined else body)
+            body = None if body is PydanticUndefined else body
+            raise RequestValidationError(errors, body=body, endpoint_ctx=self._where(scope))
         for name, resolve in self._injected:
             values[name] = await resolve()
         for name in self._methods:
@@ -118,11 +120,21 @@ class Compiled:
         value = await self._inner(call, values)
         if isinstance(value, Response):
             return value
-        if self._splits is not None and type(value) is tuple:
-            return self._split(self._splits, value)
-        if not self._is_usual:
-            return self._unusual(value, self._status)
-        return _response(self._status, self._write(value))
+        try:
+            if self._splits is not None and type(value) is tuple:
+                return self._split(self._splits, value)
+            if not self._is_usual:
+                return self._unusual(value, self._status)
+            return _response(self._status, self._write(value))
+        except ResponseValidationError as error:
+            where = self._where(scope)
+            raise ResponseValidationError(error.errors(), body=error.body, endpoint_ctx=where) from None
+
+    def _where(self, scope: Any) -> Any:
+        """Return what FastAPI's errors say of the endpoint."""
+        place, below = self._row.place, scope.get("root_path", "").rstrip("/")
+        where = {"function": self._name, "path": f"{scope['method']} {below}{self._path}"}
+        return where if place is None else where | {"file": place.file, "line": place.line}
 
     async def _bind_body(self, body: Any, values: dict[str, Any], errors: list[Any]) -> None:
         if len(self._body) == 1 and not self._embed and body is not PydanticUndefined:
@@ -161,7 +173,8 @@ class Compiled:
                 "input": {},
                 "ctx": {"error": error.msg},
             }
-            raise RequestValidationError([wrong], body=error.doc) from error
+            where = self._where(request.scope)
+            raise RequestValidationError([wrong], body=error.doc, endpoint_ctx=where) from error
         except (ValueError, RecursionError, ClientDisconnect) as error:
             raise HTTPException(400, _BODIES) from error
         return data
