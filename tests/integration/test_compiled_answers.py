@@ -1,10 +1,11 @@
-"""Compiled endpoints: answers that Evox gives a meaning of its own, and what a declaration says of them."""
+"""Compiled endpoints: answers of Evox's own, what a declaration says of them, and who hears of what goes wrong."""
 
 from typing import Any
 
 from fastapi import FastAPI, Response
 from fastapi.responses import PlainTextResponse
-from tests.integration.compiled_crud import Item
+from starlette.types import ASGIApp, Receive, Scope, Send
+from tests.integration.compiled_crud import Item, OddError, ask_all, crud
 from tests.twins import twins
 
 from evox import ServiceBuilder
@@ -61,3 +62,35 @@ async def test_that_there_is_no_response_model_is_said_by_none() -> None:
         assert (await both.get("/either")).body == b'{"a":1}'
         assert (await both.get("/either?plain=1")).body == b"plain"
         assert both.service.app.openapi() == both.theirs.openapi()
+
+
+class Catches:
+    """Middleware that answers what nobody else has."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self.app(scope, receive, send)
+        except (OddError, RuntimeError) as error:
+            await PlainTextResponse(f"caught {error!r}", 597)(scope, receive, send)
+
+
+async def test_middleware_can_catch_what_an_endpoint_raises() -> None:
+    def declare(target: FastAPI) -> None:
+        crud(target)
+        target.add_middleware(Catches)
+
+    async with twins(declare) as both:
+        await ask_all(both)
+        assert (await both.get("/items/500")).body == b"caught RuntimeError('broken')"
+
+
+async def test_an_error_handler_that_comes_too_late_for_fastapi_is_not_asked() -> None:
+    async with twins(crud) as both:
+        await ask_all(both)
+        for app in (both.service.app, both.theirs):
+            app.add_exception_handler(OddError, lambda request, error: PlainTextResponse("late", 418))
+        assert (await both.get("/items/418")).status == 500
+        both.held()
