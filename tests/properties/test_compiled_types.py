@@ -78,7 +78,7 @@ def placed(parameter: Parameter, path: str, texts: list[str]) -> Sent:
 def texts_for(kind: Kind) -> list[list[str]]:
     """Return all that a parameter of a type is sent as: what fits, what does not, several, and nothing."""
     values = [*kind.good, *kind.bad]
-    found = [texts_of(one) for one in values] + [[one] for one in ODD_TEXTS[:8]]
+    found = [texts_of(one) for one in values] + [[one] for one in ODD_TEXTS[:5]]
     return [*found, [], [*found[0], "x"], ["x", *found[0]]]
 
 
@@ -130,7 +130,7 @@ def in_bodies() -> Iterator[Case]:
             bodies = values
             if style == "embedded":
                 one.options["embed"] = True
-                bodies = [b'{"body": ' + value + b"}" for value in values[:6]] + [b"{}", b"[]", b"null"]
+                bodies = [b'{"body": ' + value + b"}" for value in values[:4]] + [b"{}", b"[]", b"null"]
             elif style == "default" and kind.good:
                 one.default = kind.good[0]
                 bodies = [b"", b"", b"null", values[0]]
