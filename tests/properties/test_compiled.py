@@ -27,7 +27,7 @@ from evox.services.route import EvoxRoute
 from evox.testing import running
 
 SOAK = bool(os.environ.get("EVOX_SOAK"))
-EXAMPLES = 3000 if SOAK else 50
+EXAMPLES = 2000 if SOAK else 50
 DRAWN, LEAST = 200, 0.8
 # A default that is no JSON is left out of OpenAPI, with a warning.
 pytestmark = pytest.mark.filterwarnings("ignore::pydantic.json_schema.PydanticJsonSchemaWarning")
