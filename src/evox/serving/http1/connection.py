@@ -7,6 +7,7 @@ see ``lane``. What it cannot serve it gives up together with the bytes that it h
 import contextlib
 import socket
 import struct
+from contextvars import copy_context
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,7 @@ from starlette.types import Scope
 
 from evox.serving.client import hung_up
 from evox.serving.complaints import Reason
+from evox.serving.http1.contexts import in_context
 from evox.serving.http1.exchange import Exchange
 from evox.serving.http1.head import Head, Reader, Unusual
 from evox.serving.http1.reply import refusal
@@ -188,7 +190,7 @@ class Connection:
             self.broken = self.broken or not done  # part of it may be sent, so nothing can follow
 
     async def _serve(self) -> bytes | None:
-        lane, turn = self._lane, 0
+        lane, turn, context = self._lane, 0, copy_context()
         self.due = self._until(lane.settings.header_timeout if self._phase is Phase.NEW else lane.settings.keep_alive)
         while True:
             buffer = self.buffer
@@ -207,7 +209,8 @@ class Connection:
             self.buffer = buffer[end:]
             self._phase, self.due = Phase.ANSWER, NEVER
             exchange = self.exchange = Exchange(self, head)
-            await lane.app(self._scope_of(head, exchange), exchange.receive, exchange.send)
+            answering = lane.app(self._scope_of(head, exchange), exchange.receive, exchange.send)
+            await in_context(context.copy(), answering)
             if not await self._goes_on(exchange):
                 return None
             self.exchange = None
