@@ -170,15 +170,20 @@ class _Wire:
         self._request = request
         self._left = count
 
-    async def receive(self) -> bytes:
+    unsent = 0
+
+    async def receive(self, size: int = 0) -> bytes:
+        del size
         self._left -= 1
         return self._request if self._left >= 0 else b""
 
     def take(self) -> bytes | None:
         return None
 
-    async def send(self, data: bytes) -> None:
-        del data
+    def put(self, data: bytes) -> bool:
+        return bool(data)
+
+    async def flush(self) -> None: ...
 
     def end(self) -> None: ...
 

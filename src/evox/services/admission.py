@@ -6,7 +6,7 @@ slowly nor one that listens to a stream holds one.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any, Final
 
 import anyio
@@ -20,7 +20,7 @@ from evox.errors import DeadlineExceeded
 from evox.scheduling import Priority, Scheduler, Seat
 from evox.services.call import Call, inbound_of
 from evox.services.endpoint import Endpoint
-from evox.services.pipeline import Inner, Outer, Position
+from evox.services.pipeline import Edges, Inner, Outer, Position
 from evox.services.running import Running
 
 __all__ = ["AdmitStep", "DeadlineStep", "is_hurried", "read_body", "take_hints"]
@@ -89,44 +89,67 @@ class AdmitStep:
         del endpoint
         return True
 
-    def compile(self, endpoint: Endpoint, then: Outer) -> Outer:
-        """Hold a seat for as long as ``then`` takes."""
-        own, name = endpoint.priority, f"{endpoint.name!r}"
+    def compile(self, endpoint: Endpoint, then: Outer) -> Edges:
+        """Hold a seat for as long as what follows takes."""
+        del then
+        own = endpoint.priority
 
-        async def run(call: Call) -> Any:
+        def before(call: Call) -> Awaitable[None] | None:
             if context.maybe_seat() is not None:
-                return await then(call)
+                return None
             running = context.maybe_service()
             if not isinstance(running, Running):
-                return await then(call)
-            scheduler = running.scheduler
-            asked = context.maybe_level() if call.origin == "internal" else None
-            level = own if asked is None else Priority(asked)
-            if call.level is not None and call.internal is not None:
-                level = call.level
+                return None
+            scheduler, level = running.scheduler, own
+            if call.origin == "internal" or call.level is not None:
+                level = _level_of(call, own)
             if spans.tracer() is not None:
                 spans.annotate(call.span or spans.current(), {"evox.priority": level.label})
             client = _client(call) if scheduler.limits_clients else None
-            if call.whole_body:
-                scheduler.turn_away(level, client)
-                if call.opened is not None and call.opened.arrived:
-                    await read_body(call)
-                else:
-                    with anyio.CancelScope(deadline=call.deadline):
-                        await read_body(call)
-            if call.deadline != math.inf and anyio.current_time() >= call.deadline:
-                raise DeadlineExceeded(name, began=False)
-            seat = scheduler.enter(level, client)
-            if not seat.live:
-                await _wait(scheduler, seat, call)
-            token = context.enter_seat(seat)
-            try:
-                return await then(call)
-            finally:
-                context.leave_seat(token)
-                seat.release()
+            if not call.whole_body:
+                return _enter(call, scheduler, level, client)
+            scheduler.turn_away(level, client)
+            return _read_and_enter(call, scheduler, level, client)
 
-        return run
+        return Edges(before, _leave)
+
+
+def _level_of(call: Call, own: Priority) -> Priority:
+    """Return the level in which a call is admitted: another service may ask for one."""
+    if call.level is not None and call.internal is not None:
+        return call.level
+    asked = context.maybe_level() if call.origin == "internal" else None
+    return own if asked is None else Priority(asked)
+
+
+async def _read_and_enter(call: Call, scheduler: Scheduler, level: Priority, client: str | None) -> None:
+    if call.opened is not None and call.opened.arrived:
+        await read_body(call)
+    else:
+        with anyio.CancelScope(deadline=call.deadline):
+            await read_body(call)
+    waiting = _enter(call, scheduler, level, client)
+    if waiting is not None:
+        await waiting
+
+
+def _enter(call: Call, scheduler: Scheduler, level: Priority, client: str | None) -> Awaitable[None] | None:
+    """Take a seat, or return what waits for one."""
+    if call.deadline != math.inf and anyio.current_time() >= call.deadline:
+        raise DeadlineExceeded(f"{call.endpoint.name!r}", began=False)
+    seat = scheduler.enter(level, client)
+    if not seat.live:
+        return _wait(scheduler, seat, call)
+    call.seat = seat, context.enter_seat(seat)
+    return None
+
+
+def _leave(call: Call) -> None:
+    """Give back the seat that a call has taken, if it has."""
+    if call.seat is not None:
+        (seat, token), call.seat = call.seat, None
+        context.leave_seat(token)
+        seat.release()
 
 
 def _client(call: Call) -> str | None:
@@ -152,6 +175,7 @@ async def _wait(scheduler: Scheduler, seat: Seat, call: Call) -> None:
             seat.release()
             await anyio.lowlevel.checkpoint()  # cancelled here: the seat was granted in the moment in which it left
         call.opened.decide(call.endpoint.on_disconnect)
+    call.seat = seat, context.enter_seat(seat)
 
 
 async def read_body(call: Call) -> None:

@@ -101,6 +101,7 @@ class _Layer:
 
     def __init__(self, app: ASGIApp, service: Declaration) -> None:
         self._app = app
+        self._direct = app if isinstance(app, Direct) else None
         self._watch = WriteWatch(app, service)
         self._service = service
 
@@ -113,12 +114,16 @@ class _Layer:
         is_known = context.maybe_service() is running  # our server has said so already
         token = None if is_known else context.enter_service(running)
         caller = enter_principal(ANONYMOUS)
-        app = self._app if kind == "http" and scope["method"] in HARMLESS else self._watch
+        watches = kind != "http" or (scope["method"] not in HARMLESS and self._service.caches_answers)
+        route = None if watches or self._direct is None else self._direct.find(scope)
         is_elsewhere = not events.is_observed()
         if is_elsewhere:
             running.watch()  # a server that is not ours has begun this context
         try:
-            await app(scope, receive, send)
+            if route is not None and self._direct is not None:
+                await self._direct.answer(route, running, scope, receive, send)
+            else:
+                await (self._watch if watches else self._app)(scope, receive, send)
         except (WebSocketDisconnect, ClientDisconnect):
             raise
         except Exception as error:

@@ -4,9 +4,10 @@ The pipeline's steps all take the call; nothing about HTTP is in it but what cam
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from evox import context
@@ -46,14 +47,14 @@ class OpenRequest(Protocol):
     def arrived(self) -> bool:
         """Whether all of its body is here, so that nobody has to wait for it."""
 
-    async def answer(self, status: int, headers: Any, body: bytes) -> None:
-        """Send a whole answer."""
+    def answer(self, status: int, headers: Any, body: bytes) -> Awaitable[None] | None:
+        """Send a whole answer; what is returned, if anything, waits until it is on its way."""
 
     def decide(self, on_disconnect: str | None) -> None:
         """Say what happens when its client leaves, or has left; None: its method decides."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class Call:
     """One run of an endpoint.
 
@@ -82,6 +83,9 @@ class Call:
         claims: Whether it says, rightly or not, that another service makes it.
         known: Its correlation, once somebody has asked for it.
         span: The span of its request, where its answer may be kept and OpenTelemetry is told of it.
+        seat: The seat that it holds itself, and what undoes that it is on it; None where it rides on its caller's.
+        tokens: What undoes that it was made the current one.
+        entered: What undoes that its caller was entered, where that has to be undone.
     """
 
     endpoint: Endpoint
@@ -91,23 +95,33 @@ class Call:
     request: Any = None
     parent: "Call | None" = None
     internal: Internal | None = None
-    principal: Principal = ANONYMOUS
-    opened: OpenRequest | None = None
-    deadline: float = math.inf
-    whole_body: bool = False
-    cache: Any = None
-    keyed: Any = None
-    response: Any = None
-    own_headers: tuple[tuple[bytes, bytes], ...] = ()
-    kept: bool = False
-    since: int = 0
-    pending: Any = None
-    wire: Any = None
-    bounded: bool = False
-    level: Priority | None = None
-    claims: bool = False
-    known: Correlation | None = None
-    span: Any = None
+    # What is not given stands on the class until somebody sets it: most calls set few of these.
+    principal: Principal = field(default=ANONYMOUS, init=False)
+    opened: OpenRequest | None = field(default=None, init=False)
+    deadline: float = field(default=math.inf, init=False)
+    whole_body: bool = field(default=False, init=False)
+    cache: Any = field(default=None, init=False)
+    keyed: Any = field(default=None, init=False)
+    response: Any = field(default=None, init=False)
+    own_headers: tuple[tuple[bytes, bytes], ...] = field(default=(), init=False)
+    kept: bool = field(default=False, init=False)
+    since: int = field(default=0, init=False)
+    pending: Any = field(default=None, init=False)
+    wire: Any = field(default=None, init=False)
+    bounded: bool = field(default=False, init=False)
+    level: Priority | None = field(default=None, init=False)
+    claims: bool = field(default=False, init=False)
+    known: Correlation | None = field(default=None, init=False)
+    span: Any = field(default=None, init=False)
+    seat: Any = field(default=None, init=False)
+    tokens: Any = field(default=None, init=False)
+    entered: Any = field(default=None, init=False)
+
+    def anew(self, request: Any, deadline: float) -> "Call":
+        """Return the same call with a request of its own, which no client waits for."""
+        made = copy(self)
+        made.request, made.deadline, made.opened, made.seat = request, deadline, None, None
+        return made
 
     @property
     def caller(self) -> Principal:

@@ -6,6 +6,7 @@ Everything that uses more of FastAPI goes through FastAPI. A client can tell the
 
 import email.message
 import json
+import math
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -24,7 +25,7 @@ from evox.services.endpoint import Endpoint
 from evox.services.inputs import is_ours
 from evox.services.parameters import Parameters
 from evox.services.params import method_of
-from evox.services.pipeline import Inner
+from evox.services.pipeline import Pipeline
 from evox.services.results import Results, splits
 from evox.services.writing import writer_of
 
@@ -67,14 +68,14 @@ class Compiled:
     Args:
         row: The endpoint; see ``why_not``.
         route: FastAPI's route of it.
-        inner: The inner steps of its pipeline.
+        pipeline: Its steps.
     """
 
-    def __init__(self, row: Endpoint, route: Any, inner: Inner) -> None:
+    def __init__(self, row: Endpoint, route: Any, pipeline: Pipeline) -> None:
         dependant = route.dependant
         self._row, self._path = row, route.path_format
         self._name: str = getattr(row.handler, "__name__", row.name)
-        self._inner = inner
+        self._inner, self._undated = pipeline.inner, pipeline.undated
         self._parameters = Parameters(dependant)
         self._body = list(dependant.body_params)
         self._embed: bool = route._embed_body_fields  # noqa: SLF001  FastAPI works it out once
@@ -117,7 +118,8 @@ class Compiled:
             values[name] = await resolve()
         for name in self._methods:
             values[name] = scope["method"]
-        value = await self._inner(call, values)
+        inner = self._undated if call.deadline == math.inf else self._inner
+        value = await inner(call, values)
         if isinstance(value, Response):
             return value
         try:

@@ -5,7 +5,7 @@ short way finds the endpoint in a table and calls it; an error goes the long way
 answer it. It is taken by endpoints that are compiled; see ``compiled``. Middleware of the user stays round it.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple
 
 import anyio
@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from evox import context, events
-from evox.services.call import OPENED, inbound_of
+from evox.services.call import INBOUND, OPENED
 from evox.services.route import LEFT, TELEMETRY, EvoxRoute
 from evox.services.running import Running
 from evox.services.table import Table
@@ -65,65 +65,65 @@ class Direct:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http" or not (self._outermost or self._owner.user_middleware) or "path_params" in scope:
+        route = self.find(scope) if scope["type"] == "http" else None
+        if route is None:
             await self._app(scope, receive, send)
-            return
+        else:
+            await self.answer(route, context.maybe_service(), scope, receive, send)
+
+    def find(self, scope: Scope) -> EvoxRoute | None:
+        """Return to which endpoint the short way leads for an HTTP request; None if there is no short way."""
+        if not (self._outermost or self._owner.user_middleware) or "path_params" in scope or _FAILURE in scope:
+            return None
         table, router = self._table, self._owner.router
         if table is None or not table.is_of(router):
             table = self._table = Table(router)
         found = None if scope.get(TELEMETRY) is not None else table.find(scope)
         if found is None:
-            await self._app(scope, receive, send)
-            return
+            return None
         route, scope["path_params"] = found
         scope["route"], scope["endpoint"], scope["router"] = route, route.endpoint, router
         if self._handlers is not None:
             scope[_HANDLERS] = self._handlers
-        await self._answer(route, scope, receive, send)
+        return route
 
-    async def _answer(self, route: EvoxRoute, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, and report the call with the status that its client got."""
-        service = context.maybe_service()
+    async def answer(self, route: EvoxRoute, service: Any, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request to an endpoint that ``find`` has found, and report the call with its client's status.
+
+        Args:
+            route: The endpoint.
+            service: The running service, if there is one.
+            scope: The request's.
+            receive: The request's.
+            send: The request's.
+        """
         clock = service.clock if isinstance(service, Running) else anyio.current_time
-        watch: _Watch | None = None
-        status, began, ended = 500, clock(), None
-        opened = scope["extensions"].get(OPENED) if "extensions" in scope else None
-        request, started = Request(scope, receive, send), False
-        failure: _Failure | None = None
+        name = service.name if service is not None else ""
+        extensions = scope.get("extensions") or {}
+        opened, inbound = extensions.get(OPENED), extensions.get(INBOUND)
+        giving = _Giving(scope, receive, send, opened, clock)
+        began, request = clock(), Request(scope, receive, send)
         try:
             if opened is not None:
-                opened.decide(route.on_disconnect)
+                if route.on_disconnect is not None:
+                    opened.decide(route.on_disconnect)
                 if opened.left:
                     await anyio.lowlevel.checkpoint()  # nobody waits for what has not begun
             try:
-                response = await route.entry(request)  # type: ignore[misc]  # those in the table have one
-                started = True
-                if type(response) is not Response:
-                    watch = _Watch(send, clock)
-                    await response(scope, receive, watch)
-                else:
-                    status = response.status_code
-                    if getattr(send, "__self__", None) is opened is not None:  # nobody looks at what is sent
-                        await opened.answer(status, response.raw_headers, response.body)
-                    else:
-                        await send({"type": "http.response.start", "status": status, "headers": response.raw_headers})
-                        await send({"type": "http.response.body", "body": response.body})
-                    ended = clock()
-                    if response.background is not None:
-                        await response.background()
+                entry: Any = route.entry  # those in the table have one
+                response = await entry.steps(entry.begin(request, name, inbound, opened))
+                waiting = giving.give(response)
+                if waiting is not None:
+                    await waiting
             except Exception as error:  # noqa: BLE001  it is answered, or raised, the long way
-                failure = _Failure(error, request, started)
-            if failure is not None:
-                watch = watch if started else _Watch(send, clock)
-                await self._fail(failure, scope, receive, _nowhere if started or watch is None else watch)
+                failure = _Failure(error, request, giving.started)
+            else:
+                return
+            await self._fail(failure, scope, receive, giving.watched())
         finally:
-            if watch is not None:
-                status, ended = watch.status, watch.ended
-            if ended is None and opened is not None and opened.left:
-                status = LEFT
-            name = service.name if service is not None else ""
-            origin = "http" if inbound_of(scope) is None else "internal"
-            events.call_finished(name, route.name, origin, status, (ended or clock()) - began)
+            took = (giving.ended or clock()) - began
+            origin = "http" if inbound is None else "internal"
+            events.call_finished(name, route.name, origin, giving.said(), took)
 
     async def _fail(self, failure: _Failure, scope: Scope, receive: Receive, send: Send) -> None:
         """Have an error answered as those are that come the long way."""
@@ -156,31 +156,67 @@ class Raising:
             await _raise(failure, scope, receive, send)
 
 
-class _Watch:
-    """Notes what is sent.
+class _Giving:
+    """Gives one answer, and notes what its client got and when.
 
     Args:
-        send: Sends it.
+        scope: The request's.
+        receive: The request's.
+        send: The request's.
+        opened: The server's side of it, if the server is ours.
         clock: The loop's.
 
     Attributes:
-        status: The answer's.
+        started: Whether the answer has begun.
         ended: When it was complete.
     """
 
-    __slots__ = ("_clock", "_send", "ended", "status")
+    __slots__ = ("_clock", "_opened", "_receive", "_scope", "_send", "_status", "ended", "started")
 
-    def __init__(self, send: Send, clock: Callable[[], float]) -> None:
-        self._send, self._clock = send, clock
-        self.status = 500
+    def __init__(self, scope: Scope, receive: Receive, send: Send, opened: Any, clock: Callable[[], float]) -> None:
+        self._scope, self._receive, self._send, self._opened, self._clock = scope, receive, send, opened, clock
+        self._status = 500
+        self.started = False
         self.ended: float | None = None
 
-    async def __call__(self, message: Message) -> None:
+    def give(self, response: Any) -> Awaitable[None] | None:
+        """Give an answer; what is returned, if anything, waits until it is given."""
+        self.started = True
+        if type(response) is not Response:
+            return response(self._scope, self._receive, self.send)  # type: ignore[no-any-return]
+        opened: Any = self._opened
+        if opened is not None and response.background is None and getattr(self._send, "__self__", None) is opened:
+            self._status = response.status_code  # nobody looks at what is sent
+            waiting: Awaitable[None] | None = opened.answer(self._status, response.raw_headers, response.body)
+            if waiting is not None:
+                return self._end(waiting)
+            self.ended = self._clock()
+            return None
+        return response(self._scope, self._receive, self.send)
+
+    async def _end(self, waiting: Awaitable[None]) -> None:
+        await waiting
+        self.ended = self._clock()
+
+    async def send(self, message: Message) -> None:
+        """Send a message, and note what it says."""
+        self._note(message)
+        await self._send(message)
+
+    def watched(self) -> Send:
+        """Return what an error is answered through; where an answer has begun, nothing goes out any more."""
+        return _nowhere if self.started else self.send
+
+    def said(self) -> int:
+        """Return the status that its client got."""
+        left = self.ended is None and self._opened is not None and self._opened.left
+        return LEFT if left else self._status
+
+    def _note(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.status = message["status"]
+            self._status = message["status"]
         elif not message.get("more_body", False):
             self.ended = self._clock()  # background tasks come after this
-        await self._send(message)
 
 
 def _handlers_of(app: FastAPI) -> tuple[dict[Any, Any], dict[int, Any]]:

@@ -17,7 +17,7 @@ from evox.auth import ANONYMOUS, Principal, Requirement, anything_declared, ente
 from evox.errors import AuthError, NotAllowed, NotAuthenticated, OutsideRuntime
 from evox.services.call import Call
 from evox.services.endpoint import Endpoint
-from evox.services.pipeline import Outer, Position
+from evox.services.pipeline import Edges, Outer, Position
 from evox.services.running import Running
 
 __all__ = ["GuardStep", "pass_through"]
@@ -33,30 +33,35 @@ class GuardStep:
         del endpoint
         return True
 
-    def compile(self, endpoint: Endpoint, then: Outer) -> Outer:
+    def compile(self, endpoint: Endpoint, then: Outer) -> Edges:
         """Look at the caller first."""
+        del then
         requirement, private, name = endpoint.requirement, endpoint.private, endpoint.name
         declares = requirement is not None or private
 
-        async def run(call: Call) -> Any:
+        def before(call: Call) -> Any:
             running: Any = context.maybe_service()
             known = isinstance(running, Running)
-            if not declares and not (running.looks_at_callers if known else anything_declared()):
-                if call.claims and call.internal is None and known:
-                    await _believe(call, name, running)
-                if call.internal is not None and call.request is not None:
-                    enter_principal(call.internal)  # the app's layer leaves it
-                return await then(call)
+            if declares or (running.looks_at_callers if known else anything_declared()):
+                return look(call, running)
+            if call.claims and call.internal is None and known:
+                return _believe(call, name, running)
+            if call.internal is not None and call.request is not None:
+                enter_principal(call.internal)  # the app's layer leaves it
+            return None
+
+        async def look(call: Call, running: Any) -> None:
             await _let_through(call, requirement, name, running, private=private)
             token = enter_principal(call.principal)
-            if call.request is not None:  # its caller stays until the app's layer leaves it
-                return await then(call)
-            try:
-                return await then(call)
-            finally:
-                leave_principal(token)
+            if call.request is None:  # others' caller stays until the app's layer leaves it
+                call.entered = token
 
-        return run
+        def after(call: Call) -> None:
+            if call.entered is not None:
+                leave_principal(call.entered)
+                call.entered = None
+
+        return Edges(before, after)
 
 
 async def _let_through(call: Call, requirement: Requirement | None, name: str, running: Any, *, private: bool) -> None:
@@ -97,6 +102,8 @@ async def _believe(call: Call, name: str, running: Running) -> None:
         running.refused(error, target)
         raise
     call.internal = caller.internal
+    if call.internal is not None:
+        enter_principal(call.internal)  # the app's layer leaves it
 
 
 def pass_through(principal: Principal, requirement: Requirement | None, target: str, *, asks: bool) -> None:

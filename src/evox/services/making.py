@@ -7,7 +7,6 @@ for one client alone, the one whose call began the flight gets it as it is, and 
 import math
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
 
@@ -97,7 +96,7 @@ class Making:
         deadline = math.inf if limit is None else anyio.current_time() + limit
         async with AsyncExitStack() as outer, AsyncExitStack() as inner:
             request = _detached(self._call.request, outer, inner)
-            mine = replace(self._call, request=request, opened=None, deadline=deadline)
+            mine = self._call.anew(request, deadline)
             token = enter_call(mine)
             try:
                 return await handled(partial(self._then, mine), request, self._policy)

@@ -9,14 +9,14 @@ The order stands here and nowhere else; rooms add steps to ``STEPS``, each at it
 """
 
 import enum
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from evox.services.call import Call
 from evox.services.endpoint import Endpoint
 
-__all__ = ["Inner", "Outer", "Pipeline", "Position", "Step", "compile_pipeline"]
+__all__ = ["Edges", "Inner", "Outer", "Pipeline", "Position", "Step", "compile_pipeline"]
 
 Outer: TypeAlias = Callable[[Call], Awaitable[Any]]
 Inner: TypeAlias = Callable[[Call | None, dict[str, Any]], Awaitable[Any]]
@@ -45,7 +45,24 @@ class Step(Protocol):
         """Whether calls of this endpoint need the step at all."""
 
     def compile(self, endpoint: Endpoint, then: Any) -> Any:
-        """Return a callable that does this step round ``then``: an ``Outer`` or an ``Inner``, by its position."""
+        """Return a callable that does this step round ``then``: an ``Outer`` or an ``Inner``, by its position.
+
+        An outer step may return ``Edges`` instead.
+        """
+
+
+class Edges(NamedTuple):
+    """What a step does before and after what follows it, where it need not be wrapped round that.
+
+    Steps of this kind that follow one another are one coroutine, so that a step costs what it does and no more.
+
+    Attributes:
+        before: Called first. What it returns, if anything, is awaited.
+        after: Called last, if ``before`` has returned and what it has returned was awaited without an error.
+    """
+
+    before: Callable[[Call], Awaitable[None] | None]
+    after: Callable[[Call], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +72,13 @@ class Pipeline:
     Attributes:
         outer: Wraps what answers a call (reading the body, validating, the inner steps) in the outer steps.
         inner: Runs the inner steps with validated arguments and returns the handler's value.
+        undated: The same for calls without a deadline.
         steps: The steps that apply, in order, for introspection.
     """
 
     outer: Callable[[Outer], Outer]
     inner: Inner
+    undated: Inner
     steps: tuple[Position, ...]
 
 
@@ -72,13 +91,46 @@ def compile_pipeline(endpoint: Endpoint, steps: Iterable[Step], invoke: Inner) -
         invoke: Calls the handler; the innermost of all.
     """
     applying = sorted((step for step in steps if step.applies(endpoint)), key=lambda step: step.position)
-    inner = invoke
+    inner = undated = invoke
     for step in reversed([one for one in applying if one.position > Position.ADMIT]):
         inner = step.compile(endpoint, inner)
+        if step.position is not Position.DEADLINE:
+            undated = step.compile(endpoint, undated)
 
     def outer(answer: Outer) -> Outer:
+        edges: list[Edges] = []
         for step in reversed([one for one in applying if one.position <= Position.ADMIT]):
-            answer = step.compile(endpoint, answer)
-        return answer
+            made = step.compile(endpoint, answer)
+            if isinstance(made, Edges):
+                edges.insert(0, made)
+                continue
+            if edges:
+                made = step.compile(endpoint, _within(edges, answer))
+            answer, edges = made, []
+        return _within(edges, answer) if edges else answer
 
-    return Pipeline(outer, inner, tuple(step.position for step in applying))
+    return Pipeline(outer, inner, undated, tuple(step.position for step in applying))
+
+
+def _within(edges: Sequence[Edges], then: Outer) -> Outer:
+    """Return what does all of these before and after ``then``."""
+    befores = tuple(one.before for one in edges)
+    afters = tuple(one.after for one in edges)
+
+    async def run(call: Call) -> Any:
+        entered = 0
+        try:
+            for before in befores:
+                waiting = before(call)
+                if waiting is not None:
+                    await waiting
+                entered += 1
+            return await then(call)
+        finally:
+            while entered:
+                entered -= 1
+                after = afters[entered]
+                if after is not None:
+                    after(call)
+
+    return run

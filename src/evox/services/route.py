@@ -21,7 +21,7 @@ from starlette.types import Message, Receive, Scope, Send
 from evox import context, events
 from evox.services.admission import take_hints
 from evox.services.cache_steps import cache_of
-from evox.services.call import OPENED, Call, current_call, inbound_of
+from evox.services.call import OPENED, Call, Inbound, current_call, inbound_of
 from evox.services.compiled import Compiled, settled, why_not
 from evox.services.endpoint import Endpoint
 from evox.services.idempotency import answer_keyed, keyed_of
@@ -46,7 +46,7 @@ class EvoxRoute(APIRoute):
         on_disconnect: What its row says of that.
     """
 
-    entry: Entry | None = None
+    entry: "_Entry | None" = None
     uncompiled: str = ""
     on_disconnect: str | None = None
 
@@ -67,11 +67,11 @@ class EvoxRoute(APIRoute):
         is_own, reason = route is self, why_not(row, route)
         if is_own:
             self.uncompiled, self.on_disconnect = reason, row.on_disconnect
-        answer = respond if reason or not is_own else _compiled(Compiled(row, route, pipeline.inner), respond, self)
-        entry = _entry(row, route, pipeline.outer(answer))
+        answer = respond if reason or not is_own else _compiled(Compiled(row, route, pipeline), respond, self)
+        entry = _Entry(row, route, pipeline.outer(answer))
         if is_own:
             self.entry = entry
-        return entry
+        return entry.handle
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, and report the call with the status that its client got."""
@@ -127,37 +127,72 @@ def _compiled(compiled: Compiled, otherwise: Outer, route: EvoxRoute) -> Outer:
     return respond
 
 
-def _entry(row: Endpoint, route: Any, steps: Outer) -> Entry:
-    cache, keyed = cache_of(row, route.dependant), keyed_of(row, route.dependant)
-    whole_body = route.body_field is not None and not isinstance(route.body_field.field_info, Form)
-    ends_late = has_endings(route.dependant)
-    is_stream = row.is_stream
+class _Entry:
+    """Answers requests to one endpoint.
 
-    async def handle(request: Request) -> Any:
-        scope = context.maybe_service()
-        name = scope.name if scope is not None else ""
-        generators: list[Any] = []
-        if is_stream:
-            _generators.set(generators)
-        inbound = inbound_of(request.scope)
+    Args:
+        row: The endpoint.
+        route: FastAPI's route of it.
+        steps: Its outer steps round what answers a call.
+    """
+
+    __slots__ = ("_cache", "_ends_late", "_is_stream", "_keyed", "_row", "_whole_body", "steps")
+
+    def __init__(self, row: Endpoint, route: Any, steps: Outer) -> None:
+        self._row, self.steps = row, steps
+        self._cache, self._keyed = cache_of(row, route.dependant), keyed_of(row, route.dependant)
+        self._whole_body = route.body_field is not None and not isinstance(route.body_field.field_info, Form)
+        self._ends_late = has_endings(route.dependant)
+        self._is_stream = row.is_stream
+
+    def __repr__(self) -> str:
+        return f"<Entry to {self._row.name!r}>"
+
+    def begin(self, request: Request, name: str, inbound: Inbound | None, opened: Any) -> Call:
+        """Return the call that a request is.
+
+        Args:
+            request: The request.
+            name: The service's name.
+            inbound: That it comes from within the process, if it does.
+            opened: The server's side of it.
+
+        Raises:
+            UnacceptableClaims: if it comes from within the process, and is for another operation.
+        """
+        row, scope = self._row, request.scope
         if inbound is None:
-            call = Call(row, "http", name, request.method, request, current_call())
+            call = Call(row, "http", name, scope["method"], request, current_call())
         else:
             inbound.check(name, f"{request.method} {row.path}")
             call = Call(row, "internal", name, request.method, request, inbound.parent, inbound.internal)
-        call.opened = request.scope.get("extensions", {}).get(OPENED)
-        call.whole_body, call.cache, call.keyed = whole_body, cache, keyed
-        take_hints(call, request.scope)
+        call.opened = opened
+        if self._whole_body:
+            call.whole_body = True
+        if self._cache is not None:
+            call.cache = self._cache
+        if self._keyed is not None:
+            call.keyed = self._keyed
+        take_hints(call, scope)
+        return call
+
+    async def handle(self, request: Request) -> Any:
+        """Answer a request that has come by FastAPI's router."""
+        scope = context.maybe_service()
+        name = scope.name if scope is not None else ""
+        generators: list[Any] = []
+        if self._is_stream:
+            _generators.set(generators)
+        opened = request.scope.get("extensions", {}).get(OPENED)
+        call = self.begin(request, name, inbound_of(request.scope), opened)
         write = write_of(request.scope)
         if write is not None:
-            write.row, write.goes_on = row, ends_late
-        response: Any = await steps(call)
+            write.row, write.goes_on = self._row, self._ends_late
+        response: Any = await self.steps(call)
         streams = isinstance(response, StreamingResponse)
         if write is not None and (streams or getattr(response, "background", None) is not None):
             write.goes_on = True
         return _Closing(response, generators) if streams else response
-
-    return handle
 
 
 def _methods_at(route: APIRoute, scope: Scope) -> list[str]:

@@ -1,6 +1,6 @@
 """Steps: what a call goes through. Rooms above add theirs to ``STEPS`` at their position in ``pipeline``."""
 
-from typing import Any, Final
+from typing import Final
 
 from evox.services.admission import AdmitStep, DeadlineStep
 from evox.services.cache_steps import BeganStep, CachedAnswerStep, FillStep
@@ -8,7 +8,7 @@ from evox.services.call import Call, enter_call, leave_call
 from evox.services.endpoint import Endpoint
 from evox.services.guard import GuardStep
 from evox.services.idempotency import HandlerBeganStep, IdempotencyStep
-from evox.services.pipeline import Outer, Position, Step
+from evox.services.pipeline import Edges, Outer, Position, Step
 
 __all__ = ["STEPS", "ContextStep"]
 
@@ -23,18 +23,17 @@ class ContextStep:
         del endpoint
         return True
 
-    def compile(self, endpoint: Endpoint, then: Outer) -> Outer:
-        """Wrap ``then`` in the call's context."""
-        del endpoint
+    def compile(self, endpoint: Endpoint, then: Outer) -> Edges:
+        """Enter the call's context, and leave it."""
+        del endpoint, then
 
-        async def run(call: Call) -> Any:
-            token = enter_call(call)
-            try:
-                return await then(call)
-            finally:
-                leave_call(token)
+        def before(call: Call) -> None:
+            call.tokens = enter_call(call)
 
-        return run
+        def after(call: Call) -> None:
+            leave_call(call.tokens)
+
+        return Edges(before, after)
 
 
 STEPS: list[Step] = [

@@ -45,7 +45,7 @@ class Client:
         return f"<Client {'gone' if self.gone else 'there'}>"
 
     @property
-    def answer(self) -> "Callable[[int, Any, bytes], Awaitable[None]] | None":
+    def answer(self) -> "Callable[[int, Any, bytes], Awaitable[None] | None] | None":
         """What sends a whole answer at once; None where its connection has no such thing."""
         return None
 

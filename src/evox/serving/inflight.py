@@ -201,8 +201,10 @@ class Inflight:
             if one.refused:
                 await self._last_word(one, scope, receive, send)
             else:
-                await self._run(one, scope)
+                await self._app(scope, one.receive, one.send)
                 is_cut = not one.finished and one.refused
+        except Exception as error:  # noqa: BLE001  the boundary, as in ``_run``
+            await self._raised(one, scope, error)
         except anyio.get_cancelled_exc_class():
             is_cut = not one.finished
             raise
@@ -225,14 +227,16 @@ class Inflight:
     async def _run(self, one: Opened, scope: Scope) -> None:
         try:
             await self._app(scope, one.receive, one.send)
-        except WebSocketDisconnect as error:
-            _log.debug("%s: left by its client with %d", one.label, error.code)
-        except ClientDisconnect:
-            _log.debug("%s: left by its client in the middle of its body", one.label)
-        except OSError as error:
-            if not (isinstance(one, WebSocket) and one.left):
-                await self._failure(one, scope, error)
         except Exception as error:  # noqa: BLE001  the boundary: logged once, answered, and told to whoever asked
+            await self._raised(one, scope, error)
+
+    async def _raised(self, one: Opened, scope: Scope, error: Exception) -> None:
+        """Take an error that the app has raised."""
+        if isinstance(error, WebSocketDisconnect):
+            _log.debug("%s: left by its client with %d", one.label, error.code)
+        elif isinstance(error, ClientDisconnect):
+            _log.debug("%s: left by its client in the middle of its body", one.label)
+        elif not (isinstance(error, OSError) and isinstance(one, WebSocket) and one.left):
             await self._failure(one, scope, error)
 
     async def _failure(self, one: Opened, scope: Scope, error: Exception) -> None:

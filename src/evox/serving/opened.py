@@ -224,18 +224,24 @@ class Http(Opened):
             await anyio.lowlevel.checkpoint()
         await self._send(message)
 
-    async def answer(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
-        """Send a whole answer, as two messages of the app would; its head and body may go out as one."""
+    def answer(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> Awaitable[None] | None:
+        """Send a whole answer, as two messages of the app would; its head and body may go out as one.
+
+        Returns:
+            None if all of it is on its way; or what waits until it is, and is to be awaited.
+        """
         whole = None if self._client is None else self._client.answer
         if whole is None or self.started:
-            await self.send({"type": "http.response.start", "status": status, "headers": headers})
-            await self.send({"type": "http.response.body", "body": body})
-            return
+            return self._answer_in_two(status, headers, body)
         self.started = self.finished = True
         self.status = status
         if self._closes or (self._closes is None and self._leaves_body()):
             headers = [*headers, (b"connection", b"close")]
-        await whole(status, headers, body)
+        return whole(status, headers, body)
+
+    async def _answer_in_two(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+        await self.send({"type": "http.response.body", "body": body})
 
     def _count(self, size: int) -> None:
         """Note how much of an answer in parts is still owed, if its length was announced."""

@@ -57,7 +57,8 @@ class WireStream(ByteStream):
             raise anyio.ClosedResourceError
         await anyio.lowlevel.checkpoint()
         try:
-            await self._wire.send(item)
+            if not self._wire.put(item):
+                await self._wire.flush()
         except OSError as error:
             raise anyio.BrokenResourceError from error
 

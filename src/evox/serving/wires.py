@@ -27,14 +27,25 @@ class Wire(Protocol):
 
     raw: Any
 
-    async def receive(self) -> bytes:
-        """Return what has come, waiting for it if need be; no bytes once the client has closed its side."""
+    async def receive(self, size: int = READ) -> bytes:
+        """Return up to so many bytes of what has come, waiting for it if need be; none once the client has closed."""
 
     def take(self) -> bytes | None:
         """Return what has come, without waiting: None if nothing has, no bytes if nothing will."""
 
-    async def send(self, data: bytes) -> None:
-        """Send; returns when the kernel has all of it.
+    def put(self, data: bytes) -> bool:
+        """Send what the kernel takes at once; return whether that was all. ``flush`` waits for the rest.
+
+        Raises:
+            OSError: if the client has gone.
+        """
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that were put and the kernel has not yet."""
+
+    async def flush(self) -> None:
+        """Wait until the kernel has all that was put.
 
         Raises:
             OSError: if the client has gone.
@@ -67,18 +78,19 @@ async def open_wire(raw: socket.socket) -> Wire:
 class _SocketWire:
     """A socket on trio."""
 
-    __slots__ = ("raw",)
+    __slots__ = ("_rest", "raw")
 
     def __init__(self, raw: socket.socket) -> None:
         self.raw = raw
+        self._rest = memoryview(b"")
 
-    async def receive(self) -> bytes:
+    async def receive(self, size: int = READ) -> bytes:
         raw = self.raw
         while True:
             # Asking first would mostly be in vain, and one that is always answered at once would never yield.
             try:
                 await wait_readable(raw)
-                return raw.recv(READ)
+                return raw.recv(size)
             except BlockingIOError:
                 continue
             except (OSError, ClosedResourceError):
@@ -92,22 +104,28 @@ class _SocketWire:
         except OSError:
             return b""
 
-    async def send(self, data: bytes) -> None:
-        raw = self.raw
+    def put(self, data: bytes) -> bool:
         try:
-            sent = raw.send(data)
+            sent = self.raw.send(data)
         except BlockingIOError:
             sent = 0
         if sent == len(data):
-            return
-        with memoryview(data) as whole:
-            while sent < len(whole):
-                try:
-                    await wait_writable(raw)
-                except ClosedResourceError:
-                    raise BrokenPipeError("the client does not read") from None
-                with contextlib.suppress(BlockingIOError):
-                    sent += raw.send(whole[sent:])
+            return True
+        self._rest = memoryview(data)[sent:]
+        return False
+
+    @property
+    def unsent(self) -> int:
+        return len(self._rest)
+
+    async def flush(self) -> None:
+        while self._rest:
+            try:
+                await wait_writable(self.raw)
+            except ClosedResourceError:
+                raise BrokenPipeError("the client does not read") from None
+            with contextlib.suppress(BlockingIOError):
+                self._rest = self._rest[self.raw.send(self._rest) :]
 
     def end(self) -> None:
         with contextlib.suppress(OSError):
@@ -166,7 +184,8 @@ class _TransportWire(asyncio.Protocol):
         if self._writer is not None and not self._writer.done():
             self._writer.set_result(None)
 
-    async def receive(self) -> bytes:
+    async def receive(self, size: int = READ) -> bytes:
+        del size  # it comes in pieces as the loop likes them, and never much more than HIGH
         while not (self._came or self._ended):
             self._reader = self._loop.create_future()
             try:
@@ -178,10 +197,17 @@ class _TransportWire(asyncio.Protocol):
     def take(self) -> bytes | None:
         return self._taken() if self._came or self._ended else None
 
-    async def send(self, data: bytes) -> None:
+    def put(self, data: bytes) -> bool:
         if self._lost:
             raise BrokenPipeError("the client has gone")
         self._transport.write(data)
+        return not self._full
+
+    @property
+    def unsent(self) -> int:
+        return self._transport.get_write_buffer_size()
+
+    async def flush(self) -> None:
         while self._full:
             self._writer = self._loop.create_future()
             try:

@@ -7,9 +7,10 @@ see ``lane``. What it cannot serve it gives up together with the bytes that it h
 import contextlib
 import socket
 import struct
+from collections.abc import Coroutine
 from contextvars import copy_context
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import anyio.lowlevel
@@ -33,6 +34,7 @@ NEVER: Final = float("inf")
 # Requests that were sent behind one another are answered without a pause; others get their turn after so many.
 TURN: Final = 16
 _SLICE: Final = 65_536
+_BODY: Final = 262_144  # bytes of a body that are read at a time
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
 _END: Final = b"\r\n\r\n"
 
@@ -63,7 +65,7 @@ class Connection:
         broken: Whether it ends, as nothing that follows could be understood.
         relieved: Whether another one has taken the wire over, because the app goes on after its answer.
         due: When it has waited too long.
-        sending: When a client that does not read is cut; never while nothing is being sent.
+        sending: When a client that does not read is cut; never while nothing waits to be sent.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Connection:
         self.closing = self.broken = self.relieved = False
         self._phase = Phase.NEW if reader is None else Phase.IDLE
         self.due = self.sending = NEVER
+        self._mark = 0
         self.exchange: Exchange | None = None
         self._seen: Exchange | None = None
         self._reading = self._overdue = self._ended = False
@@ -143,7 +146,7 @@ class Connection:
 
     def sweep(self, now: float) -> None:
         """Look whether it has waited for too long, or its client has left."""
-        if self.sending <= now:
+        if self.sending <= now and not self._has_read(now):
             self.sending = NEVER
             self._complain(Reason.DOES_NOT_READ, f"for {self._lane.settings.write_timeout:g} s")
             self._reset()
@@ -160,43 +163,63 @@ class Connection:
         elif not (self._reading or exchange.gone):
             self._look(exchange)
 
+    def _has_read(self, now: float) -> bool:
+        """Whether the client has read enough of what is being sent to be given more time."""
+        unsent = self.wire.unsent
+        if unsent > self._mark - _SLICE:
+            return False
+        self._mark, self.sending = unsent, now + self._lane.settings.write_timeout
+        return True
+
     async def more(self) -> bytes:
         """Return what the client sends next of its body; no bytes if it has left."""
         self._reading = True
         try:
-            data = await self.wire.receive()
+            data = await self.wire.receive(_BODY)
         finally:
             self._reading = False
         self._ended = not data
         return data
 
-    async def write(self, data: bytes) -> None:
-        """Send. A client that has left, or does not read, is noted, and is no error of the app."""
-        exchange, done = self.exchange, False
+    def write(self, data: bytes) -> Coroutine[Any, Any, None] | None:
+        """Send. A client that has left, or does not read, is noted, and is no error of the app.
+
+        Returns:
+            None if all of it is on its way; or what waits until it is, and is to be awaited.
+        """
         try:
-            if len(data) <= _SLICE:
-                self.sending = self._lane.clock() + self._lane.settings.write_timeout
-                await self.wire.send(data)
-            else:
-                for start in range(0, len(data), _SLICE):
-                    self.sending = self._lane.clock() + self._lane.settings.write_timeout
-                    await self.wire.send(data[start : start + _SLICE])
+            return None if self.wire.put(data) else self._flush()
+        except OSError:
+            self._lose()
+            return None
+
+    def _lose(self) -> None:
+        self.broken = True
+        if self.exchange is not None:
+            self.exchange.leave()
+
+    async def _flush(self) -> None:
+        """Wait until what was put is sent. The sweep sees whether the client reads it."""
+        done = False
+        self._mark, self.sending = self.wire.unsent, self._lane.clock() + self._lane.settings.write_timeout
+        try:
+            await self.wire.flush()
             done = True
         except OSError:
-            if exchange is not None:
-                exchange.leave()
+            self._lose()
         finally:
             self.sending = NEVER
             self.broken = self.broken or not done  # part of it may be sent, so nothing can follow
 
     async def _serve(self) -> bytes | None:
         lane, turn, context = self._lane, 0, copy_context()
+        patience = lane.settings.keep_alive
         self.due = self._until(lane.settings.header_timeout if self._phase is Phase.NEW else lane.settings.keep_alive)
         while True:
             buffer = self.buffer
             end = buffer.find(_END) + 4
             if end < 4 or end > lane.settings.header_bytes:
-                if end >= 4 or self._is_odd():
+                if end >= 4 or (buffer and self._is_odd()):
                     return buffer
                 if not await self._read_head():
                     return None
@@ -209,12 +232,13 @@ class Connection:
             self.buffer = buffer[end:]
             self._phase, self.due = Phase.ANSWER, NEVER
             exchange = self.exchange = Exchange(self, head)
-            answering = lane.app(self._scope_of(head, exchange), exchange.receive, exchange.send)
+            answering: Any = lane.app(self._scope_of(head, exchange), exchange.receive, exchange.send)
             await in_context(context.copy(), answering)
-            if not await self._goes_on(exchange):
+            done = exchange.finished and not (self.closing or self.broken or self.relieved or exchange.malformed)
+            if not (done and exchange.skipped) and not await self._goes_on(exchange):
                 return None
             self.exchange = None
-            self._phase, self.due = Phase.IDLE, self._until(lane.settings.keep_alive)
+            self._phase, self.due = Phase.IDLE, lane.clock() + (LAST_CALL if lane.terminated else patience)
             turn += 1
             if turn >= TURN:
                 turn = 0
@@ -240,8 +264,8 @@ class Connection:
         if not data:
             self._ended = True
             return False
-        self.buffer += data
-        if self._phase is not Phase.HEAD:
+        self.buffer = self.buffer + data if self.buffer else data
+        if self._phase is not Phase.HEAD and not data.endswith(_END):
             self._phase = Phase.HEAD
             self.due = self._until(self._lane.settings.header_timeout)
         return True
@@ -249,8 +273,6 @@ class Connection:
     def _is_odd(self) -> bool:
         """Whether what has come of a head is so unlike one that waiting for the rest would be in vain."""
         buffer = self.buffer
-        if not buffer:
-            return False
         return (
             buffer[0] <= 32
             or buffer.count(b"\n") != buffer.count(b"\r\n")
@@ -283,7 +305,9 @@ class Connection:
 
     async def _refuse(self, status: int, what: str) -> None:
         with anyio.move_on_after(LINGER):
-            await self.write(refusal(status, what))
+            waiting = self.write(refusal(status, what))
+            if waiting is not None:
+                await waiting
         self.closing = True
 
     def _look(self, exchange: Exchange) -> None:

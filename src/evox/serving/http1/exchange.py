@@ -4,8 +4,8 @@ It reads the body from the connection when the app asks for it, in the app's own
 app has some. Once the client has gone nothing fails: what is sent then goes nowhere, as ASGI says.
 """
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from collections.abc import Coroutine, Iterable
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import anyio.lowlevel
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Exchange"]
 
+# Parts of an answer after which others get their turn.
+TURN: Final = 8
+_LARGE: Final = 65_536
 _GONE: Final = {"type": "http.disconnect"}
 
 
@@ -44,6 +47,7 @@ class Exchange(Client):
         "_left",
         "_over",
         "_reply",
+        "_sent",
         "_waiting",
         "finished",
         "head",
@@ -57,6 +61,7 @@ class Exchange(Client):
         self.head = head
         self.started = self.finished = self.malformed = self._over = False
         self._reply: Reply | None = None
+        self._sent = 0
         self._waiting: anyio.Event | None = None
         self._chunks: Chunks | None = None
         self._connection = connection
@@ -96,7 +101,9 @@ class Exchange(Client):
         if self._invite:
             self._invite = False
             if not self.started:
-                await self._connection.write(CONTINUE)
+                waiting = self._connection.write(CONTINUE)
+                if waiting is not None:
+                    await waiting
         try:
             body = await self._part()
         except Unusual:
@@ -124,8 +131,13 @@ class Exchange(Client):
                 raise RuntimeError("the app has sent a body before its answer has begun, or after its end")
             await self._send_body(self._reply, message.get("body", b""), more=message.get("more_body", False))
 
-    async def answer(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
+    def answer(
+        self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes
+    ) -> Coroutine[Any, Any, None] | None:
         """Send a whole answer.
+
+        Returns:
+            None if all of it is on its way; or what waits until it is, and is to be awaited.
 
         Raises:
             ValueError: if a header cannot be sent.
@@ -133,17 +145,36 @@ class Exchange(Client):
         head, connection = self.head, self._connection
         self._reply = reply = Reply(status, headers, head.method, head.version)
         if self.started or self._invite or connection.broken or self.malformed or reply.left not in (None, len(body)):
-            await self._send_body(reply, body, more=False)
-            return
+            return self._send_body(reply, body, more=False)
         self.started = self.finished = True
         closes = connection.closing or reply.closes or not head.keeps
         data = reply.head(closes=closes, whole=len(body))
         if self._waiting is not None:
             self._waiting.set()
-        await connection.write(data if reply.bodiless else data + body)
-        if closes:
-            connection.closing = True
+        if len(body) > _LARGE and not reply.bodiless:
+            return self._answer_in_two(data, body, closes=closes)
+        waiting = connection.write(data if reply.bodiless else data + body)
+        if not closes:
+            return waiting
+        connection.closing = True
+        if waiting is None:
             connection.wire.end()
+            return None
+        return self._end_after(waiting)
+
+    async def _answer_in_two(self, head: bytes, body: bytes, *, closes: bool) -> None:
+        """Send a body that is not worth copying behind its head."""
+        for part in (head, body):
+            waiting = self._connection.write(part)
+            if waiting is not None:
+                await waiting
+        if closes:
+            self._connection.closing = True
+            self._connection.wire.end()
+
+    async def _end_after(self, waiting: Coroutine[Any, Any, None]) -> None:
+        await waiting
+        self._connection.wire.end()
 
     async def end(self) -> None:
         """Do what the app has left undone: it has returned, and its answer is not complete."""
@@ -153,9 +184,14 @@ class Exchange(Client):
         else:
             self._connection.broken = True  # the client is waiting for the rest, which nobody will send
 
+    @property
+    def skipped(self) -> bool:
+        """Whether nothing of its body is left to be read."""
+        return self._over or (self._chunks is None and not self._left)
+
     def skip(self) -> bool:
         """Pass over a body that the app has not read; return False if some of it is yet to come."""
-        if self._over or (self._chunks is None and not self._left):
+        if self.skipped:
             return True
         connection, left = self._connection, self._left
         if self._chunks is not None or len(connection.buffer) < left:
@@ -179,7 +215,9 @@ class Exchange(Client):
             data = reply.head(closes=closes, whole=None if more else len(body))
             connection.closing = closes or reply.endless
         elif more:
-            await anyio.lowlevel.checkpoint()  # an app that only writes would hold the loop for ever
+            self._sent += 1
+            if self._sent % TURN == 0:
+                await anyio.lowlevel.checkpoint()  # an app that only writes would hold the loop for ever
         if body and not reply.bodiless:
             data += reply.part(body)
         if not more:
@@ -187,8 +225,9 @@ class Exchange(Client):
             data += reply.end()
             connection.broken = connection.broken or reply.lacks
             self._wake()
-        if data:
-            await connection.write(data)
+        waiting = connection.write(data) if data else None
+        if waiting is not None:
+            await waiting
         if not more and connection.closing:
             connection.wire.end()  # what the app does after its answer is no concern of the client
 
