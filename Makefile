@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 ARGS ?=
+PAGE ?=
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
@@ -10,6 +11,7 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 VENV := .venv/.made
 RUN := .venv/.installed
 DEV := .venv/.installed-dev
+BENCH := .venv/.installed-bench
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -41,8 +43,8 @@ docs: $(DEV) ## build the site of the documentation into site/
 soak: $(DEV) ## run the tests with full counts
 	EVOX_SOAK=1 $(BIN)/python -m pytest -n 2 -q -m "soak or not soak" --timeout 600 $(ARGS)
 
-bench: $(DEV) ## run the benchmarks
-	$(BIN)/python benchmarks/run.py $(ARGS)
+bench: $(BENCH) ## measure HTTP beside its peers (PAGE=docs/benchmarks.md writes that page)
+	$(BIN)/python benchmarks/run.py $(if $(PAGE),--page $(PAGE)) $(ARGS)
 
 lock: ## write both lock files anew (ARGS=--upgrade for newer versions)
 	$(PYTHON) tools/lock.py $(ARGS)
@@ -63,3 +65,9 @@ $(RUN): requirements.lock pyproject.toml | $(VENV)
 $(DEV): requirements.lock requirements-dev.lock pyproject.toml | $(VENV)
 	$(PIP) install -r requirements-dev.lock
 	@touch $(RUN) $@
+
+# pip reads groups from 25.1 on, and a new .venv may have an older one.
+$(BENCH): tools/group.py pyproject.toml $(DEV)
+	$(BIN)/python tools/group.py bench > .venv/bench.txt
+	$(PIP) install -r .venv/bench.txt
+	@touch $@
