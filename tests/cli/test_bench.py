@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from tests.support import command, environment
 from evox.bench.caching import Crowd, Expiry
 from evox.bench.storing import Behind
 from evox.cli.bench_data import _unproven
+from evox.cli.bench_http import QUESTIONS
 
 SHORT = ("--seconds", "1", "--seeds", "1", "--load", "2")
 
@@ -159,3 +161,80 @@ def test_being_seen_is_shown_as_tables() -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("a call within the process") == 2
     assert done.stdout.count("% of a core") == 2
+
+
+def over_http(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        command("bench", "http", *arguments),
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=59,
+        check=False,
+    )
+
+
+SMALL = ("--seconds", "0.2", "--rounds", "1", "--load", "shipped")
+
+
+@pytest.mark.timeout(60)
+def test_http_is_measured_on_each_loop_and_written_into_a_page(tmp_path: Path) -> None:
+    page = tmp_path / "benchmarks.md"
+    done = over_http(*SMALL, "--only", "path-parameter", "--against", "evox", "--json", "--page", str(page))
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    (question,) = found["questions"]
+    assert (question["name"], question["load"]) == ("path-parameter", "shipped")
+    names = {one["name"] for one in question["rows"]} | set(found["missing"])
+    assert names == {"evox-trio", "evox-asyncio", "evox-uvloop"}
+    assert all(one["rate"]["median"] > 0 and one["p99_ms"] > 0 for one in question["rows"])
+    assert {"cores", "cpu", "python"} < set(found["machine"])
+    assert "| Evox, trio |" in page.read_text(encoding="utf-8")
+    assert (tmp_path / "images" / "bench-path-parameter.svg").exists()
+
+
+@pytest.mark.timeout(60)
+def test_every_question_has_an_answer_of_evox_and_is_shown_as_a_table() -> None:
+    done = over_http("--seconds", "0.1", "--rounds", "1", "--load", "shipped", "--against", "evox-trio")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in QUESTIONS:
+        assert f"({name})" in done.stdout
+    assert done.stdout.count("Evox, trio") >= len(QUESTIONS) - 1
+    assert "the coroutine" in done.stdout
+
+
+@pytest.mark.timeout(60)
+def test_fastapi_on_hypercorn_is_a_peer_that_is_always_there() -> None:
+    done = over_http(*SMALL, "--only", "json", "--against", "fastapi-hypercorn-trio", "--against", "evox-trio")
+    assert done.returncode == 0, done.stderr
+    assert "FastAPI, hypercorn, trio" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        (("--only", "speed"), "--only"),
+        (("--against", "django"), "--against"),
+        (("--rounds", "0"), "--rounds"),
+        (("--seconds", "nan"), "--seconds"),
+        (("--seconds", "inf"), "--seconds"),
+        (("--connections", "0"), "--connections"),
+        (("--load", "ab"), "--load"),
+    ],
+)
+def test_an_option_of_http_that_means_nothing_is_a_usage_error(wrong: tuple[str, str], named: str) -> None:
+    done = over_http(*wrong)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert named in done.stderr
+
+
+def test_wrk_that_is_not_there_or_has_less_than_its_second_is_a_usage_error(tmp_path: Path) -> None:
+    environ = environment({"PATH": str(tmp_path)})
+    line = command("bench", "http", "--load", "wrk")
+    done = subprocess.run(line, capture_output=True, text=True, env=environ, timeout=19, check=False)
+    assert (done.returncode, "there is no wrk" in done.stderr) == (2, True)
+    (tmp_path / "wrk").write_text("", encoding="utf-8")
+    (tmp_path / "wrk").chmod(0o755)
+    line += ["--seconds", "0.5"]
+    done = subprocess.run(line, capture_output=True, text=True, env=environ, timeout=19, check=False)
+    assert (done.returncode, "whole seconds" in done.stderr) == (2, True)

@@ -7,8 +7,7 @@ or answers wrongly, is told with its reason and measured no further; it takes no
 import math
 import secrets
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import median
 from typing import Final, Literal
 
@@ -17,7 +16,7 @@ from evox.bench.http.events import listening
 from evox.bench.http.figures import Row, Sample, rows
 from evox.bench.http.load import at_rate, closed
 from evox.bench.http.questions import Question
-from evox.bench.http.servers import Cores, NotStarted, Server, pinned, serving, token_of
+from evox.bench.http.servers import Cores, Fleet, Server, pinned, serving, token_of
 from evox.bench.http.wire import WrongAnswer
 from evox.bench.http.wrk import by_wrk
 
@@ -72,19 +71,18 @@ class Table:
     rate: float | None = None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Run:
     """What is known during a run."""
 
     plan: Plan
     token: str
-    servers: list[Server] = field(default_factory=list)
-    failures: dict[str, str] = field(default_factory=dict)
+    fleet: Fleet
 
     @property
     def base(self) -> Server:
         """Whom the others are compared with; the first where that one does not run."""
-        return next((one for one in self.servers if one.contestant.name == BASE), self.servers[0])
+        return next((one for one in self.fleet.servers if one.contestant.name == BASE), self.fleet.servers[0])
 
 
 def measure(plan: Plan, progress: Callable[[str], None] = lambda _: None) -> list[Table]:
@@ -98,27 +96,19 @@ def measure(plan: Plan, progress: Callable[[str], None] = lambda _: None) -> lis
         A table for each question, in their order.
     """
     secret = secrets.token_urlsafe(32)
-    run = _Run(plan, token_of(secret))
     guarded = any(question.guarded for question in plan.questions)
-    with ExitStack() as stack:
-        for contestant in plan.contestants:
-            progress(f"starting {contestant.title}")
-            try:
-                server = stack.enter_context(serving(contestant, plan.cores.server, secret, guarded=guarded))
-            except NotStarted as error:
-                run.failures[contestant.name] = f"did not start: {error}"
-            else:
-                run.servers.append(server)
-        with pinned(plan.cores.load):
-            return [_asked(run, question, progress) for question in plan.questions]
+    progress("starting all of them")
+    with serving(plan.contestants, plan.cores.server, secret, guarded=guarded) as fleet, pinned(plan.cores.load):
+        run = _Run(plan, token_of(secret), fleet)
+        return [_asked(run, question, progress) for question in plan.questions]
 
 
 def _asked(run: _Run, question: Question, progress: Callable[[str], None]) -> Table:
     """Ask one question of all, in turns."""
-    plan, failures = run.plan, dict(run.failures)
-    rate = _rate(run, question) if run.servers else None
-    samples: dict[str, list[Sample]] = {one.contestant.name: [] for one in run.servers}
-    order = list(run.servers)
+    plan, failures = run.plan, dict(run.fleet.failures)
+    rate = _rate(run, question) if run.fleet.servers else None
+    samples: dict[str, list[Sample]] = {one.contestant.name: [] for one in run.fleet.servers}
+    order = list(run.fleet.servers)
     for number in range(-1, plan.rounds):  # the one before the first is to warm up
         for server in order:
             name = server.contestant.name
@@ -135,7 +125,7 @@ def _asked(run: _Run, question: Question, progress: Callable[[str], None]) -> Ta
         if number >= 0:
             order.reverse()
     titles = {one.name: one.title for one in plan.contestants}
-    base = run.base.contestant.title if run.servers else ""
+    base = run.base.contestant.title if run.fleet.servers else ""
     found = rows(titles, samples, failures, BASE)
     return Table(question, question.title.replace("{base}", base), _sender(plan, question), found, rate)
 

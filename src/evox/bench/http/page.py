@@ -55,16 +55,21 @@ def markdown(result: Result) -> str:
         "## What was measured",
     ]
     for block in blocks(result):
-        lines += ["", f"### {block.title[0].upper()}{block.title[1:]}", ""]
+        title = block.title if block.title.startswith("p50") else f"{block.title[0].upper()}{block.title[1:]}"
+        lines += ["", f"### {title}", ""]
         lines += [" ".join(block.notes), ""] if block.notes else []
         if block.table is not None:
-            lines += [f"![Bars of the table below]({IMAGES}/{_image(block)})", ""]
+            lines += [f"![{title}: bars of the table below]({IMAGES}/{_image(block)})", ""]
         lines += [
-            "| " + " | ".join(block.head) + " |",
+            _row(block.head),
             "|" + "|".join(["---", *["---:"] * (len(block.head) - 1)]) + "|",
         ]
-        lines += ["| " + " | ".join(row) + " |" for row in block.rows]
+        lines += [_row(row) for row in block.rows]
     return "\n".join(lines)
+
+
+def _row(cells: list[str]) -> str:
+    return "|" + "|".join(f" {cell} " if cell else " " for cell in cells) + "|"
 
 
 def _image(block: Block) -> str:

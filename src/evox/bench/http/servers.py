@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,19 +21,19 @@ import jwt
 
 from evox.bench.http.contestants import OURS, Contestant
 
-__all__ = ["Cores", "NotStarted", "Server", "cores", "pinned", "serving", "token_of"]
+__all__ = ["Cores", "Fleet", "Server", "cores", "pinned", "serving", "token_of"]
 
-PATIENCE: Final = 20.0
-"""Seconds that a server may take to start."""
+PATIENCE: Final = 60.0
+"""Seconds that all servers together may take to start."""
 GRACE: Final = 5.0
-"""Seconds that it may take to end."""
+"""Seconds that they may take to end."""
 _LOOK: Final = 0.02
 
 Address = tuple[str, int]
 Arguments = Callable[[int], Sequence[str]]
 
 
-class NotStarted(Exception):
+class _NotStarted(Exception):
     """A server ended, or did not listen in time. Its text is the last line that it wrote."""
 
 
@@ -58,6 +58,14 @@ class Server:
     contestant: Contestant
     address: Address
     guarded: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Those that started, and by name why the others did not."""
+
+    servers: list[Server]
+    failures: dict[str, str]
 
 
 def cores() -> Cores:
@@ -90,84 +98,107 @@ def token_of(secret: str) -> str:
 
 
 @contextmanager
-def serving(contestant: Contestant, core: int | None, secret: str, *, guarded: bool) -> Iterator[Server]:
-    """Start a contestant and end it.
+def serving(contestants: Sequence[Contestant], core: int | None, secret: str, *, guarded: bool) -> Iterator[Fleet]:
+    """Start contestants, all at the same time, and end them.
 
     Args:
-        contestant: Which.
-        core: Where it runs.
-        secret: What its tokens are signed with.
-        guarded: Whether the service that asks for a token is wanted too, where that is another one.
-
-    Raises:
-        NotStarted: if it does not.
+        contestants: Who.
+        core: Where they run once they have started; they may start on all.
+        secret: What their tokens are signed with.
+        guarded: Whether the services that ask for a token are wanted too, where those are others.
     """
-    with _started(contestant, contestant.started, core, secret) as address:
-        if not guarded or contestant.guarded is None:
-            yield Server(contestant, address, address)
-            return
-        with _started(contestant, contestant.guarded, core, secret) as other:
-            yield Server(contestant, address, other)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("EVOX_")}
+    environment["BENCH_SECRET"] = secret
+    with tempfile.TemporaryDirectory(prefix="evox-bench-") as folder, _processes() as processes:
+        started = []
+        for one in contestants:
+            plain = _Process(one, one.started, Path(folder, one.name), environment)
+            processes.append(plain)
+            other = plain
+            if guarded and one.guarded is not None:
+                own = environment | {"EVOX_AUTH__KEYS": "env:BENCH_SECRET"}
+                other = _Process(one, one.guarded, Path(folder, f"{one.name}-guarded"), own)
+                processes.append(other)
+            started.append((one, plain, other))
+        fleet = Fleet([], {})
+        end = time.monotonic() + PATIENCE
+        for one, plain, other in started:
+            try:
+                fleet.servers.append(Server(one, plain.listening(end), other.listening(end)))
+            except _NotStarted as error:
+                fleet.failures[one.name] = f"did not start: {error}"
+        if core is not None:
+            for process in processes:
+                process.pin(core)
+        yield fleet
+
+
+class _Process:
+    """One process. It writes to files and not to pipes: nobody reads while it is measured, and a pipe gets full."""
+
+    def __init__(self, contestant: Contestant, arguments: Arguments, folder: Path, environment: dict[str, str]) -> None:
+        folder.mkdir()
+        self._port = 0 if contestant.family == OURS else _free_port()
+        self._out, self._err = folder / "out", folder / "err"
+        line = [sys.executable, *arguments(self._port)]
+        with self._out.open("wb") as out, self._err.open("wb") as err:
+            self.process = subprocess.Popen(  # noqa: S603  our own Python, with words of ours
+                line, env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=err
+            )
+
+    def listening(self, end: float) -> Address:
+        """Wait until it takes connections; return where.
+
+        Raises:
+            _NotStarted: if it ended, or takes none at the end of that time.
+        """
+        while self.process.poll() is None and time.monotonic() < end:
+            address = ("127.0.0.1", self._port) if self._port else self._announced()
+            if address is not None:
+                try:
+                    socket.create_connection(address, 1).close()
+                except OSError:
+                    pass
+                else:
+                    return address
+            time.sleep(_LOOK)
+        lines = [line for file in (self._out, self._err) for line in file.read_text(errors="replace").splitlines()]
+        raise _NotStarted(next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")[:200])
+
+    def _announced(self) -> Address | None:
+        """Return where Evox said that it listens."""
+        line, whole, _ = self._out.read_text().partition("\n")
+        if not whole:
+            return None
+        host, _, port = json.loads(line)["services"][0]["url"].removeprefix("http://").partition(":")
+        return host, int(port)
+
+    def pin(self, core: int) -> None:
+        """Keep it, with all threads that it has, on one core."""
+        with suppress(OSError):  # a thread, or the whole, may be gone
+            for thread in Path(f"/proc/{self.process.pid}/task").iterdir():
+                os.sched_setaffinity(int(thread.name), {core})
 
 
 @contextmanager
-def _started(contestant: Contestant, arguments: Arguments, core: int | None, secret: str) -> Iterator[Address]:
-    ours = contestant.family == OURS
-    port = 0 if ours else _free_port()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("EVOX_")}
-    environment |= {"BENCH_SECRET": secret, "EVOX_AUTH__KEYS": "env:BENCH_SECRET"}
-    # Both are files, and not pipes: nobody reads while it is measured, and a pipe would be full one day.
-    with tempfile.TemporaryDirectory(prefix="evox-bench-") as folder:
-        out, err = Path(folder, "out"), Path(folder, "err")
-        with out.open("wb") as writing, err.open("wb") as failing:
-            process = subprocess.Popen(  # noqa: S603  our own Python, with words of ours
-                [sys.executable, *arguments(port)], env=environment, cwd=folder, stdout=writing, stderr=failing
-            )
-        try:
-            if core is not None:
-                os.sched_setaffinity(process.pid, {core})  # at once, before it has threads of its own
-            yield _listening(process, out, err, port)
-        finally:
-            _end(process)
-
-
-def _listening(process: "subprocess.Popen[bytes]", out: Path, err: Path, port: int) -> Address:
-    """Wait until it takes connections; return where."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end and process.poll() is None:
-        address = ("127.0.0.1", port) if port else _announced(out)
-        if address is not None:
+def _processes() -> Iterator[list[_Process]]:
+    """End all processes that were put into a list; those that do not end are killed."""
+    found: list[_Process] = []
+    try:
+        yield found
+    finally:
+        for one in found:
+            one.process.terminate()
+        end = time.monotonic() + GRACE
+        for one in found:
             try:
-                socket.create_connection(address, 1).close()
-            except OSError:
-                pass
-            else:
-                return address
-        time.sleep(_LOOK)
-    lines = (err.read_text(errors="replace") + out.read_text(errors="replace")).split("\n")
-    said = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
-    raise NotStarted(said[:200])
-
-
-def _announced(out: Path) -> Address | None:
-    """Return where Evox said that it listens."""
-    line, whole, _ = out.read_text().partition("\n")
-    if not whole:
-        return None
-    host, _, port = json.loads(line)["services"][0]["url"].removeprefix("http://").partition(":")
-    return host, int(port)
+                one.process.wait(max(0.0, end - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                one.process.kill()
+                one.process.wait()
 
 
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as found:
         port: int = found.getsockname()[1]
         return port
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    process.terminate()
-    try:
-        process.wait(GRACE)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

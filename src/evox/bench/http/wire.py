@@ -124,7 +124,7 @@ class Wire:
         if length is not None:
             if len(body) < int(length[1]):
                 return False
-            surplus = len(body) - int(length[1])
+            surplus, body = len(body) - int(length[1]), body[: int(length[1])]
         elif _CHUNKED.search(head):
             if not body.endswith(b"0\r\n\r\n"):
                 return False

@@ -22,7 +22,7 @@ __all__ = ["available", "by_wrk", "parsed", "script"]
 
 _UNITS: Final = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 _RATE: Final = re.compile(r"^Requests/sec: +([\d.]+)$", re.MULTILINE)
-_QUANTILE: Final = re.compile(r"^ +(50|99)% +([\d.]+)(us|ms|s|m)$", re.MULTILINE)
+_QUANTILE: Final = re.compile(r"^ +(50|99)% +([\d.]+)(us|ms|s|m) *$", re.MULTILINE)
 _BROKEN: Final = re.compile(r"^ +Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)$", re.MULTILINE)
 _REFUSED: Final = re.compile(r"^ +Non-2xx or 3xx responses: (\d+)$", re.MULTILINE)
 
@@ -59,6 +59,8 @@ def parsed(text: str, *, refused: bool) -> Sample:
         raise WrongAnswer(broken[0].strip())
     if wrong is not None and not refused:
         raise WrongAnswer(wrong[0].strip())
+    if wrong is None and refused:
+        raise WrongAnswer("accepted, and not refused")
     return Sample(float(rate[1]), quantiles=(quantiles["50"], quantiles["99"]))
 
 
