@@ -75,7 +75,8 @@ def _uvicorn(name: str, title: str, *needs: str) -> Contestant:
 
 def _hypercorn(port: int) -> Sequence[str]:
     app = f"{APPS / 'on_fastapi.py'}:app"
-    return ("-m", "hypercorn", app, "-k", "trio", "--bind", f"127.0.0.1:{port}", "--log-level", "error")
+    options = ("--workers", "0", "--log-level", "error")  # no workers: it serves itself, and not a process of its own
+    return ("-m", "hypercorn", app, "-k", "trio", "--bind", f"127.0.0.1:{port}", *options)
 
 
 def _sanic(port: int) -> Sequence[str]:

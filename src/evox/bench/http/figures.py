@@ -22,12 +22,14 @@ class Sample:
         latencies: Seconds of each request. wrk gives p50 and p99 alone, see ``quantiles``.
         busy: The part of the time that the load worked, from 0 to 1; None where it is not known.
         quantiles: p50 and p99 in seconds where the latencies are not there.
+        cost: Seconds of processor that an answer took of the server; None where it is not known.
     """
 
     rate: float
     latencies: Sequence[float] = ()
     busy: float | None = None
     quantiles: tuple[float, float] | None = None
+    cost: float | None = None
 
     @property
     def p50(self) -> float:
@@ -71,6 +73,7 @@ class Row:
         p50: Seconds, the median of the rounds; nan where nothing was timed.
         p99: Seconds, the median of the rounds; nan where nothing was timed.
         busy: How busy the load was, the mean; None where it is not known.
+        cost: Seconds of processor that an answer took of the server, the median; None where it is not known.
         failed: Why there are no figures, or None.
     """
 
@@ -81,6 +84,7 @@ class Row:
     p50: float
     p99: float
     busy: float | None
+    cost: float | None = None
     failed: str | None = None
 
     def facts(self) -> dict[str, Any]:
@@ -94,6 +98,7 @@ class Row:
             "ratio": None if self.ratio is None else self.ratio.facts(),
             **{name: None if math.isnan(seconds) else 1000 * seconds for name, seconds in times.items()},
             "busy": self.busy,
+            "server_us": None if self.cost is None else 1e6 * self.cost,
         }
 
 
@@ -119,7 +124,7 @@ def rows(
     nothing = Span(math.nan, math.nan, math.nan)
     for name, title in titles.items():
         if name in failures:
-            found.append(Row(name, title, nothing, None, math.nan, math.nan, None, failures[name]))
+            found.append(Row(name, title, nothing, None, math.nan, math.nan, None, failed=failures[name]))
             continue
         own = samples[name]
         ratio = None
@@ -128,6 +133,14 @@ def rows(
             if all(other.rate > 0 for _, other in pairs):
                 ratio = Span.of([one.rate / other.rate for one, other in pairs])
         busy = [one.busy for one in own if one.busy is not None]
-        times = median(one.p50 for one in own), median(one.p99 for one in own)
-        found.append(Row(name, title, Span.of([one.rate for one in own]), ratio, *times, mean(busy) if busy else None))
+        costs = [one.cost for one in own if one.cost is not None]
+        found.append(
+            Row(
+                *(name, title, Span.of([one.rate for one in own]), ratio),
+                p50=median(one.p50 for one in own),
+                p99=median(one.p99 for one in own),
+                busy=mean(busy) if busy else None,
+                cost=median(costs) if costs else None,
+            )
+        )
     return found

@@ -7,7 +7,7 @@ or answers wrongly, is told with its reason and measured no further; it takes no
 import math
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Final, Literal
 
@@ -15,6 +15,7 @@ from evox.bench.http.contestants import BASE, Contestant
 from evox.bench.http.events import listening
 from evox.bench.http.figures import Row, Sample, rows
 from evox.bench.http.load import at_rate, closed
+from evox.bench.http.processor import spent
 from evox.bench.http.questions import Question
 from evox.bench.http.servers import Cores, Fleet, Server, pinned, serving, token_of
 from evox.bench.http.wire import WrongAnswer
@@ -26,7 +27,7 @@ Load = Literal["shipped", "wrk"]
 
 CONNECTIONS: Final = 32
 """Open at a time where a question does not say."""
-_WARM: Final = 0.3
+_WARM: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +144,16 @@ def _once(plan: Plan, question: Question, server: Server, token: str, rate: floa
         return listening(address, question, token, seconds=seconds, clients=connections)
     if rate is not None:
         return at_rate(address, question, token, rate=rate, seconds=seconds, connections=connections)
-    send = closed if warm or _sender(plan, question) == "shipped" else by_wrk
-    return send(address, question, token, seconds=seconds, connections=connections)
+    send, took = closed, seconds
+    if not warm and _sender(plan, question) == "wrk":
+        send, took = by_wrk, math.ceil(seconds)
+    process = server.guard if question.guarded else server.process
+    before = spent(process)
+    sample = send(address, question, token, seconds=seconds, connections=connections)
+    after = spent(process)
+    if before is None or after is None or not sample.rate:
+        return sample
+    return replace(sample, cost=(after - before) / (sample.rate * took))
 
 
 def _rate(run: _Run, question: Question) -> float | None:

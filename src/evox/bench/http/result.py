@@ -100,6 +100,10 @@ def conditions(result: Result) -> list[str]:
         where = f"Servers have core {plan.cores.server} and the load has core {plan.cores.load}."
     rounds = f"{plan.rounds} rounds" if plan.rounds > 1 else "1 round"
     lines.append(f"{rounds} of {plan.seconds:g} s for each. {where}")
+    if result.machine.load is not None and result.machine.load >= 1:
+        lines.append(
+            "Something else was running there, so all of them could do more; `server µs` is hardly touched by it."
+        )
     lines += [
         f"{titles[name]} is left out; not installed: {', '.join(modules)}." for name, modules in result.missing.items()
     ]
@@ -124,7 +128,7 @@ def _block(table: Table, plan: Plan) -> Block:
     if question.kind == "closed":
         sender = "wrk" if table.load == "wrk" else "the shipped load"
         notes.append(f"{connections} connections; sent by {sender}.")
-        head = ["", "requests/s", "lowest-highest", "ratio", "its range", "p50 ms", "p99 ms", "load busy"]
+        head = ["", "requests/s", "lowest-highest", "ratio", "its range", "p50 ms", "p99 ms", "server µs", "load busy"]
         cells = _closed
     elif question.kind == "events":
         head, cells = ["", "events/s", "lowest-highest", "ratio", "its range", "load busy"], _events
@@ -142,7 +146,7 @@ def _block(table: Table, plan: Plan) -> Block:
 
 
 def _closed(row: Row) -> list[str]:
-    return [*_rate(row), _ms(row.p50), _ms(row.p99), _busy(row)]
+    return [*_rate(row), _ms(row.p50), _ms(row.p99), _us(row.cost), _busy(row)]
 
 
 def _events(row: Row) -> list[str]:
@@ -160,6 +164,10 @@ def _rate(row: Row) -> list[str]:
 
 def _range(span: Span, digits: int) -> str:
     return f"{span.low:.{digits}f}-{span.high:.{digits}f}"
+
+
+def _us(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{1e6 * seconds:.0f}"
 
 
 def _busy(row: Row) -> str:

@@ -53,11 +53,15 @@ class Server:
         contestant: Which.
         address: Where the plain service listens.
         guarded: Where the service listens that asks for a token.
+        process: The plain service's, by its number.
+        guard: The other one's.
     """
 
     contestant: Contestant
     address: Address
     guarded: Address
+    process: int
+    guard: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +128,11 @@ def serving(contestants: Sequence[Contestant], core: int | None, secret: str, *,
         end = time.monotonic() + PATIENCE
         for one, plain, other in started:
             try:
-                fleet.servers.append(Server(one, plain.listening(end), other.listening(end)))
+                addresses = plain.listening(end), other.listening(end)
             except _NotStarted as error:
                 fleet.failures[one.name] = f"did not start: {error}"
+            else:
+                fleet.servers.append(Server(one, *addresses, plain.process.pid, other.process.pid))
         if core is not None:
             for process in processes:
                 process.pin(core)

@@ -3,6 +3,8 @@
 import json
 import math
 
+import pytest
+
 from evox.bench.http.figures import Row, Sample, Span, percentile, rows
 
 TITLES = {"ours": "Ours", "base": "Base", "gone": "Gone"}
@@ -47,6 +49,12 @@ def test_who_failed_has_a_row_with_the_reason_and_spoils_nobody_elses() -> None:
     assert (found["ours"].rate.median, found["ours"].ratio) == (10, None)
 
 
+def test_what_an_answer_costs_the_server_is_the_median_of_the_rounds_that_know_it() -> None:
+    samples = [Sample(1, cost=one) for one in (1e-4, None, 3e-4)]
+    (row,) = rows({"ours": "Ours"}, {"ours": samples}, {}, "base")
+    assert row.cost == pytest.approx(2e-4)
+
+
 def test_percentiles_of_fixed_numbers() -> None:
     values = [float(one) for one in range(100, 0, -1)]
     assert (percentile(values, 0.5), percentile(values, 0.99), percentile([7.0], 0.99)) == (51, 100, 7)
@@ -63,4 +71,5 @@ def test_facts_are_json_without_nan() -> None:
         "p50_ms": None,
         "p99_ms": None,
         "busy": None,
+        "server_us": None,
     }

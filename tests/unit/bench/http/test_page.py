@@ -1,6 +1,7 @@
 """A page is written between its marks, and what people wrote around them stays."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,8 +37,8 @@ def test_a_block_has_as_many_cells_in_each_row_as_in_its_head() -> None:
     json, events, half, calls = blocks(result())
     for block in (json, events, half, calls):
         assert {len(row) for row in block.rows} == {len(block.head)}
-    assert json.rows[0] == ["Evox, trio", "1000", "900-1100", "1.00", "0.90-1.10", "15.00", "15.00", "30%"]
-    assert json.rows[2] == ["Sanic", *["-"] * 7]
+    assert json.rows[0] == ["Evox, trio", "1000", "900-1100", "1.00", "0.90-1.10", "15.00", "15.00", "-", "30%"]
+    assert json.rows[2] == ["Sanic", *["-"] * 8]
     assert json.notes == ["32 connections; sent by the shipped load.", "Sanic: did not start: no."]
     assert "500 requests a second on 32 connections." in half.notes
     assert calls.rows == [["the coroutine", "1.0", "+0.0", "0.1"]]
@@ -50,6 +51,13 @@ def test_the_conditions_name_the_machine_the_versions_and_who_is_missing() -> No
         "2 rounds of 0.5 s for each. Servers have core 0 and the load has core 1.",
         "Litestar, uvicorn is left out; not installed: litestar.",
     ]
+
+
+def test_a_machine_that_was_busy_before_is_said_to_have_been() -> None:
+    quiet = result()
+    busy = replace(quiet, machine=replace(quiet.machine, load=3.5))
+    assert [line for line in conditions(busy) if "Something else was running" in line] != []
+    assert [line for line in conditions(quiet) if "Something else was running" in line] == []
 
 
 def test_what_stands_around_the_marks_stays() -> None:
@@ -82,8 +90,10 @@ def test_a_page_is_written_with_its_images_and_again_over_itself(tmp_path: Path)
 
 def test_tables_are_markdown() -> None:
     lines = markdown(result(["json"])).splitlines()
-    head = lines.index("| | requests/s | lowest-highest | ratio | its range | p50 ms | p99 ms | load busy |")
-    assert lines[head + 1] == "|---|---:|---:|---:|---:|---:|---:|---:|"
+    head = lines.index(
+        "| | requests/s | lowest-highest | ratio | its range | p50 ms | p99 ms | server µs | load busy |"
+    )
+    assert lines[head + 1] == "|---|---:|---:|---:|---:|---:|---:|---:|---:|"
     assert lines[head - 2] == "![Plain JSON: bars of the table below](images/bench-json.svg)"
 
 

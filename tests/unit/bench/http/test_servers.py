@@ -9,6 +9,7 @@ import pytest
 
 from evox.bench.http.contestants import Contestant
 from evox.bench.http.measuring import Plan, measure
+from evox.bench.http.processor import spent
 from evox.bench.http.questions import named
 from evox.bench.http.servers import Cores, cores, pinned, serving, token_of
 
@@ -68,6 +69,17 @@ def test_one_that_does_not_start_takes_nobody_with_it() -> None:
     assert first.failed == "did not start: oh"
     assert second.failed is not None
     assert second.failed.startswith("this is no JSON")
+
+
+def test_what_a_process_has_used_grows_and_is_not_known_of_one_that_is_gone() -> None:
+    before = spent(os.getpid())
+    if before is None:
+        pytest.skip("this system does not say")
+    sum(range(300_000))
+    after = spent(os.getpid())
+    assert after is not None
+    assert after > before
+    assert spent(2**22 + 1) is None
 
 
 def test_this_process_is_pinned_meanwhile_and_not_longer() -> None:
