@@ -6,10 +6,12 @@ out, and each process has an empty folder to run in, so that Evox finds no proje
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -190,9 +192,14 @@ class _Process:
 def _processes() -> Iterator[list[_Process]]:
     """End all processes that were put into a list; those that do not end are killed."""
     found: list[_Process] = []
+    in_main = threading.current_thread() is threading.main_thread()
+    # Without this, who is asked to end would leave them running.
+    before = signal.signal(signal.SIGTERM, _leave) if in_main else None
     try:
         yield found
     finally:
+        if in_main:
+            signal.signal(signal.SIGTERM, before)
         for one in found:
             one.process.terminate()
         end = time.monotonic() + GRACE
@@ -202,6 +209,10 @@ def _processes() -> Iterator[list[_Process]]:
             except subprocess.TimeoutExpired:
                 one.process.kill()
                 one.process.wait()
+
+
+def _leave(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def _free_port() -> int:

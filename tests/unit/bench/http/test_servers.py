@@ -1,6 +1,7 @@
 """Contestants start on a core of their own with none of our settings, and one that does not start says why."""
 
 import os
+import signal
 import socket
 from collections.abc import Sequence
 
@@ -53,6 +54,14 @@ def test_a_server_has_its_core_none_of_our_settings_and_ends(monkeypatch: pytest
         assert asked(server.address) == repr(([core], []))
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(server.address, 1)
+
+
+def test_who_is_asked_to_end_leaves_no_server_behind() -> None:
+    with pytest.raises(SystemExit) as ended, serving([contestant(LISTEN)], None, SECRET, guarded=False) as fleet:
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert ended.value.code == 143
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(fleet.servers[0].address, 1)
 
 
 def test_one_that_ends_says_its_last_line() -> None:
