@@ -184,10 +184,10 @@ class _Giving:
         self.started = True
         if type(response) is not Response:
             return response(self._scope, self._receive, self.send)  # type: ignore[no-any-return]
-        opened: Any = self._opened
-        if opened is not None and response.background is None and getattr(self._send, "__self__", None) is opened:
-            self._status = response.status_code  # nobody looks at what is sent
-            waiting: Awaitable[None] | None = opened.answer(self._status, response.raw_headers, response.body)
+        sends: Any = getattr(self._send, "__self__", None)
+        if sends is not None and sends is self._opened and response.background is None:  # nobody looks at what is sent
+            self._status = response.status_code
+            waiting: Awaitable[None] | None = sends.answer(self._status, response.raw_headers, response.body)
             if waiting is not None:
                 return self._end(waiting)
             self.ended = self._clock()
