@@ -241,8 +241,12 @@ class Scheduler:
         line.in_use -= 1
         line.account.release_on_behalf_of(seat)
         self._account.release_on_behalf_of(seat)
-        self._forget(seat)
-        self._pump()
+        if seat.client is not None:
+            self._forget(seat)
+        for one in self._lines:
+            if one.waiting:
+                self._pump()
+                return
 
     def move(self, seat: Seat, level: Priority) -> bool:
         """Move a queued seat to the end of another level's queue, if there is room. Called by ``Seat.boost``."""

@@ -6,6 +6,7 @@ client could see.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from functools import partial
 from inspect import Signature
 from typing import Any
 
@@ -32,6 +33,7 @@ from evox.services.http_errors import evox_error_handler
 from evox.services.life import lifespan_of
 from evox.services.observing import VIEWS, answers_view, view_path
 from evox.services.openapi import keyed, secured
+from evox.services.route import EvoxRoute
 from evox.services.router_guard import RouterGuard
 from evox.services.table import Routes
 from evox.services.telemetry import Telemetry
@@ -56,6 +58,17 @@ class EvoxApp(FastAPI):
             return
         scope["app"] = self
         await stack(scope, receive, send)
+
+    def short(self, scope: Scope) -> Callable[[Any, Scope, Receive, Send], Awaitable[None]] | None:
+        """Return the short way to the answer to an HTTP request, past all layers; None if there is none.
+
+        It is called with the running service, and as an ASGI app, in a context of its own.
+        """
+        layer, told = self.middleware_stack, self._telemetry_state
+        if not isinstance(layer, _Layer) or told is None or scope["type"] != "http" or self.root_path or told.is_on():
+            return None
+        scope["app"] = self
+        return layer.short(scope)
 
     @property
     def _asks(self) -> Callable[[], bool] | None:
@@ -105,6 +118,13 @@ class _Layer:
         self._watch = WriteWatch(app, service)
         self._service = service
 
+    def short(self, scope: Scope) -> Callable[[Any, Scope, Receive, Send], Awaitable[None]] | None:
+        """Return the short way to the answer to an HTTP request; None if there is none."""
+        if self._direct is None or (scope["method"] not in HARMLESS and self._service.caches_answers):
+            return None
+        route = self._direct.find(scope)
+        return None if route is None else partial(_answer_shortly, self._direct, route)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind == "lifespan":
@@ -136,6 +156,15 @@ class _Layer:
             leave_principal(caller)
             if token is not None:
                 context.leave_service(token)
+
+
+async def _answer_shortly(
+    direct: Direct, route: EvoxRoute, running: Any, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Do what the layer does, in a context that nobody uses after this."""
+    context.enter_service(running)
+    enter_principal(ANONYMOUS)
+    await direct.answer(route, running, scope, receive, send)
 
 
 def create_app(service: Declaration) -> FastAPI:

@@ -92,7 +92,7 @@ class Inflight:
         self._refusing: str | None = "starting"
         self._retry_after = 1.0
         self._draining = False
-        self._idle = anyio.Event()
+        self._idle: anyio.Event | None = None  # while somebody waits
         self._total = self._refused = self._failed = self._cut = self._left = 0
 
     def __repr__(self) -> str:
@@ -148,9 +148,26 @@ class Inflight:
     async def wait_idle(self) -> None:
         """Wait until nothing is open."""
         while self._open:
-            if self._idle.is_set():
+            if self._idle is None:
                 self._idle = anyio.Event()
             await self._idle.wait()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether requests are answered as always: the service is neither down nor draining, and nobody wants times."""
+        return self._refusing is None and not self._draining and self.on_answer is None
+
+    async def begin(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request by a part of the app, in a context and a cancel scope that are its connection's.
+
+        Args:
+            app: The part that answers it. Requests are refused, and told of a drain, elsewhere; see ``is_plain``.
+            scope: The request's.
+            receive: The request's.
+            send: The request's.
+        """
+        enter_correlation(begin_request(scope))
+        await self._run_borrowed(app, self._opened(scope, receive, send), scope, receive, send)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -160,7 +177,10 @@ class Inflight:
                 await self._refuse(scope, receive, send, self._refusing)
                 return
             one = self._opened(scope, receive, send)
-            await (self._run_borrowed if one.borrowed else self._run_alone)(one, scope, receive, send)
+            if one.borrowed:
+                await self._run_borrowed(self._app, one, scope, receive, send)
+            else:
+                await self._run_alone(one, scope, receive, send)
         finally:
             leave_correlation(known)
 
@@ -194,14 +214,16 @@ class Inflight:
         finally:
             self._end(one)
 
-    async def _run_borrowed(self, one: Http | WebSocket, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _run_borrowed(
+        self, app: ASGIApp, one: Http | WebSocket, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         """Run an app in the cancel scope of its connection: what is to be done once it is cancelled is done there."""
         is_cut = False
         try:
             if one.refused:
                 await self._last_word(one, scope, receive, send)
             else:
-                await self._app(scope, one.receive, one.send)
+                await app(scope, one.receive, one.send)
                 is_cut = not one.finished and one.refused
         except Exception as error:  # noqa: BLE001  the boundary, as in ``_run``
             await self._raised(one, scope, error)
@@ -217,8 +239,9 @@ class Inflight:
     def _end(self, one: Opened) -> None:
         one.end()
         self._open.discard(one)
-        if not self._open:
+        if self._idle is not None and not self._open:
             self._idle.set()
+            self._idle = None
         if isinstance(one, Http) and one.left:
             self._left += 1
         if self.on_answer is not None and one.status:

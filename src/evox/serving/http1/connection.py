@@ -232,7 +232,7 @@ class Connection:
             self.buffer = buffer[end:]
             self._phase, self.due = Phase.ANSWER, NEVER
             exchange = self.exchange = Exchange(self, head)
-            answering: Any = lane.app(self._scope_of(head, exchange), exchange.receive, exchange.send)
+            answering = lane.begin(self._scope_of(head, exchange), exchange.receive, exchange.send)
             await in_context(context.copy(), answering)
             done = exchange.finished and not (self.closing or self.broken or self.relieved or exchange.malformed)
             if not (done and exchange.skipped) and not await self._goes_on(exchange):

@@ -6,10 +6,11 @@ left while it is answered. So a request pays for no timer, and ten thousand idle
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, TypeAlias
 
 import anyio
 from anyio.abc import TaskGroup
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from evox.config import ServingSettings
 from evox.data.clock import loop_clock
@@ -17,6 +18,8 @@ from evox.serving.client import LOOK
 from evox.serving.http1.connection import Connection
 
 __all__ = ["Lane"]
+
+Begin: TypeAlias = Callable[[Scope, Receive, Send], Any]
 
 
 class Lane:
@@ -29,6 +32,8 @@ class Lane:
         take_over: Called with a connection whose app goes on after its answer: another is to serve its wire.
 
     Attributes:
+        begin: Returns the coroutine that answers a request, in a context of its own: of the app, if it has such a one,
+            or else the app itself.
         connections: Those that are open.
         terminated: Whether connections are closed once they are idle.
         clock: The loop's.
@@ -38,6 +43,7 @@ class Lane:
         self, app: ASGIApp, settings: ServingSettings, group: TaskGroup, take_over: Callable[[Connection], None]
     ) -> None:
         self.app, self.settings, self.take_over = app, settings, take_over
+        self.begin: Begin = getattr(app, "begin", app)
         self._group = group
         self.connections: set[Connection] = set()
         self.terminated = self._sweeping = False
