@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import asyncclick as click
 
-from evox.cli import bench_auth, bench_data, bench_http, bench_observe, bench_profile, bench_proxy
+from evox.cli import bench_auth, bench_data, bench_http, bench_memory, bench_observe, bench_profile, bench_proxy
 
 if TYPE_CHECKING:
     from evox.bench import Measured, Policy, Tally
@@ -39,6 +39,7 @@ command.add_command(bench_auth.command)
 command.add_command(bench_proxy.command)
 command.add_command(bench_observe.command)
 command.add_command(bench_profile.command)
+command.add_command(bench_memory.command)
 command.add_command(bench_http.command)
 
 

@@ -80,20 +80,18 @@ class Connections:
             await self._turn_away(raw)
             return
         self._open += 1
-        served = False
-        with self._guarded("a new connection"):
+        try:
             addresses = addresses_of(raw)
             wire = await open_wire(raw)
-            served = True
-            peer = _name(addresses)
-            if self._lane is not None:
-                complain = partial(self._note, peer)
-                await self._serve_fast(Http1Connection(self._lane, wire, addresses, complain), peer)
-            else:
-                await self._serve_rest(WireStream(wire), addresses, peer)
-        if not served:
+        except OSError:  # its client has left already
             self._open -= 1
             raw.close()
+            return
+        peer = _name(addresses)
+        if self._lane is not None:
+            await self._serve_fast(Http1Connection(self._lane, wire, addresses, partial(self._note, peer)), peer)
+        else:
+            await self._serve_rest(WireStream(wire), addresses, peer)
 
     def sweep(self) -> None:
         """Look now at the connections of the fast lane."""
@@ -164,10 +162,12 @@ class Connections:
         """Serve a connection in the fast lane, and what that leaves by hypercorn."""
         assert self._lane is not None  # noqa: S101  its connections come from it
         rest = None
+        self._lane.add(connection)
         try:
-            with self._guarded(peer), self._lane.holding(connection):
+            with self._guarded(peer):
                 rest = await connection.run()
         finally:
+            self._lane.connections.discard(connection)
             if rest is None and not connection.relieved:
                 self._open -= 1
                 await _close(WireStream(connection.wire))

@@ -68,6 +68,28 @@ class Connection:
         sending: When a client that does not read is cut; never while nothing waits to be sent.
     """
 
+    __slots__ = (
+        "_complain",
+        "_ended",
+        "_lane",
+        "_mark",
+        "_overdue",
+        "_phase",
+        "_reading",
+        "_seen",
+        "addresses",
+        "broken",
+        "buffer",
+        "closing",
+        "due",
+        "exchange",
+        "reader",
+        "relieved",
+        "scope",
+        "sending",
+        "wire",
+    )
+
     def __init__(
         self,
         lane: "Lane",
@@ -238,6 +260,8 @@ class Connection:
             if not (done and exchange.skipped) and not await self._goes_on(exchange):
                 return None
             self.exchange = None
+            del exchange, head, answering
+            self.reader.forget()
             self._phase, self.due = Phase.IDLE, lane.clock() + (LAST_CALL if lane.terminated else patience)
             turn += 1
             if turn >= TURN:

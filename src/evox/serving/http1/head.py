@@ -117,6 +117,10 @@ class Reader:
             raise Unusual  # HTTP/1.0 may leave Host out; few do
         return head
 
+    def forget(self) -> None:
+        """Let go of what was read last: a connection may be idle for long, and there may be many."""
+        self._head, self._body, self._target = _NOBODY, _NOTHING, b""
+
     def body(self, data: bytes) -> tuple[bytes, bool]:
         """Read a part of a body; return what it holds, and whether the message is complete with it.
 
@@ -182,6 +186,8 @@ class Reader:
         raise Unusual
 
 
+_NOBODY: Final = Head()
+_NOTHING: Final[list[bytes]] = []
 _NOTED: Final = {
     b"host": Reader._take_host,  # noqa: SLF001  these are its own
     b"content-length": Reader._take_length,  # noqa: SLF001

@@ -4,8 +4,7 @@ A sweep looks at every connection ten times a second: which has waited too long 
 left while it is answered. So a request pays for no timer, and ten thousand idle connections for one in all.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import anyio
@@ -52,17 +51,12 @@ class Lane:
     def __repr__(self) -> str:
         return f"<Lane of {len(self.connections)} connections>"
 
-    @contextmanager
-    def holding(self, connection: Connection) -> Iterator[None]:
-        """Watch a connection while it is served."""
+    def add(self, connection: Connection) -> None:
+        """Watch a connection, until it is taken out of ``connections``."""
         self.connections.add(connection)
         if not self._sweeping:
             self._sweeping = True
             self._group.start_soon(self._sweep_on, name="connections")
-        try:
-            yield
-        finally:
-            self.connections.discard(connection)
 
     def finish(self) -> None:
         """Have each connection closed once it is idle."""
