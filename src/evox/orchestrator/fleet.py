@@ -130,6 +130,11 @@ class Fleet:
         with anyio.move_on_after(CLOSE, shield=True):
             await self.scope.close()
 
+    def begin_drain(self) -> None:
+        """Let every answer from now on ask its client to leave."""
+        for host in self.hosts:
+            host.drain()
+
     async def drain(
         self,
         settings: ServingSettings,
@@ -143,8 +148,7 @@ class Fleet:
             close_listeners: Called after ``drain_delay``.
         """
         began = anyio.current_time()
-        for host in self.hosts:
-            host.drain()
+        self.begin_drain()
         if close_listeners is not None:
             await anyio.sleep(settings.drain_delay)
             with anyio.move_on_after(began + settings.drain_timeout - anyio.current_time()):

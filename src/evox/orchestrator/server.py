@@ -224,6 +224,8 @@ class _Server:
     async def _interrupt(self, starting: anyio.CancelScope) -> None:
         """End the start at a signal that comes before everything has started: there is nothing to drain yet."""
         received = await self._signals.wait()
+        if self._started:
+            self._fleet.begin_drain()  # before anybody is told of it: a quick client may come at once
         if not self._handover.worker:
             self._console.draining(signal.Signals(received).name)
         self._ending.set()
