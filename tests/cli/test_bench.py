@@ -9,6 +9,7 @@ import pytest
 from tests.support import command, environment
 
 from evox.bench.caching import Crowd, Expiry
+from evox.bench.profiling import REQUESTS
 from evox.bench.storing import Behind
 from evox.cli.bench_data import _unproven
 from evox.cli.bench_http import QUESTIONS
@@ -238,3 +239,44 @@ def test_wrk_that_is_not_there_or_has_less_than_its_second_is_a_usage_error(tmp_
     line += ["--seconds", "0.5"]
     done = subprocess.run(line, capture_output=True, text=True, env=environ, timeout=19, check=False)
     assert (done.returncode, "whole seconds" in done.stderr) == (2, True)
+
+
+@pytest.mark.timeout(60)
+def test_a_request_is_told_step_by_step_and_the_steps_are_all_of_it() -> None:
+    done = scaled("profile", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    for backend in ("trio", "asyncio"):
+        assert [one["name"] for one in found[backend]] == list(REQUESTS)
+        for one in found[backend]:
+            assert sum(one["steps"].values()) == pytest.approx(one["microseconds"])
+            assert min(one["steps"]["read the request"], one["steps"]["admission"]) >= 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system tells nothing of a process's memory")
+@pytest.mark.timeout(60)
+def test_memory_is_told_of_connections_that_are_held_and_requests_that_are_sent() -> None:
+    done = subprocess.run(
+        command("bench", "memory", "--connections", "50", "--requests", "200", "--json"),
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    for one in json.loads(done.stdout)["memory"]:
+        assert (one["connections"], one["requests"], one["descriptors"]) == (50, 200, 0)
+
+
+def test_more_connections_than_descriptors_are_a_failure_that_says_so() -> None:
+    done = subprocess.run(
+        command("bench", "memory", "--connections", "2000000000", "--requests", "1"),
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "ulimit -n" in done.stderr

@@ -150,9 +150,10 @@ def _allow(descriptors: int) -> None:
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < descriptors:
-        if hard != resource.RLIM_INFINITY and hard < descriptors:
-            raise OSError(f"{descriptors} descriptors are needed, and the system allows {hard}: ulimit -n")
-        resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, hard))
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, hard))
+        except (ValueError, OverflowError, OSError):
+            raise OSError(f"{descriptors} descriptors are needed, and the system allows {hard}: ulimit -n") from None
 
 
 def _memory(process: int) -> int:
