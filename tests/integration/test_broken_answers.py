@@ -131,3 +131,29 @@ async def test_V2_an_answer_that_fails_in_the_middle_closes_its_http_1_connectio
 
 def statistics(env: Env) -> Any:
     return env.host("slow").inflight.statistics()
+
+
+async def test_parts_that_two_tasks_of_an_app_send_at_once_do_not_run_into_each_other() -> None:
+    class Both(Response):
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+
+            async def give(letter: bytes) -> None:
+                for _ in range(4):
+                    await send({"type": "http.response.body", "body": letter * 1_000_000, "more_body": True})
+
+            async with anyio.create_task_group() as group:
+                group.start_soon(give, b"a")
+                group.start_soon(give, b"b")
+            await send({"type": "http.response.body", "body": b""})
+
+    svc: Service = service("both")
+
+    @svc.get("/")
+    async def both() -> Both:
+        return Both()
+
+    async with running(svc, sockets=True) as env, env.client(svc).stream("GET", "/") as response:
+        parts = [part async for part in response.aiter_raw(1_000_000)]
+    assert sorted(set(parts)) == [b"a" * 1_000_000, b"b" * 1_000_000]
+    assert (parts.count(parts[0]), len(parts)) == (4, 8)

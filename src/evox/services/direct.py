@@ -25,8 +25,6 @@ from evox.services.table import Table
 __all__ = ["Direct", "Raising"]
 
 _FAILURE: Final = "evox.failure"  # where an error is found that is to be answered the long way, in an ASGI scope
-
-
 _HANDLERS: Final = "starlette.exception_handlers"  # where Starlette finds those of the app, in an ASGI scope
 
 
@@ -229,10 +227,8 @@ def _handlers_of(app: FastAPI) -> tuple[dict[Any, Any], dict[int, Any]]:
 async def _raise(failure: _Failure, scope: Scope, receive: Receive, send: Send) -> None:
     async def raising(scope: Scope, receive: Receive, send: Send) -> None:
         del scope, receive
-        if failure.started:
-            await send(
-                {"type": "http.response.start", "status": 500, "headers": []}
-            )  # it has been, and this goes nowhere
+        if failure.started:  # this goes nowhere, and lets who looks know that an answer has begun
+            await send({"type": "http.response.start", "status": 500, "headers": []})
         raise failure.error
 
     await wrap_app_handling_exceptions(raising, failure.request)(scope, receive, send)

@@ -116,7 +116,7 @@ class Table:
             return None
         try:
             return template.found, template.parameters(match)
-        except ValueError:  # of a converter, e.g. for too many digits: the router meets it too, where it is answered
+        except Exception:  # noqa: BLE001  of a converter, e.g. for too many digits: the router meets it, where it is answered
             return None
 
     def _add(self, method: str, routes: Iterable[Any]) -> None:

@@ -77,6 +77,7 @@ class Connection:
         "_phase",
         "_reading",
         "_seen",
+        "_sent",
         "addresses",
         "broken",
         "buffer",
@@ -108,6 +109,7 @@ class Connection:
         self._phase = Phase.NEW if reader is None else Phase.IDLE
         self.due = self.sending = NEVER
         self._mark = 0
+        self._sent: anyio.Event
         self.exchange: Exchange | None = None
         self._seen: Exchange | None = None
         self._reading = self._overdue = self._ended = False
@@ -179,7 +181,7 @@ class Connection:
             self.scope.cancel()
         exchange = self.exchange
         if exchange is None or exchange is not self._seen:
-            self._seen = exchange  # most are answered before the second look
+            self._seen = exchange  # most are answered before there is a second look
         elif exchange.finished:
             self._relieve(exchange)
         elif not (self._reading or exchange.gone):
@@ -209,6 +211,8 @@ class Connection:
         Returns:
             None if all of it is on its way; or what waits until it is, and is to be awaited.
         """
+        if self.sending != NEVER:
+            return self._write_next(data)
         try:
             return None if self.wire.put(data) else self._flush()
         except OSError:
@@ -222,7 +226,7 @@ class Connection:
 
     async def _flush(self) -> None:
         """Wait until what was put is sent. The sweep sees whether the client reads it."""
-        done = False
+        done, self._sent = False, anyio.Event()
         self._mark, self.sending = self.wire.unsent, self._lane.clock() + self._lane.settings.write_timeout
         try:
             await self.wire.flush()
@@ -231,7 +235,16 @@ class Connection:
             self._lose()
         finally:
             self.sending = NEVER
+            self._sent.set()
             self.broken = self.broken or not done  # part of it may be sent, so nothing can follow
+
+    async def _write_next(self, data: bytes) -> None:
+        """Send what another task of the app has while something is still being sent: behind it."""
+        while self.sending != NEVER:
+            await self._sent.wait()
+        waiting = None if self.broken else self.write(data)
+        if waiting is not None:
+            await waiting
 
     async def _serve(self) -> bytes | None:
         lane, turn, context = self._lane, 0, copy_context()
@@ -259,7 +272,7 @@ class Connection:
             done = exchange.finished and not (self.closing or self.broken or self.relieved or exchange.malformed)
             if not (done and exchange.skipped) and not await self._goes_on(exchange):
                 return None
-            self.exchange = None
+            self.exchange = self._seen = None
             del exchange, head, answering
             self.reader.forget()
             self._phase, self.due = Phase.IDLE, lane.clock() + (LAST_CALL if lane.terminated else patience)

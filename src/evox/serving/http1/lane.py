@@ -67,8 +67,9 @@ class Lane:
     def sweep(self) -> None:
         """Look at all connections."""
         now = self.clock()
-        for connection in list(self.connections):
-            connection.sweep(now)
+        for one in list(self.connections):
+            if one.exchange is not None or one.due <= now:  # of those that are idle there may be very many
+                one.sweep(now)
 
     async def _sweep_on(self) -> None:
         try:
