@@ -124,7 +124,7 @@ def replied(reply: httpx2.Response, *, head: bool) -> list[str]:
     if not head:
         return [reply.text]
     headers = [f"{name}: {value}" for name, value in reply.headers.items()]
-    return [f"HTTP/1.1 {reply.status_code}", *headers, "date: ...", "", reply.text]
+    return [f"HTTP/1.1 {reply.status_code} {reply.reason_phrase}", *headers, "date: ...", "", reply.text]
 
 
 def undated(line: str) -> str:

@@ -1,8 +1,9 @@
 """Over a connection the short way to an endpoint passes fewer layers than without sockets; both answer the same."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import anyio
 import httpx2
 import pytest
 from fastapi import FastAPI, HTTPException, Request
@@ -164,3 +165,26 @@ async def test_a_service_that_is_down_is_not_reached_by_the_short_way() -> None:
         assert (await client.get("/items/1")).status_code == 503
         env.host(svc).inflight.admit()
         assert (await client.get("/items/1")).status_code == 200
+
+
+async def test_a_stream_that_a_handler_returns_is_closed_when_its_client_leaves() -> None:
+    begun, closed = anyio.Event(), anyio.Event()
+    svc = ServiceBuilder("shop")
+
+    async def parts() -> AsyncIterator[bytes]:
+        try:
+            yield b"one"
+            begun.set()
+            await anyio.sleep_forever()
+        finally:
+            closed.set()
+
+    @svc.get("/parts")
+    async def give() -> StreamingResponse:
+        return StreamingResponse(parts())
+
+    async with running(svc, sockets=True) as env:
+        async with env.client(svc).stream("GET", "/parts"):
+            await begun.wait()
+        with anyio.fail_after(5):
+            await closed.wait()

@@ -110,7 +110,8 @@ class Direct:
             try:
                 entry: Any = route.entry  # those in the table have one
                 response = await entry.steps(entry.begin(request, name, inbound, opened))
-                waiting = giving.give(response)
+                plain = type(response) is Response and response.background is None
+                waiting = giving.give(response if plain else entry.finish(scope, response))
                 if waiting is not None:
                     await waiting
             except Exception as error:  # noqa: BLE001  it is answered, or raised, the long way

@@ -4,7 +4,7 @@
 ``direct``, which skips what the endpoint does not need.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextvars import ContextVar
 from typing import Any, TypeAlias
 
@@ -174,7 +174,19 @@ class _Entry:
         if self._keyed is not None:
             call.keyed = self._keyed
         take_hints(call, scope)
+        write = write_of(scope)
+        if write is not None:
+            write.row, write.goes_on = row, self._ends_late
         return call
+
+    def finish(self, scope: Scope, response: Any, generators: Sequence[Any] = ()) -> Any:
+        """Return an answer as it is given: what goes on after the handler is noted, and closed at its end."""
+        streams = isinstance(response, StreamingResponse)
+        if streams or getattr(response, "background", None) is not None:
+            write = write_of(scope)
+            if write is not None:
+                write.goes_on = True
+        return _Closing(response, generators) if streams else response
 
     async def handle(self, request: Request) -> Any:
         """Answer a request that has come by FastAPI's router."""
@@ -185,14 +197,7 @@ class _Entry:
             _generators.set(generators)
         opened = request.scope.get("extensions", {}).get(OPENED)
         call = self.begin(request, name, inbound_of(request.scope), opened)
-        write = write_of(request.scope)
-        if write is not None:
-            write.row, write.goes_on = self._row, self._ends_late
-        response: Any = await self.steps(call)
-        streams = isinstance(response, StreamingResponse)
-        if write is not None and (streams or getattr(response, "background", None) is not None):
-            write.goes_on = True
-        return _Closing(response, generators) if streams else response
+        return self.finish(request.scope, await self.steps(call), generators)
 
 
 def _methods_at(route: APIRoute, scope: Scope) -> list[str]:
@@ -222,7 +227,7 @@ def _effective(route: APIRoute) -> Any:
 class _Closing:
     """A streaming answer whose generators are closed when it ends, however it ends; Starlette leaves that to chance."""
 
-    def __init__(self, response: StreamingResponse, generators: list[Any]) -> None:
+    def __init__(self, response: StreamingResponse, generators: Sequence[Any]) -> None:
         self._response = response
         self._generators = generators
 
