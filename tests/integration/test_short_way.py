@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from starlette.background import BackgroundTask
 from tests.lanes import running
 
-from evox import Service, ServiceBuilder
+from evox import Service, ServiceBuilder, inject
 from evox.core import auth
 
 pytestmark = pytest.mark.usefixtures("http1")
@@ -188,3 +188,18 @@ async def test_a_stream_that_a_handler_returns_is_closed_when_its_client_leaves(
             await begun.wait()
         with anyio.fail_after(5):
             await closed.wait()
+
+
+async def test_what_is_put_in_the_place_of_a_dependency_goes_by_fastapi_and_leaves_injection_alone() -> None:
+    class Repository:
+        name = "real"
+
+    svc = ServiceBuilder("shop")
+
+    @svc.get("/who")
+    async def who(repository: Repository = inject(Repository)) -> str:
+        return repository.name
+
+    svc.app.dependency_overrides[shop] = lambda: None
+    async with running(svc, sockets=True) as env:
+        assert (await env.client(svc).get("/who")).json() == "real"

@@ -71,9 +71,12 @@ class Direct:
 
     def find(self, scope: Scope) -> EvoxRoute | None:
         """Return to which endpoint the short way leads for an HTTP request; None if there is no short way."""
-        if not (self._outermost or self._owner.user_middleware) or "path_params" in scope or _FAILURE in scope:
+        owner = self._owner
+        if not (self._outermost or owner.user_middleware) or "path_params" in scope or _FAILURE in scope:
             return None
-        table, router = self._table, self._owner.router
+        if owner.dependency_overrides:  # FastAPI puts them in place, and needs its layers for that
+            return None
+        table, router = self._table, owner.router
         if table is None or not table.is_of(router):
             table = self._table = Table(router)
         found = None if scope.get(TELEMETRY) is not None else table.find(scope)
