@@ -25,6 +25,7 @@ from evox.services.answers import can_be_shared
 from evox.services.binding import Binding, is_bindable
 from evox.services.caching import caching_of
 from evox.services.call import enter_call
+from evox.services.direct import handlers_of
 from evox.services.encoding import Wire
 from evox.services.failing import response_to
 from evox.services.operations import Operation
@@ -194,11 +195,8 @@ async def _never() -> Any:
 
 def _request(app: Any, operation: Operation, running: Running, wire: Wire) -> Request:
     """Return the request that a call would have been, for handlers of errors."""
-    handlers = app.exception_handlers
-    statuses = {key: handler for key, handler in handlers.items() if isinstance(key, int) and key != 500}
-    kinds = {key: handler for key, handler in handlers.items() if not isinstance(key, int) and key is not Exception}
     scope = request_scope(app, operation, wire) | {
-        "starlette.exception_handlers": (kinds, statuses),
+        "starlette.exception_handlers": handlers_of(app),
         "endpoint": operation.route.endpoint,
         "path_params": dict(wire.values),
         "route": operation.route,

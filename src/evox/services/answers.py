@@ -19,7 +19,6 @@ __all__ = [
     "Answer",
     "Pair",
     "Replay",
-    "again",
     "answer_of",
     "can_be_shared",
     "copied",
@@ -27,6 +26,7 @@ __all__ = [
     "for_all",
     "is_private",
     "is_whole",
+    "ready",
     "replayed",
     "respond",
     "revive",
@@ -124,7 +124,7 @@ def can_be_shared(response: Response) -> bool:
 
 def copied(response: Response) -> Response:
     """Return a response of one's own: what passes on the way out may change it."""
-    return _response(response.status_code, list(response.raw_headers), bytes(response.body))
+    return ready(response.status_code, list(response.raw_headers), bytes(response.body))
 
 
 async def dispose(response: Response) -> None:
@@ -166,7 +166,7 @@ def sent_answer(status: int, headers: Iterable[Pair], body: bytes) -> Answer:
 
 def replayed(answer: Answer) -> Response:
     """Make the response that gives an answer again to who repeats a request."""
-    return _response(answer.status, [*answer.headers, (b"idempotency-replayed", b"true")], answer.body)
+    return ready(answer.status, [*answer.headers, (b"idempotency-replayed", b"true")], answer.body)
 
 
 def respond(answer: Answer, request: Request, replay: Replay) -> Response:
@@ -186,8 +186,8 @@ def respond(answer: Answer, request: Request, replay: Replay) -> Response:
     headers.append((b"cache-status", replay.status.encode()))
     if 200 <= answer.status < 300 and _has_it(request, headers):
         kept = [pair for pair in headers if pair[0] in _KEPT_ON_304 or pair in replay.own]
-        return _response(304, kept, b"")
-    return _response(answer.status, headers, answer.body)
+        return ready(304, kept, b"")
+    return ready(answer.status, headers, answer.body)
 
 
 _REVALIDATE: Final = b"max-age=0, must-revalidate"
@@ -200,12 +200,8 @@ def for_all(answer: Answer) -> tuple[Pair, ...]:
     return headers if says else (*headers, (b"cache-control", _REVALIDATE))
 
 
-def again(status: int, headers: list[Pair], body: bytes) -> Response:
+def ready(status: int, headers: list[Pair], body: bytes) -> Response:
     """Make a response of what is ready to be sent."""
-    return _response(status, headers, body)
-
-
-def _response(status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> Response:
     response = Response.__new__(Response)  # its constructor would compute headers that are there already
     response.status_code, response.body, response.background = status, body, None
     response.raw_headers = headers

@@ -6,8 +6,7 @@ among its parameters is called through the app instead.
 """
 
 import json
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import request_body_to_args
@@ -18,21 +17,15 @@ from starlette.requests import cookie_parser
 from evox.services.encoding import JSON, Wire
 from evox.services.inputs import is_ours
 from evox.services.operations import Argument, Operation
-from evox.services.parameters import Plain, take
-from evox.services.params import method_of
+from evox.services.parameters import Plain, given_to, take, taken_by
 
 __all__ = ["Binding", "is_bindable"]
-
-_PARTS: Final = ("request", "websocket", "http_connection", "background_tasks", "security_scopes")
-_HIDDEN: Final = "evox_response"  # what our own routes add to collect headers in
 
 
 def is_bindable(operation: Operation) -> bool:
     """Whether nothing but path, query, headers, cookies and a JSON body is needed to call an endpoint."""
     dependant: Dependant = operation.route.dependant
-    if any(getattr(dependant, f"{part}_param_name") is not None for part in _PARTS):
-        return False
-    if dependant.response_param_name not in (None, _HIDDEN):
+    if taken_by(dependant):
         return False
     if any(one.where in ("form", "file") for one in operation.arguments):
         return False
@@ -59,15 +52,7 @@ class Binding:
         self._cookies = dependant.cookie_params
         self._body = dependant.body_params
         self.needs_body = bool(self._body)
-        self._injected: list[tuple[str, Callable[[], Any]]] = []
-        self._methods: list[str] = []
-        for inner in dependant.dependencies:
-            if inner.name is None or inner.call is None:
-                continue
-            if inner.call is method_of:
-                self._methods.append(inner.name)
-            else:
-                self._injected.append((inner.name, inner.call))
+        self._injected, self._methods = given_to(dependant)
 
     async def bind(self, wire: Wire) -> dict[str, Any]:
         """Return the handler's arguments.

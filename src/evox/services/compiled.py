@@ -7,7 +7,6 @@ Everything that uses more of FastAPI goes through FastAPI. A client can tell the
 import email.message
 import json
 import math
-from collections.abc import Callable
 from typing import Any, Final
 
 from fastapi.datastructures import DefaultPlaceholder
@@ -20,19 +19,17 @@ from pydantic_core import PydanticUndefined
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from evox.services.answers import ready
 from evox.services.call import Call
 from evox.services.endpoint import Endpoint
 from evox.services.inputs import is_ours
-from evox.services.parameters import Parameters
-from evox.services.params import method_of
+from evox.services.parameters import Parameters, given_to, taken_by
 from evox.services.pipeline import Pipeline
 from evox.services.results import Results, splits
 from evox.services.writing import writer_of
 
 __all__ = ["Compiled", "settled", "why_not"]
 
-_TAKEN: Final = ("request", "websocket", "http_connection", "background_tasks", "security_scopes")
-_HIDDEN: Final = "evox_response"  # what our own routes add to collect headers in
 _JSON: Final = (b"content-type", b"application/json")
 _BODIES: Final = "There was an error parsing the body"  # as FastAPI says it
 _KNOWN: Final = 100  # content types that are remembered
@@ -46,9 +43,7 @@ def why_not(row: Endpoint, route: Any) -> str:
         route: FastAPI's route of it.
     """
     dependant, kind = route.dependant, route.response_class
-    taken = [part for part in _TAKEN if getattr(dependant, f"{part}_param_name") is not None]
-    if dependant.response_param_name not in (None, _HIDDEN):
-        taken.append("response")
+    taken = taken_by(dependant)
     is_form = route.body_field is not None and isinstance(route.body_field.field_info, Form)
     limits = (getattr(dependant, "concurrency", None), getattr(route, "max_body_size", None))
     reasons = {
@@ -80,13 +75,7 @@ class Compiled:
         self._body = list(dependant.body_params)
         self._embed: bool = route._embed_body_fields  # noqa: SLF001  FastAPI works it out once
         self._strict = _value(getattr(route, "strict_content_type", True))
-        self._injected: list[tuple[str, Callable[[], Any]]] = []
-        self._methods: list[str] = []
-        for one in dependant.dependencies:
-            if one.name is not None and one.call is method_of:
-                self._methods.append(one.name)
-            elif one.name is not None:
-                self._injected.append((one.name, one.call))
+        self._injected, self._methods = given_to(dependant)
         self._splits = Results(row.name) if splits(row.returns) else None
         self._write = writer_of(route)
         self._status: int = route.status_code or 200
@@ -127,7 +116,8 @@ class Compiled:
                 return self._split(self._splits, value)
             if not self._is_usual:
                 return self._unusual(value, self._status)
-            return _response(self._status, self._write(value))
+            written = self._write(value)
+            return ready(self._status, [(b"content-length", b"%d" % len(written)), _JSON], written)
         except ResponseValidationError as error:
             where = self._where(scope)
             raise ResponseValidationError(error.errors(), body=error.body, endpoint_ctx=where) from None
@@ -197,13 +187,6 @@ class Compiled:
         if not is_body_allowed_for_status_code(status):
             made.body = b""
         return made
-
-
-def _response(status: int, body: bytes) -> Response:
-    response = Response.__new__(Response)  # its constructor takes as long as all the rest of an answer
-    response.status_code, response.body, response.background = status, body, None
-    response.raw_headers = [(b"content-length", b"%d" % len(body)), _JSON]
-    return response
 
 
 def settled(response: Response) -> Response:

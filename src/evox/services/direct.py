@@ -22,7 +22,7 @@ from evox.services.route import LEFT, TELEMETRY, EvoxRoute
 from evox.services.running import Running
 from evox.services.table import Table
 
-__all__ = ["Direct", "Raising"]
+__all__ = ["Direct", "Raising", "handlers_of"]
 
 _FAILURE: Final = "evox.failure"  # where an error is found that is to be answered the long way, in an ASGI scope
 _HANDLERS: Final = "starlette.exception_handlers"  # where Starlette finds those of the app, in an ASGI scope
@@ -55,7 +55,7 @@ class Direct:
         self._app = app
         self._owner = owner
         self._outermost = outermost
-        self._handlers = _handlers_of(owner) if outermost else None
+        self._handlers = handlers_of(owner) if outermost else None
         self._table: Table | None = None
 
     def __repr__(self) -> str:
@@ -221,7 +221,7 @@ class _Giving:
             self.ended = self._clock()  # background tasks come after this
 
 
-def _handlers_of(app: FastAPI) -> tuple[dict[Any, Any], dict[int, Any]]:
+def handlers_of(app: FastAPI) -> tuple[dict[Any, Any], dict[int, Any]]:
     """Return the handlers of an app's errors as Starlette has them: by class, and by status."""
     given = app.exception_handlers
     statuses = {key: handler for key, handler in given.items() if isinstance(key, int) and key != 500}

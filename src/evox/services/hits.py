@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from evox.data import DataIO, Store
 from evox.data.entries import DATA, FRESH_UNTIL, STORED_AT
-from evox.services.answers import Pair, again, for_all, revive
+from evox.services.answers import Pair, for_all, ready, revive
 from evox.services.call import Call
 
 __all__ = ["Hits"]
@@ -78,7 +78,7 @@ class Hits:
         now = store.backend.clock()
         status = b"evox; hit; ttl=%d" % round(row[FRESH_UNTIL] - now)
         age = b"%d" % max(0, math.floor(now - row[STORED_AT]))
-        return again(read.status, [*read.headers, (b"age", age), (b"cache-status", status)], read.body)
+        return ready(read.status, [*read.headers, (b"age", age), (b"cache-status", status)], read.body)
 
     def _learn(self, data: bytes) -> _Read:
         """Read an answer, and remember how it reads if it is not long."""

@@ -6,7 +6,7 @@ several names are left to FastAPI's function for them. Values, errors and their 
 
 import enum
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Final, Literal, TypeAlias, Union, get_args, get_origin
@@ -17,9 +17,13 @@ from fastapi.dependencies.utils import request_params_to_args
 from starlette.datastructures import Headers, QueryParams
 from starlette.requests import cookie_parser
 
-__all__ = ["Pairs", "Parameters", "Plain", "take"]
+from evox.services.params import method_of
+
+__all__ = ["Pairs", "Parameters", "Plain", "given_to", "take", "taken_by"]
 
 Pairs: TypeAlias = Sequence[tuple[bytes, bytes]]
+_PARTS: Final = ("request", "websocket", "http_connection", "background_tasks", "security_scopes")
+_HIDDEN: Final = "evox_response"  # what our own routes add to collect headers in
 _SCALARS: Final = (str, int, float, bool, Decimal, UUID, date, datetime, time, timedelta)
 _IMMUTABLE: Final = (str, int, float, bool, type(None))
 _UNIONS: Final = (Union, types.UnionType)
@@ -119,6 +123,23 @@ class Parameters:
                 if key == b"cookie":
                     cookies.update(cookie_parser(value.decode("latin-1")))
             take(values, errors, self._cookies, cookies)
+
+
+def taken_by(dependant: Dependant) -> list[str]:
+    """Return what an endpoint takes of a request that is none of its values, e.g. ``["request"]``."""
+    taken = [part for part in _PARTS if getattr(dependant, f"{part}_param_name") is not None]
+    return taken if dependant.response_param_name in (None, _HIDDEN) else [*taken, "response"]
+
+
+def given_to(dependant: Dependant) -> tuple[list[tuple[str, Callable[[], Any]]], list[str]]:
+    """Return which parameters of an endpoint are injected, and by what, and which hold the method.
+
+    Args:
+        dependant: FastAPI's view of an endpoint that has no dependencies but those of ours.
+    """
+    named: list[tuple[str, Any]] = [(one.name, one.call) for one in dependant.dependencies if one.name and one.call]
+    injected = [(name, call) for name, call in named if call is not method_of]
+    return injected, [name for name, call in named if call is method_of]
 
 
 def take(values: dict[str, Any], errors: list[Any], fields: Sequence[Any], given: Mapping[str, Any]) -> None:

@@ -41,7 +41,7 @@ class EvoxRoute(APIRoute):
     """A FastAPI route that runs the outer steps of its row before the body is read.
 
     Attributes:
-        entry: Answers a request; None where the route is only a part of what FastAPI makes of it elsewhere.
+        entry: What answers requests to it; None where the route is only a part of what FastAPI makes of it elsewhere.
         uncompiled: Why it is not compiled; nothing if it is.
         on_disconnect: What its row says of that.
     """

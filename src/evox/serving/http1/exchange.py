@@ -149,8 +149,7 @@ class Exchange(Client):
         self.started = self.finished = True
         closes = connection.closing or reply.closes or not head.keeps
         data = reply.head(closes=closes, whole=len(body))
-        if self._waiting is not None:
-            self._waiting.set()
+        self._wake()
         if len(body) > _LARGE and not reply.bodiless:
             return self._answer_in_two(data, body, closes=closes)
         waiting = connection.write(data if reply.bodiless else data + body)

@@ -41,7 +41,7 @@ class Lane:
     def __init__(
         self, app: ASGIApp, settings: ServingSettings, group: TaskGroup, take_over: Callable[[Connection], None]
     ) -> None:
-        self.app, self.settings, self.take_over = app, settings, take_over
+        self.settings, self.take_over = settings, take_over
         self.begin: Begin = getattr(app, "begin", app)
         self._group = group
         self.connections: set[Connection] = set()
