@@ -28,7 +28,8 @@ def locked_out() -> Iterator[tuple[str, "contextlib.AbstractContextManager[None]
         @contextlib.contextmanager
         def lock() -> Iterator[None]:
             admin.execute("ALTER ROLE app PASSWORD 'two'")
-            admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'")
+            # Waits until they are gone: over one that is about to go, a write may still be sent, and be unknown.
+            admin.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'app'")
             yield
             admin.execute("ALTER ROLE app PASSWORD 'one'")
 
