@@ -81,7 +81,6 @@ class Scheduler:
         self._clock = clock
         self._in_use = 0
         self._lines = tuple(_Line(level) for level in Priority)
-        self._account = anyio.CapacityLimiter(1)
         self._clients: dict[Hashable, _Client] = {}
         self._set(settings or PrioritySettings())
 
@@ -113,10 +112,7 @@ class Scheduler:
             )
             for line in self._lines
         )
-        account = self._account
-        return SchedulerStatistics(
-            self.name, int(account.total_tokens), account.borrowed_tokens, len(self._clients), levels
-        )
+        return SchedulerStatistics(self.name, self._total, self._in_use, len(self._clients), levels)
 
     def resize(self, **changes: Any) -> None:
         """Change numbers while requests run, as in ``[tool.evox.priority]``: ``resize(total=20, low=5)``.
@@ -240,7 +236,6 @@ class Scheduler:
         self._in_use -= 1
         line.in_use -= 1
         line.account.release_on_behalf_of(seat)
-        self._account.release_on_behalf_of(seat)
         if seat.client is not None:
             self._forget(seat)
         for one in self._lines:
@@ -264,7 +259,6 @@ class Scheduler:
     def _set(self, settings: PrioritySettings) -> None:
         self._settings = settings
         self._total, self._max_wait, self._per_client = settings.total, settings.max_wait, settings.per_client
-        self._account.total_tokens = settings.total
         for line in self._lines:
             label = line.level.label
             line.cap, line.bound, line.reserve = (
@@ -301,7 +295,6 @@ class Scheduler:
         self._in_use += 1
         line.in_use += 1
         line.admitted += 1
-        self._account.acquire_on_behalf_of_nowait(seat)
         line.account.acquire_on_behalf_of_nowait(seat)
         seat.grant()
 

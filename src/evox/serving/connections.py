@@ -25,6 +25,7 @@ from evox.serving.http1 import Connection as Http1Connection
 from evox.serving.http1 import Lane
 from evox.serving.hypercorn_adapter import Connection, Shared
 from evox.serving.protocol import GONE, LAST_CALL, LINGER, Addresses, ServingStatistics, addresses_of
+from evox.serving.readiness import Readiness
 from evox.serving.surplus import Surplus
 from evox.serving.wire_stream import WireStream
 from evox.serving.wires import open_wire
@@ -64,6 +65,7 @@ class Connections:
         self._rest: set[Connection] = set()
         self._complaints = Complaints(service)
         self._surplus = Surplus()
+        self._readiness = Readiness(group)
         self._open = self._total = 0
 
     def __repr__(self) -> str:
@@ -82,7 +84,7 @@ class Connections:
         self._open += 1
         try:
             addresses = addresses_of(raw)
-            wire = await open_wire(raw)
+            wire = await open_wire(raw, self._readiness)
         except OSError:  # its client has left already
             self._open -= 1
             raw.close()

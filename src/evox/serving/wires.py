@@ -11,9 +11,10 @@ import socket
 from typing import Any, Protocol, cast
 
 from trio import ClosedResourceError
-from trio.lowlevel import notify_closing, wait_readable, wait_writable
+from trio.lowlevel import checkpoint, notify_closing, wait_readable, wait_writable
 
 from evox.runtime import on_trio
+from evox.serving.readiness import Readable, Readiness
 
 __all__ = ["Wire", "open_wire"]
 
@@ -61,14 +62,18 @@ class Wire(Protocol):
         """Close the connection; what has been sent still arrives."""
 
 
-async def open_wire(raw: socket.socket) -> Wire:
+async def open_wire(raw: socket.socket, readiness: Readiness | None = None) -> Wire:
     """Make a wire of an accepted socket, which the wire then owns.
+
+    Args:
+        raw: The socket.
+        readiness: Tells on trio when there is something to read; without it the loop is asked each time.
 
     Raises:
         OSError: if the client has left already.
     """
     if on_trio():
-        return _SocketWire(raw)
+        return _SocketWire(raw, readiness)
     loop = asyncio.get_running_loop()
     wire = _TransportWire(raw, loop)
     await loop.connect_accepted_socket(lambda: wire, raw)
@@ -78,13 +83,35 @@ async def open_wire(raw: socket.socket) -> Wire:
 class _SocketWire:
     """A socket on trio."""
 
-    __slots__ = ("_rest", "raw")
+    __slots__ = ("_aborted", "_readable", "_readiness", "_rest", "raw")
 
-    def __init__(self, raw: socket.socket) -> None:
+    def __init__(self, raw: socket.socket, readiness: Readiness | None) -> None:
         self.raw = raw
         self._rest = memoryview(b"")
+        self._aborted = False
+        self._readiness = readiness
+        self._readable: Readable | None = None if readiness is None else readiness.watch(raw)
 
     async def receive(self, size: int = READ) -> bytes:
+        readable = self._readable
+        if readable is None:
+            return await self._ask(size)
+        while True:
+            await (checkpoint() if readable.maybe else readable.wait())  # one that never waits would keep others waiting
+            if self._aborted:
+                return b""
+            try:
+                data = self.raw.recv(size)
+            except BlockingIOError:
+                readable.maybe = readable.ended = False
+                continue
+            except OSError:
+                return b""
+            if len(data) < size and not readable.ended:
+                readable.maybe = False  # that was all; of more the kernel tells
+            return data
+
+    async def _ask(self, size: int) -> bytes:
         raw = self.raw
         while True:
             # Asking first would mostly be in vain, and one that is always answered at once would never yield.
@@ -133,10 +160,15 @@ class _SocketWire:
 
     def abort(self) -> None:
         notify_closing(self.raw)
+        self._aborted = True
+        if self._readable is not None:
+            self._readable.tell(ended=True)
 
     async def close(self) -> None:
         if self.raw.fileno() >= 0:
-            notify_closing(self.raw)
+            self.abort()
+            if self._readiness is not None and self._readable is not None:
+                self._readiness.forget(self.raw)
             self.raw.close()
 
 
