@@ -7,7 +7,6 @@ nothing.
 
 import logging
 from collections.abc import Callable, Coroutine
-from functools import partial
 from typing import Any
 
 import anyio
@@ -53,7 +52,7 @@ class Host:
         paths += map(view_path, VIEWS)  # a service that is down is what one wants to look at
         self._built_in = adopted_routes(service) if service.adopted else {}
         self._app = service.app
-        self._short: Callable[[AsgiScope], Any] | None = getattr(self._app, "short", None)
+        self._short: Callable[[AsgiScope, Any], Any] | None = getattr(self._app, "short", None)
         served = self._answer if self._built_in else self._app
         limits = scope.loaded.settings.serving
         self.inflight = Inflight(served, service=service.name, limits=limits, exempt=paths, on_error=on_request_error)
@@ -84,12 +83,12 @@ class Host:
             receive: The request's.
             send: The request's.
         """
-        short = self._short(scope) if self._short is not None and self.inflight.is_plain else None
+        running = self._running
+        short = self._short(scope, running) if self._short is not None and self.inflight.is_plain else None
         if short is None:
             return self(scope, receive, send)
-        running = self._running
         scope["state"] = dict(running.state)
-        return self.inflight.begin(partial(short, running), scope, receive, send)
+        return self.inflight.begin(short, scope, receive, send)
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Answer one request: the ASGI app that is served."""

@@ -238,10 +238,9 @@ class Scheduler:
         line.account.release_on_behalf_of(seat)
         if seat.client is not None:
             self._forget(seat)
-        for one in self._lines:
-            if one.waiting:
-                self._pump()
-                return
+        high, medium, low = self._lines
+        if high.waiting or medium.waiting or low.waiting:
+            self._pump()
 
     def move(self, seat: Seat, level: Priority) -> bool:
         """Move a queued seat to the end of another level's queue, if there is room. Called by ``Seat.boost``."""

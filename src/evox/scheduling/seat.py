@@ -33,15 +33,14 @@ class Seat:
         on_granted: Called when it is granted after a wait.
     """
 
-    __slots__ = ("_holders", "_owner", "arrived", "client", "level", "line", "on_granted")
+    arrived: float = 0.0
+    on_granted: Callable[[], object] | None = None
+    _holders: int = 0
 
     def __init__(self, owner: Owner, level: Priority, client: Hashable | None) -> None:
         self._owner = owner
-        self._holders = 0
         self.level = self.line = level
         self.client = client
-        self.arrived = 0.0
-        self.on_granted: Callable[[], object] | None = None
 
     def __repr__(self) -> str:
         return f"<Seat {self.level.label}, {f'{self._holders} on it' if self._holders else 'nobody on it'}>"
@@ -73,8 +72,8 @@ class Seat:
         """
         if not self._holders:
             raise RuntimeError("this seat was given back before, or never granted")
-        self._holders -= 1
-        if not self._holders:
+        self._holders = left = self._holders - 1
+        if not left:
             self._owner.free(self)
 
     def boost(self, level: Priority) -> bool:

@@ -27,7 +27,7 @@ __all__ = ["AdmitStep", "DeadlineStep", "is_hurried", "read_body", "take_hints"]
 
 DEADLINE: Final = b"x-evox-deadline"
 PRIORITY: Final = b"x-evox-priority"
-AUTHORIZATION: Final = b"authorization"
+_HINTS: Final = frozenset({DEADLINE, PRIORITY, b"authorization"})
 _SCHEME: Final = INTERNAL_SCHEME.lower().encode()
 LONGEST: Final = 86_400.0  # seconds; who asks for more means no deadline
 
@@ -45,13 +45,15 @@ def take_hints(call: Call, scope: Mapping[str, Any]) -> None:
     limit = call.endpoint.timeout
     seconds = math.inf if limit is None else limit
     for name, value in scope["headers"]:
-        if name == DEADLINE:
-            seconds = min(seconds, _seconds(value))
-        elif name == AUTHORIZATION:
-            call.claims = call.claims or _SCHEME in value.lower()
-        elif name == PRIORITY:
-            call.level = _level(value)
-    call.deadline = seconds if seconds == math.inf else anyio.current_time() + seconds
+        if name in _HINTS:
+            if name == DEADLINE:
+                seconds = min(seconds, _seconds(value))
+            elif name == PRIORITY:
+                call.level = _level(value)
+            else:
+                call.claims = call.claims or _SCHEME in value.lower()
+    if seconds != math.inf:
+        call.deadline = anyio.current_time() + seconds
 
 
 def is_hurried(call: Call) -> bool:
@@ -106,7 +108,7 @@ class AdmitStep:
             if spans.tracer() is not None:
                 spans.annotate(call.span or spans.current(), {"evox.priority": level.label})
             client = _client(call) if scheduler.limits_clients else None
-            if not call.whole_body:
+            if not call.whole_body or _take_body(call):
                 return _enter(call, scheduler, level, client)
             scheduler.turn_away(level, client)
             return _read_and_enter(call, scheduler, level, client)
@@ -120,6 +122,15 @@ def _level_of(call: Call, own: Priority) -> Priority:
         return call.level
     asked = context.maybe_level() if call.origin == "internal" else None
     return own if asked is None else Priority(asked)
+
+
+def _take_body(call: Call) -> bool:
+    """Take the body of a call if all of it is here; return whether it is."""
+    data = None if call.opened is None else call.opened.take_body()
+    if data is None:
+        return False
+    call.request._body = data  # noqa: SLF001  where its ``body()`` looks first
+    return True
 
 
 async def _read_and_enter(call: Call, scheduler: Scheduler, level: Priority, client: str | None) -> None:

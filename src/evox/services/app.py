@@ -5,7 +5,7 @@ and under a TestClient. An existing app is adopted in place: it gets the same la
 client could see.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from functools import partial
 from inspect import Signature
 from typing import Any
@@ -23,6 +23,7 @@ from evox import context, events
 from evox.auth import ANONYMOUS, enter_principal, leave_principal, public
 from evox.errors import EvoxError
 from evox.services.capabilities import tells_capabilities
+from evox.services.correlation import correlation_of, enter_correlation
 from evox.services.declaration import Declaration
 from evox.services.describing import PATH as DESCRIPTION
 from evox.services.describing import describes
@@ -59,16 +60,18 @@ class EvoxApp(FastAPI):
         scope["app"] = self
         await stack(scope, receive, send)
 
-    def short(self, scope: Scope) -> Callable[[Any, Scope, Receive, Send], Awaitable[None]] | None:
+    def short(self, scope: Scope, running: Any) -> ASGIApp | None:
         """Return the short way to the answer to an HTTP request, past all layers; None if there is none.
 
-        It is called with the running service, and as an ASGI app, in a context of its own.
+        Args:
+            scope: The request's, as it came. The way is to be gone in a context that nobody uses after this.
+            running: The running service.
         """
         layer, told = self.middleware_stack, self._telemetry_state
-        if not isinstance(layer, _Layer) or told is None or scope["type"] != "http" or self.root_path or told.is_on():
+        if not isinstance(layer, _Layer) or told is None or self.root_path or told.is_on():
             return None
         scope["app"] = self
-        return layer.short(scope)
+        return layer.short(scope, running)
 
     @property
     def _asks(self) -> Callable[[], bool] | None:
@@ -118,12 +121,12 @@ class _Layer:
         self._watch = WriteWatch(app, service)
         self._service = service
 
-    def short(self, scope: Scope) -> Callable[[Any, Scope, Receive, Send], Awaitable[None]] | None:
+    def short(self, scope: Scope, running: Any) -> ASGIApp | None:
         """Return the short way to the answer to an HTTP request; None if there is none."""
         if self._direct is None or (scope["method"] not in HARMLESS and self._service.caches_answers):
             return None
-        route = self._direct.find(scope)
-        return None if route is None else partial(_answer_shortly, self._direct, route)
+        route = self._direct.find_first(scope)
+        return None if route is None else partial(_answer_shortly, self._direct, route, running)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -158,13 +161,14 @@ class _Layer:
                 context.leave_service(token)
 
 
-async def _answer_shortly(
+def _answer_shortly(
     direct: Direct, route: EvoxRoute, running: Any, scope: Scope, receive: Receive, send: Send
-) -> None:
+) -> Coroutine[Any, Any, None]:
     """Do what the layer does, in a context that nobody uses after this."""
+    enter_correlation(correlation_of(scope))
     context.enter_service(running)
     enter_principal(ANONYMOUS)
-    await direct.answer(route, running, scope, receive, send)
+    return direct.answer(route, running, scope, receive, send)
 
 
 def create_app(service: Declaration) -> FastAPI:

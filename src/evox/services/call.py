@@ -47,6 +47,9 @@ class OpenRequest(Protocol):
     def arrived(self) -> bool:
         """Whether all of its body is here, so that nobody has to wait for it."""
 
+    def take_body(self) -> bytes | None:
+        """Return all of its body; None where that cannot be done without waiting."""
+
     def answer(self, status: int, headers: Any, body: bytes) -> Awaitable[None] | None:
         """Send a whole answer; what is returned, if anything, waits until it is on its way."""
 

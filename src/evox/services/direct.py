@@ -5,7 +5,7 @@ short way finds the endpoint in a table and calls it; an error goes the long way
 answer it. It is taken by endpoints that are compiled; see ``compiled``. Middleware of the user stays round it.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 import anyio
@@ -25,6 +25,7 @@ from evox.services.table import Table
 __all__ = ["Direct", "Raising", "handlers_of"]
 
 _FAILURE: Final = "evox.failure"  # where an error is found that is to be answered the long way, in an ASGI scope
+_NONE: Final[Mapping[str, Any]] = {}
 _HANDLERS: Final = "starlette.exception_handlers"  # where Starlette finds those of the app, in an ASGI scope
 
 
@@ -71,15 +72,19 @@ class Direct:
 
     def find(self, scope: Scope) -> EvoxRoute | None:
         """Return to which endpoint the short way leads for an HTTP request; None if there is no short way."""
-        owner = self._owner
-        if not (self._outermost or owner.user_middleware) or "path_params" in scope or _FAILURE in scope:
+        if not (self._outermost or self._owner.user_middleware) or "path_params" in scope or _FAILURE in scope:
             return None
+        return None if TELEMETRY in scope else self.find_first(scope)
+
+    def find_first(self, scope: Scope) -> EvoxRoute | None:
+        """As ``find``, for a request of which nothing but its server has seen anything."""
+        owner = self._owner
         if owner.dependency_overrides:  # FastAPI puts them in place, and needs its layers for that
             return None
         table, router = self._table, owner.router
         if table is None or not table.is_of(router):
             table = self._table = Table(router)
-        found = None if scope.get(TELEMETRY) is not None else table.find(scope)
+        found = table.find(scope)
         if found is None:
             return None
         route, scope["path_params"] = found
@@ -100,10 +105,10 @@ class Direct:
         """
         clock = service.clock if isinstance(service, Running) else anyio.current_time
         name = service.name if service is not None else ""
-        extensions = scope.get("extensions") or {}
+        extensions = scope.get("extensions") or _NONE
         opened, inbound = extensions.get(OPENED), extensions.get(INBOUND)
-        giving = _Giving(scope, receive, send, opened, clock)
-        began, request = clock(), Request(scope, receive, send)
+        giving = _Giving(send, clock)
+        began, request = clock(), _Request(scope, receive, send)
         try:
             if opened is not None:
                 if route.on_disconnect is not None:
@@ -112,20 +117,27 @@ class Direct:
                     await anyio.lowlevel.checkpoint()  # nobody waits for what has not begun
             try:
                 entry: Any = route.entry  # those in the table have one
-                response = await entry.steps(entry.begin(request, name, inbound, opened))
-                plain = type(response) is Response and response.background is None
-                waiting = giving.give(response if plain else entry.finish(scope, response))
-                if waiting is not None:
-                    await waiting
+                response = await entry.shortly(entry.begin(request, name, inbound, opened))
+                giving.started = True
+                is_plain = type(response) is Response and response.background is None
+                if is_plain and getattr(send, "__self__", None) is opened is not None:
+                    giving.status = response.status_code  # nobody looks at what is sent
+                    waiting = opened.answer(response.status_code, response.raw_headers, response.body)
+                    if waiting is not None:
+                        await waiting
+                    giving.ended = clock()
+                else:
+                    await entry.finish(scope, response)(scope, receive, giving.send)
             except Exception as error:  # noqa: BLE001  it is answered, or raised, the long way
                 failure = _Failure(error, request, giving.started)
             else:
                 return
             await self._fail(failure, scope, receive, giving.watched())
         finally:
-            took = (giving.ended or clock()) - began
+            ended = giving.ended
+            status = LEFT if ended is None and opened is not None and opened.left else giving.status
             origin = "http" if inbound is None else "internal"
-            events.call_finished(name, route.name, origin, giving.said(), took)
+            events.call_finished(name, route.name, origin, status, (ended or clock()) - began)
 
     async def _fail(self, failure: _Failure, scope: Scope, receive: Receive, send: Send) -> None:
         """Have an error answered as those are that come the long way."""
@@ -158,67 +170,47 @@ class Raising:
             await _raise(failure, scope, receive, send)
 
 
+class _Request(Request):
+    """A request as Starlette makes it, without looking whether its scope is that of one."""
+
+    _stream_consumed = _is_disconnected = False
+    _form = None
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope, self._receive, self._send = scope, receive, send
+
+
 class _Giving:
     """Gives one answer, and notes what its client got and when.
 
     Args:
-        scope: The request's.
-        receive: The request's.
         send: The request's.
-        opened: The server's side of it, if the server is ours.
         clock: The loop's.
 
     Attributes:
         started: Whether the answer has begun.
+        status: What the client got.
         ended: When it was complete.
     """
 
-    __slots__ = ("_clock", "_opened", "_receive", "_scope", "_send", "_status", "ended", "started")
+    started: bool = False
+    status: int = 500
+    ended: float | None = None
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, opened: Any, clock: Callable[[], float]) -> None:
-        self._scope, self._receive, self._send, self._opened, self._clock = scope, receive, send, opened, clock
-        self._status = 500
-        self.started = False
-        self.ended: float | None = None
-
-    def give(self, response: Any) -> Awaitable[None] | None:
-        """Give an answer; what is returned, if anything, waits until it is given."""
-        self.started = True
-        if type(response) is not Response:
-            return response(self._scope, self._receive, self.send)  # type: ignore[no-any-return]
-        sends: Any = getattr(self._send, "__self__", None)
-        if sends is not None and sends is self._opened and response.background is None:  # nobody looks at what is sent
-            self._status = response.status_code
-            waiting: Awaitable[None] | None = sends.answer(self._status, response.raw_headers, response.body)
-            if waiting is not None:
-                return self._end(waiting)
-            self.ended = self._clock()
-            return None
-        return response(self._scope, self._receive, self.send)
-
-    async def _end(self, waiting: Awaitable[None]) -> None:
-        await waiting
-        self.ended = self._clock()
+    def __init__(self, send: Send, clock: Callable[[], float]) -> None:
+        self._send, self._clock = send, clock
 
     async def send(self, message: Message) -> None:
         """Send a message, and note what it says."""
-        self._note(message)
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        elif not message.get("more_body", False):
+            self.ended = self._clock()  # background tasks come after this
         await self._send(message)
 
     def watched(self) -> Send:
         """Return what an error is answered through; where an answer has begun, nothing goes out any more."""
         return _nowhere if self.started else self.send
-
-    def said(self) -> int:
-        """Return the status that its client got."""
-        left = self.ended is None and self._opened is not None and self._opened.left
-        return LEFT if left else self._status
-
-    def _note(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self._status = message["status"]
-        elif not message.get("more_body", False):
-            self.ended = self._clock()  # background tasks come after this
 
 
 def handlers_of(app: FastAPI) -> tuple[dict[Any, Any], dict[int, Any]]:

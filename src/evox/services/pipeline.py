@@ -58,7 +58,7 @@ class Edges(NamedTuple):
 
     Attributes:
         before: Called first. What it returns, if anything, is awaited.
-        after: Called last, if ``before`` has returned and what it has returned was awaited without an error.
+        after: Called last, whether or not ``before`` has come to its end: it looks for what there is to be undone.
     """
 
     before: Callable[[Call], Awaitable[None] | None]
@@ -115,22 +115,17 @@ def compile_pipeline(endpoint: Endpoint, steps: Iterable[Step], invoke: Inner) -
 def _within(edges: Sequence[Edges], then: Outer) -> Outer:
     """Return what does all of these before and after ``then``."""
     befores = tuple(one.before for one in edges)
-    afters = tuple(one.after for one in edges)
+    afters = tuple(one.after for one in reversed(edges) if one.after is not None)
 
     async def run(call: Call) -> Any:
-        entered = 0
         try:
             for before in befores:
                 waiting = before(call)
                 if waiting is not None:
                     await waiting
-                entered += 1
             return await then(call)
         finally:
-            while entered:
-                entered -= 1
-                after = afters[entered]
-                if after is not None:
-                    after(call)
+            for after in afters:
+                after(call)
 
     return run

@@ -67,8 +67,12 @@ class EvoxRoute(APIRoute):
         is_own, reason = route is self, why_not(row, route)
         if is_own:
             self.uncompiled, self.on_disconnect = reason, row.on_disconnect
-        answer = respond if reason or not is_own else _compiled(Compiled(row, route, pipeline), respond, self)
-        entry = _Entry(row, route, pipeline.outer(answer))
+        if reason or not is_own:
+            entry = _Entry(row, route, pipeline.outer(respond))
+        else:
+            compiled = Compiled(row, route, pipeline)
+            entry = _Entry(row, route, pipeline.outer(_compiled(compiled, respond, self)))
+            entry.shortly = pipeline.outer(compiled.respond)
         if is_own:
             self.entry = entry
         return entry.handle
@@ -134,12 +138,15 @@ class _Entry:
         row: The endpoint.
         route: FastAPI's route of it.
         steps: Its outer steps round what answers a call.
+
+    Attributes:
+        shortly: The same where nobody looks into FastAPI, nor has put anything in the place of another.
     """
 
-    __slots__ = ("_cache", "_ends_late", "_is_stream", "_keyed", "_row", "_whole_body", "steps")
+    __slots__ = ("_cache", "_ends_late", "_is_stream", "_keyed", "_row", "_steps", "_whole_body", "shortly")
 
     def __init__(self, row: Endpoint, route: Any, steps: Outer) -> None:
-        self._row, self.steps = row, steps
+        self._row, self._steps, self.shortly = row, steps, steps
         self._cache, self._keyed = cache_of(row, route.dependant), keyed_of(row, route.dependant)
         self._whole_body = route.body_field is not None and not isinstance(route.body_field.field_info, Form)
         self._ends_late = has_endings(route.dependant)
@@ -197,7 +204,7 @@ class _Entry:
             _generators.set(generators)
         opened = request.scope.get("extensions", {}).get(OPENED)
         call = self.begin(request, name, inbound_of(request.scope), opened)
-        return self.finish(request.scope, await self.steps(call), generators)
+        return self.finish(request.scope, await self._steps(call), generators)
 
 
 def _methods_at(route: APIRoute, scope: Scope) -> list[str]:

@@ -31,7 +31,9 @@ class ContextStep:
             call.tokens = enter_call(call)
 
         def after(call: Call) -> None:
-            leave_call(call.tokens)
+            if call.tokens is not None:
+                leave_call(call.tokens)
+                call.tokens = None
 
         return Edges(before, after)
 

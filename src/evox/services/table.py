@@ -58,7 +58,7 @@ class _Template:
         first: The number of its first group in the pattern.
     """
 
-    __slots__ = ("_places", "found")
+    __slots__ = ("_only", "_places", "found")
 
     def __init__(self, route: Any, found: EvoxRoute | None, first: int) -> None:
         self.found = found
@@ -67,9 +67,14 @@ class _Template:
             (name, first + numbers[name], None if type(convertor) is StringConvertor else convertor.convert)
             for name, convertor in route.param_convertors.items()
         ]
+        is_plain = len(self._places) == 1 and self._places[0][2] is None
+        self._only = self._places[0][:2] if is_plain else None
 
     def parameters(self, match: re.Match[str]) -> dict[str, Any]:
         """Return what stands in its placeholders."""
+        if self._only is not None:
+            name, number = self._only
+            return {name: match[number]}
         return {
             name: match[number] if convert is None else convert(match[number]) for name, number, convert in self._places
         }

@@ -16,7 +16,7 @@ _PROVIDERS: Final = (
     ("opentelemetry._logs._internal", "_LOGGER_PROVIDER"),
 )
 _GONE: Final[Mapping[str, Any]] = {}
-_NEVER: Final = object()
+_NEVER: Final = object()  # is no provider, and is not what stands for one that is gone
 
 
 class Telemetry:
@@ -40,13 +40,14 @@ class Telemetry:
     def is_on(self) -> bool:
         """Whether FastAPI tells of requests."""
         traces, metrics, logs = self._names
-        found = (
-            traces.get("_TRACER_PROVIDER", _NEVER),
-            metrics.get("_METER_PROVIDER", _NEVER),
-            logs.get("_LOGGER_PROVIDER", _NEVER),
-        )
-        if found[0] is self._traces and found[1] is self._metrics and found[2] is self._logs and _NEVER not in found:
+        if (
+            traces.get("_TRACER_PROVIDER", _GONE) is self._traces
+            and metrics.get("_METER_PROVIDER", _GONE) is self._metrics
+            and logs.get("_LOGGER_PROVIDER", _GONE) is self._logs
+        ):
             return self._answer
         self._answer = self._ask()
-        self._traces, self._metrics, self._logs = found
+        self._traces = traces.get("_TRACER_PROVIDER", _NEVER)
+        self._metrics = metrics.get("_METER_PROVIDER", _NEVER)
+        self._logs = logs.get("_LOGGER_PROVIDER", _NEVER)
         return self._answer

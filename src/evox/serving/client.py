@@ -9,9 +9,9 @@ from typing import Any
 
 import anyio
 
-__all__ = ["LOOK", "Client", "client_of", "hung_up"]
+__all__ = ["CLIENT", "LOOK", "Client", "client_of", "hung_up"]
 
-_KEY = "evox.client"
+CLIENT = "evox.client"  # where it is found, among the extensions of an ASGI scope
 # Seconds between two looks at a connection that is not read for now.
 LOOK = 0.1
 _HANGUP = getattr(select, "POLLRDHUP", 0)  # Linux
@@ -31,15 +31,15 @@ class Client:
         on_end: Called once that is said, or cannot be.
     """
 
-    __slots__ = ("_told", "body_arrived", "gone", "last_word", "length", "on_end", "on_gone", "scope")
-
-    def __init__(self) -> None:
-        self.gone = self.body_arrived = self._told = False
-        self.length = -1
-        self.on_gone: Callable[[], None] | None = None
-        self.scope: anyio.CancelScope | None = None
-        self.last_word: Callable[[], Awaitable[None]] | None = None
-        self.on_end: Callable[[], None] | None = None
+    # What is not set stands here: of most requests little is.
+    gone: bool = False
+    body_arrived: bool = False
+    length: int = -1
+    on_gone: Callable[[], None] | None = None
+    scope: anyio.CancelScope | None = None
+    last_word: Callable[[], Awaitable[None]] | None = None
+    on_end: Callable[[], None] | None = None
+    _told: bool = False
 
     def __repr__(self) -> str:
         return f"<Client {'gone' if self.gone else 'there'}>"
@@ -54,9 +54,13 @@ class Client:
         """Whether the next part of the body is here, so that nobody has to wait for it; False if that is not known."""
         return False
 
+    def take_body(self) -> bytes | None:
+        """Return all of its body, of which nothing was received yet; None where that cannot be done without waiting."""
+        return None
+
     def enter(self, scope: Mapping[str, Any]) -> None:
         """Make this known to whoever answers the request."""
-        scope["extensions"][_KEY] = self
+        scope["extensions"][CLIENT] = self
 
     def leave(self) -> None:
         """Say that the client has left, and that nothing more of it will come; said again it means nothing."""
@@ -73,7 +77,7 @@ class Client:
 
 def client_of(scope: Mapping[str, Any]) -> Client | None:
     """Return the client of a request; None under a server that does not tell."""
-    found: Client | None = scope.get("extensions", {}).get(_KEY)
+    found: Client | None = scope.get("extensions", {}).get(CLIENT)
     return found
 
 

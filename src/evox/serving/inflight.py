@@ -6,9 +6,10 @@ sides and costs a request no task.
 """
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import anyio
 from starlette.requests import ClientDisconnect
@@ -157,17 +158,23 @@ class Inflight:
         """Whether requests are answered as always: the service is neither down nor draining, and nobody wants times."""
         return self._refusing is None and not self._draining and self.on_answer is None
 
-    async def begin(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request by a part of the app, in a context and a cancel scope that are its connection's.
+    def begin(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
+        """Return what answers one request by a part of the app, in a cancel scope that is its connection's.
 
         Args:
-            app: The part that answers it. Requests are refused, and told of a drain, elsewhere; see ``is_plain``.
+            app: The part that answers it, and enters its context. It is not asked where the service refuses requests or
+                tells of a drain; see ``is_plain``.
             scope: The request's.
             receive: The request's.
             send: The request's.
         """
-        enter_correlation(begin_request(scope))
-        await self._run_borrowed(app, self._opened(scope, receive, send), scope, receive, send)
+        one = Http(scope, receive, send, self._limits)
+        if one.refusal is not None:
+            return self(scope, receive, send)
+        one.watch()
+        self._open.add(one)
+        self._total += 1
+        return self._run_borrowed(app, one, scope, receive, send)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

@@ -50,33 +50,20 @@ class Opened:
         finished: Whether it is complete.
     """
 
-    __slots__ = (
-        "_client",
-        "_receive",
-        "_scope",
-        "_send",
-        "began",
-        "borrowed",
-        "finished",
-        "hurried",
-        "kind",
-        "scope",
-        "started",
-        "status",
-    )
+    # What is not set stands here: of most requests little is.
+    kind: Kind = Kind.REQUEST
+    began: float = 0.0
+    status: int = 0
+    hurried: bool = False
+    started: bool = False
+    finished: bool = False
 
-    def __init__(self, kind: Kind, scope: Scope, receive: Receive, send: Send) -> None:
-        self.kind = kind
-        self._scope = scope
-        self._client = client_of(scope)
-        shared = None if self._client is None else self._client.scope
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._scope, self._receive, self._send = scope, receive, send
+        client = self._client = client_of(scope)
+        shared = None if client is None else client.scope
         self.scope = anyio.CancelScope() if shared is None else shared
         self.borrowed = shared is not None
-        self.hurried = False
-        self.started = self.finished = False
-        self.status = 0
-        self.began = 0.0
-        self._receive, self._send = receive, send
 
     @property
     def label(self) -> str:
@@ -123,38 +110,27 @@ class Http(Opened):
         left: Whether the client left before its answer was complete.
     """
 
-    __slots__ = (
-        "_closes",
-        "_got",
-        "_headers",
-        "_length",
-        "_limits",
-        "_method",
-        "_on_disconnect",
-        "_owed",
-        "_read",
-        "_waited",
-        "left",
-        "refusal",
-    )
+    left: bool = False
+    refusal: Refusal | None = None
+    _read: bool = False
+    _got: int = 0
+    _waited: float = 0.0
+    _closes: bool | None = None
+    _on_disconnect: str | None = None
+    _headers: Iterable[tuple[bytes, bytes]] = ()
+    _owed: int | None = None
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, limits: ServingSettings) -> None:
-        super().__init__(Kind.REQUEST, scope, receive, send)
+        super().__init__(scope, receive, send)
         self._limits = limits
-        self._closes: bool | None = None if scope.get("http_version", "1.1").startswith("1") else False
+        if scope.get("http_version", "1.1")[0] != "1":
+            self._closes = False
         client = self._client
-        self._length = (
-            _length(scope, unknown=self._closes is False) if client is None or client.length < 0 else client.length
-        )
-        self._read = self.left = False
-        self._got, self._waited = 0, 0.0
+        length = -1 if client is None else client.length
+        self._length = length if length >= 0 else _length(scope, unknown=self._closes is False)
         self._method = scope["method"]
-        self.refusal: Refusal | None = None
         if self._length is not None and self._length > limits.body_bytes:
             self.refusal = Refusal.TOO_LARGE
-        self._on_disconnect: str | None = None
-        self._headers: Iterable[tuple[bytes, bytes]] = ()
-        self._owed: int | None = None
         scope.setdefault("extensions", {})[OPENED] = self
 
     @property
@@ -167,11 +143,22 @@ class Http(Opened):
         """Whether all of its body is here, so that nobody has to wait for it."""
         return self._client is not None and self._client.body_arrived
 
+    def take_body(self) -> bytes | None:
+        """Return all of its body; None where that cannot be done without waiting."""
+        client = self._client
+        if client is None or not client.body_arrived or self._read or self._got:
+            return None
+        data = client.take_body()
+        if data is not None:
+            self._read, self._got = True, len(data)
+        return data
+
     def watch(self) -> None:
         """Cancel the app when its client leaves, as the endpoint says."""
-        if self._client is not None:
-            self._client.on_gone = self._gone
-            if self._client.gone:
+        client = self._client
+        if client is not None:
+            client.on_gone = self._gone
+            if client.gone:
                 self._gone()
 
     def decide(self, on_disconnect: str | None) -> None:
@@ -235,7 +222,7 @@ class Http(Opened):
             return self._answer_in_two(status, headers, body)
         self.started = self.finished = True
         self.status = status
-        if self._closes or (self._closes is None and self._leaves_body()):
+        if self._closes or (self._length != 0 and self._closes is None and self._leaves_body()):
             headers = [*headers, (b"connection", b"close")]
         return whole(status, headers, body)
 
@@ -294,12 +281,9 @@ def _length(scope: Scope, *, unknown: bool) -> int | None:
 class WebSocket(Opened):
     """A WebSocket."""
 
-    __slots__ = ("_receiving", "_telling")
-
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        super().__init__(Kind.WEBSOCKET, scope, receive, send)
-        self._receiving: anyio.CancelScope | None = None
-        self._telling = False
+    kind: Kind = Kind.WEBSOCKET
+    _receiving: anyio.CancelScope | None = None
+    _telling: bool = False
 
     @property
     def left(self) -> bool:

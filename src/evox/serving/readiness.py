@@ -1,7 +1,7 @@
 """Readiness: tells tasks on trio when there is something to read for them, all connections by one wait of the loop.
 
-A task that waits for its own socket makes the loop tell the kernel of it, and take that back, for each request. Here the
-kernel knows each socket once, in an epoll of its own; the loop waits for that one, and a single task wakes the others.
+A task that waits for its own socket makes the loop tell the kernel of it, and take that back, for each request. Here
+the kernel knows each socket once, in an epoll of its own; the loop waits for that, and one task wakes the others.
 """
 
 import select

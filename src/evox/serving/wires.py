@@ -97,7 +97,10 @@ class _SocketWire:
         if readable is None:
             return await self._ask(size)
         while True:
-            await (checkpoint() if readable.maybe else readable.wait())  # one that never waits would keep others waiting
+            if readable.maybe:
+                await checkpoint()  # who never waits would keep others waiting
+            else:
+                await readable.wait()
             if self._aborted:
                 return b""
             try:

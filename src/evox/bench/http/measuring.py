@@ -15,7 +15,7 @@ from evox.bench.http.contestants import BASE, Contestant
 from evox.bench.http.events import listening
 from evox.bench.http.figures import Row, Sample, rows
 from evox.bench.http.load import at_rate, closed
-from evox.bench.http.processor import spent
+from evox.bench.http.processor import kept_awake, spent
 from evox.bench.http.questions import Question
 from evox.bench.http.servers import Cores, Fleet, Server, pinned, serving, token_of
 from evox.bench.http.wire import WrongAnswer
@@ -99,7 +99,12 @@ def measure(plan: Plan, progress: Callable[[str], None] = lambda _: None) -> lis
     secret = secrets.token_urlsafe(32)
     guarded = any(question.guarded for question in plan.questions)
     progress("starting all of them")
-    with serving(plan.contestants, plan.cores.server, secret, guarded=guarded) as fleet, pinned(plan.cores.load):
+    core = plan.cores.load
+    with (
+        serving(plan.contestants, plan.cores.server, secret, guarded=guarded) as fleet,
+        pinned(core),
+        kept_awake(core),
+    ):
         run = _Run(plan, token_of(secret), fleet)
         return [_asked(run, question, progress) for question in plan.questions]
 

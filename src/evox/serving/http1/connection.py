@@ -16,7 +16,7 @@ import anyio
 import anyio.lowlevel
 from starlette.types import Scope
 
-from evox.serving.client import hung_up
+from evox.serving.client import CLIENT, hung_up
 from evox.serving.complaints import Reason
 from evox.serving.http1.contexts import in_context
 from evox.serving.http1.exchange import Exchange
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Connection"]
 
 NEVER: Final = float("inf")
+UNSET: Final = -1.0  # since an answer, until the next sweep: those that get a request before it set no time
 # Requests that were sent behind one another are answered without a pause; others get their turn after so many.
 TURN: Final = 16
 _SLICE: Final = 65_536
@@ -160,7 +161,8 @@ class Connection:
     def finish(self) -> None:
         """Close as soon as nothing is being answered. A request already sent is still answered."""
         if self.idle:
-            self.due = min(self.due, self._lane.clock() + LAST_CALL)
+            soon = self._lane.clock() + LAST_CALL
+            self.due = soon if self.due == UNSET else min(self.due, soon)
 
     def abort(self) -> None:
         """Close now, whatever is being sent."""
@@ -175,7 +177,10 @@ class Connection:
             self._complain(Reason.DOES_NOT_READ, f"for {self._lane.settings.write_timeout:g} s")
             self._reset()
             self.wire.abort()
-        if self.due <= now:
+        if self.due == UNSET:
+            self.due = self._until(self._lane.settings.keep_alive)
+            self.reader.forget()
+        elif self.due <= now:
             self.due = NEVER
             self._overdue = True
             self.scope.cancel()
@@ -248,12 +253,12 @@ class Connection:
 
     async def _serve(self) -> bytes | None:
         lane, turn, context = self._lane, 0, copy_context()
-        patience = lane.settings.keep_alive
-        self.due = self._until(lane.settings.header_timeout if self._phase is Phase.NEW else lane.settings.keep_alive)
+        reader, begin, most = self.reader, lane.begin, lane.settings.header_bytes
+        self.due = self._until(lane.settings.header_timeout) if self._phase is Phase.NEW else UNSET
         while True:
             buffer = self.buffer
             end = buffer.find(_END) + 4
-            if end < 4 or end > lane.settings.header_bytes:
+            if end < 4 or end > most:
                 if end >= 4 or (buffer and self._is_odd()):
                     return buffer
                 if not await self._read_head():
@@ -261,21 +266,20 @@ class Connection:
                 turn = 0
                 continue
             try:
-                head = self.reader.head(buffer[:end])
+                head = reader.head(buffer[:end])
             except Unusual:
                 return buffer
             self.buffer = buffer[end:]
             self._phase, self.due = Phase.ANSWER, NEVER
             exchange = self.exchange = Exchange(self, head)
-            answering = lane.begin(self._scope_of(head, exchange), exchange.receive, exchange.send)
+            answering = begin(self._scope_of(head, exchange), exchange.receive, exchange.send)
             await in_context(context.copy(), answering)
-            done = exchange.finished and not (self.closing or self.broken or self.relieved or exchange.malformed)
-            if not (done and exchange.skipped) and not await self._goes_on(exchange):
+            goes_on = exchange.done and not (self.closing or self.broken or self.relieved)
+            if not goes_on and not await self._goes_on(exchange):
                 return None
             self.exchange = self._seen = None
             del exchange, head, answering
-            self.reader.forget()
-            self._phase, self.due = Phase.IDLE, lane.clock() + (LAST_CALL if lane.terminated else patience)
+            self._phase, self.due = Phase.IDLE, UNSET
             turn += 1
             if turn >= TURN:
                 turn = 0
@@ -318,7 +322,7 @@ class Connection:
 
     def _scope_of(self, head: Head, exchange: Exchange) -> Scope:
         client, server = self.addresses
-        scope: Scope = {
+        return {
             "type": "http",
             "asgi": _ASGI,
             "http_version": head.version,
@@ -332,10 +336,8 @@ class Connection:
             "client": client,
             "server": server,
             "state": {},
-            "extensions": {},
+            "extensions": {CLIENT: exchange},
         }
-        exchange.enter(scope)
-        return scope
 
     def _until(self, seconds: float) -> float:
         return self._lane.clock() + (min(seconds, LAST_CALL) if self._lane.terminated else seconds)

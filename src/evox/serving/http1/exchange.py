@@ -40,36 +40,24 @@ class Exchange(Client):
         malformed: Whether its body cannot be read.
     """
 
-    __slots__ = (
-        "_chunks",
-        "_connection",
-        "_invite",
-        "_left",
-        "_over",
-        "_reply",
-        "_sent",
-        "_waiting",
-        "finished",
-        "head",
-        "malformed",
-        "started",
-    )
+    started: bool = False
+    finished: bool = False
+    malformed: bool = False
+    _over: bool = False
+    _left: int = 0
+    _sent: int = 0
+    _chunks: Chunks | None = None
+    _reply: Reply | None = None
+    _waiting: anyio.Event | None = None
 
     def __init__(self, connection: "Connection", head: Head) -> None:
-        super().__init__()
         self.scope = connection.scope
         self.head = head
-        self.started = self.finished = self.malformed = self._over = False
-        self._reply: Reply | None = None
-        self._sent = 0
-        self._waiting: anyio.Event | None = None
-        self._chunks: Chunks | None = None
         self._connection = connection
         self._invite = head.waits
         length = head.length
         if length is None:
-            self._chunks, self._left = Chunks(), 0
-            self.body_arrived = False
+            self._chunks = Chunks()
         else:
             self._left = self.length = length
             self.body_arrived = length <= len(connection.buffer)
@@ -113,6 +101,12 @@ class Exchange(Client):
             return _GONE
         return {"type": "http.request", "body": body, "more_body": not self._over}
 
+    def take_body(self) -> bytes | None:
+        """Return all of its body; None where that cannot be done without waiting."""
+        if self.skipped or self._invite:
+            return None
+        return self._take_rest()
+
     async def send(self, message: Message) -> None:
         """Send the app's message: ASGI's ``send``.
 
@@ -125,7 +119,8 @@ class Exchange(Client):
             if self._reply is not None:
                 raise RuntimeError("the app has begun its answer twice")
             head = self.head
-            self._reply = Reply(message["status"], message.get("headers", ()), head.method, head.version)
+            headers = [(name, value) for name, value in message.get("headers", ())]
+            self._reply = Reply(message["status"], headers, head.method, head.version)
         elif kind == "http.response.body":
             if self._reply is None or self.finished:
                 raise RuntimeError("the app has sent a body before its answer has begun, or after its end")
@@ -144,13 +139,15 @@ class Exchange(Client):
         """
         head, connection = self.head, self._connection
         self._reply = reply = Reply(status, headers, head.method, head.version)
-        if self.started or self._invite or connection.broken or self.malformed or reply.left not in (None, len(body)):
+        size = len(body)
+        if self.started or self._invite or connection.broken or self.malformed or reply.left not in (None, size):
             return self._send_body(reply, body, more=False)
         self.started = self.finished = True
         closes = connection.closing or reply.closes or not head.keeps
-        data = reply.head(closes=closes, whole=len(body))
-        self._wake()
-        if len(body) > _LARGE and not reply.bodiless:
+        data = reply.head(closes=closes, whole=size)
+        if self._waiting is not None:
+            self._waiting.set()
+        if size > _LARGE and not reply.bodiless:
             return self._answer_in_two(data, body, closes=closes)
         waiting = connection.write(data if reply.bodiless else data + body)
         if not closes:
@@ -184,24 +181,33 @@ class Exchange(Client):
             self._connection.broken = True  # the client is waiting for the rest, which nobody will send
 
     @property
+    def done(self) -> bool:
+        """Whether it is answered, and nothing of its body is left to be read."""
+        return self.finished and not self.malformed and (self._over or (self._chunks is None and not self._left))
+
+    @property
     def skipped(self) -> bool:
         """Whether nothing of its body is left to be read."""
         return self._over or (self._chunks is None and not self._left)
 
     def skip(self) -> bool:
         """Pass over a body that the app has not read; return False if some of it is yet to come."""
-        if self.skipped:
-            return True
+        return self.skipped or self._take_rest() is not None
+
+    def _take_rest(self) -> bytes | None:
+        """Return what is left of a body whose length is known; None if it is not, or not all of it is here."""
         connection, left = self._connection, self._left
         if self._chunks is not None or len(connection.buffer) < left:
-            return False
+            return None
         data, connection.buffer = connection.buffer[:left], connection.buffer[left:]
         try:
             connection.reader.body(data)
         except Unusual:
-            return False
+            self.malformed = True
+            self.leave()
+            return None
         self._over = True
-        return True
+        return data
 
     async def _send_body(self, reply: Reply, body: bytes, *, more: bool) -> None:
         connection, data = self._connection, b""

@@ -4,6 +4,7 @@ What is unusual is not judged here but left to hypercorn with all of its bytes, 
 what is refused and how. What is taken here must mean the same to every proxy in front of us.
 """
 
+import re
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -16,6 +17,11 @@ __all__ = ["Head", "Reader", "Unusual"]
 _VERSIONS: Final = {b"1.1": b" HTTP/1.1\r\n", b"1.0": b" HTTP/1.0\r\n"}
 _NO_OPTIONS: Final[frozenset[bytes]] = frozenset()
 _PLAIN: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_METHODS: Final = {one.encode(): one for one in _PLAIN}
+# A first line of which there is nothing to be said, whatever headers follow it.
+_PATH: Final = rb"[A-Za-z0-9._~%!$&'()*+,;=:@/-]*"
+_LINE: Final = re.compile(rb"(%b) (/%b)(?:\?(%b))? HTTP/1\.1" % (b"|".join(_METHODS), _PATH, _PATH))
+_BLOCK: Final = 4096  # bytes of headers that are remembered
 
 
 class Unusual(Exception):
@@ -37,17 +43,15 @@ class Head:
         waits: Whether it waits to be asked for the body.
     """
 
-    __slots__ = ("headers", "keeps", "length", "method", "path", "query", "raw_path", "version", "waits")
-
     method: str
     path: str
     raw_path: bytes
     query: bytes
     version: str
     headers: list[tuple[bytes, bytes]]
-    length: int | None
-    keeps: bool
-    waits: bool
+    length: int | None = 0
+    keeps: bool = True
+    waits: bool = False
 
 
 class Reader:
@@ -58,15 +62,19 @@ class Reader:
     """
 
     __slots__ = (
+        "_block",
         "_body",
         "_complete",
         "_head",
         "_host",
         "_hosts",
         "_in_body",
+        "_length",
         "_most",
         "_options",
+        "_own",
         "_parser",
+        "_same",
         "_target",
     )
 
@@ -77,6 +85,10 @@ class Reader:
         self._host: bytes | None = None  # the last one that was looked at
         self._body: list[bytes] = []
         self._complete = self._in_body = False
+        self._block = b""
+        self._same: list[tuple[bytes, bytes]] = []
+        self._length: int = 0
+        self._own: int | None = None  # bytes of a body that are still to come, where the parser has not read its head
 
     def head(self, data: bytes) -> Head:
         """Read a head.
@@ -87,10 +99,14 @@ class Reader:
         Raises:
             Unusual: if it is not plainly right.
         """
+        begin = data.find(b"\r\n")
+        if data[begin:] == self._block:  # many a client says the same with each of its requests
+            line = _LINE.fullmatch(data, 0, begin)
+            if line is not None:
+                return self._again(line)
         head = self._head = Head()
         head.headers = []
-        head.length, head.waits = 0, False
-        self._in_body = False
+        self._in_body, self._own = False, None
         self._options: frozenset[bytes] | set[bytes] = _NO_OPTIONS
         self._hosts, self._target, self._complete = 0, b"", False
         parser = self._parser
@@ -115,11 +131,29 @@ class Reader:
             head.waits = False  # it knows no such thing, and would take the invitation for an answer
         if self._hosts != 1 or (version == "1.0" and head.length is None):
             raise Unusual  # HTTP/1.0 may leave Host out; few do
+        if version == "1.1" and head.keeps and not head.waits and head.length is not None:
+            self._remember(data[begin:], head.headers, head.length)
+        return head
+
+    def _remember(self, block: bytes, headers: list[tuple[bytes, bytes]], length: int) -> None:
+        if len(block) <= _BLOCK:
+            self._block, self._same, self._length = block, headers.copy(), length
+
+    def _again(self, line: re.Match[bytes]) -> Head:
+        """Return a head whose headers are those of one that was read before."""
+        head = Head()
+        head.length = self._own = self._length
+        method, raw_path, query = line.groups()
+        head.method, head.version = _METHODS[method], "1.1"
+        head.raw_path, head.query = raw_path, query or b""
+        path = raw_path.decode("ascii")
+        head.path = unquote(path) if "%" in path else path
+        head.headers = self._same.copy()  # middleware may change them
         return head
 
     def forget(self) -> None:
         """Let go of what was read last: a connection may be idle for long, and there may be many."""
-        self._head, self._body, self._target = _NOBODY, _NOTHING, b""
+        self._head, self._body, self._target, self._block, self._same = _NOBODY, _NOTHING, b"", b"", _NO_HEADERS
 
     def body(self, data: bytes) -> tuple[bytes, bool]:
         """Read a part of a body; return what it holds, and whether the message is complete with it.
@@ -127,6 +161,9 @@ class Reader:
         Raises:
             Unusual: if it is wrong.
         """
+        if self._own is not None:
+            self._own -= len(data)
+            return data, not self._own
         self._body, self._in_body = [], True
         try:
             self._parser.feed_data(data)
@@ -188,6 +225,7 @@ class Reader:
 
 _NOBODY: Final = Head()
 _NOTHING: Final[list[bytes]] = []
+_NO_HEADERS: Final[list[tuple[bytes, bytes]]] = []
 _NOTED: Final = {
     b"host": Reader._take_host,  # noqa: SLF001  these are its own
     b"content-length": Reader._take_length,  # noqa: SLF001

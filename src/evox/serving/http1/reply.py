@@ -14,15 +14,15 @@ __all__ = ["CONTINUE", "Reply", "refusal"]
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _LAST_CHUNK: Final = b"0\r\n\r\n"
 _BODILESS: Final = frozenset({204, 304})
-_LINES: Final = {
+_STATUSES: Final = {
     status: f"HTTP/1.1 {status} {phrase}\r\n".encode()
     for status, phrase in ((one.value, one.phrase) for one in HTTPStatus)
 }
 _NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # What may stand in a value: anything but control characters, of which CR and LF end a line.
 _PRINTABLE: Final = bytes(one for one in range(256) if one == 9 or (one >= 32 and one != 127))
-_NOTED: Final = frozenset({b"content-length: ", b"connection: ", b"transfer-encoding: "})
-_KEPT: Final = 500  # names that are remembered; an app that makes them up must not fill the memory
+_KEPT: Final = 500  # names and headers that are remembered; an app that makes them up must not fill the memory
+_SHORT: Final = 100  # bytes of a header that is remembered
 
 
 class Reply:
@@ -30,7 +30,7 @@ class Reply:
 
     Args:
         status: Its status.
-        headers: Its headers, as ASGI has them.
+        headers: Its headers, as ASGI has them, but each a tuple.
         method: Of the request.
         version: Of the request.
 
@@ -43,27 +43,37 @@ class Reply:
         ValueError: if a header cannot be sent.
     """
 
-    __slots__ = ("_head", "_status", "_version", "bodiless", "chunked", "closes", "left")
+    closes: bool = False
+    chunked: bool = False
+    left: int | None = None
 
     def __init__(self, status: int, headers: Iterable[tuple[bytes, bytes]], method: str, version: str) -> None:
         self._status, self._version = status, version
         self.bodiless = method == "HEAD" or status in _BODILESS or status < 200
-        self.closes = self.chunked = False
-        self.left: int | None = None
-        lines = []
-        for name, value in headers:
-            known = _names.get(name) or _learn(name)
-            if known in _NOTED:
-                if known == b"content-length: ":
-                    self.left = int(value)
-                elif known == b"connection: ":
-                    self.closes = self.closes or b"close" in value.lower()
-                else:
-                    continue  # how its body is delimited is ours to say
-            lines.append(known + value.strip() + b"\r\n")
-        self._head = b"".join(lines)
-        if len(self._head.translate(None, _PRINTABLE)) != 2 * len(lines):
-            raise _unsendable(lines)
+        lines = b""
+        for one in headers:
+            line, left = _lines.get(one) or self._line(*one)
+            lines += line
+            if left is not None:
+                self.left = left
+        self._head = lines
+
+    def _line(self, name: bytes, value: bytes) -> tuple[bytes, int | None]:
+        """Return a header as it is sent, and the length that it announces, if it does."""
+        begin = _names.get(name) or _learn(name)
+        if begin == b"transfer-encoding: ":
+            return b"", None  # how its body is delimited is ours to say
+        line = begin + value.strip() + b"\r\n"
+        if len(line.translate(None, _PRINTABLE)) != len(b"\r\n"):
+            raise _unsendable(line)
+        made = line, int(value) if begin == b"content-length: " else None
+        if begin == b"connection: ":
+            self.closes = self.closes or b"close" in value.lower()
+        elif len(line) <= _SHORT:
+            if len(_lines) >= _KEPT:
+                _lines.clear()
+            _lines[name, value] = made
+        return made
 
     def head(self, *, closes: bool, whole: int | None) -> bytes:
         """Return the head.
@@ -85,7 +95,7 @@ class Reply:
             more += b"connection: close\r\n"
         elif self._version == "1.0" and not self.closes:
             more += b"connection: keep-alive\r\n"
-        line = _LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+        line = _STATUSES.get(status) or b"HTTP/1.1 %d \r\n" % status
         return b"%b%b%bdate: %b\r\n\r\n" % (line, self._head, more, _date())
 
     def part(self, body: bytes) -> bytes:
@@ -124,6 +134,7 @@ def refusal(status: int, what: str) -> bytes:
 
 
 _names: dict[bytes, bytes] = {}
+_lines: dict[tuple[bytes, bytes], tuple[bytes, int | None]] = {}  # what a reply makes of a header, once that was seen
 
 
 def _learn(name: bytes) -> bytes:
@@ -140,9 +151,8 @@ def _learn(name: bytes) -> bytes:
     return begin
 
 
-def _unsendable(lines: list[bytes]) -> ValueError:
-    wrong = next(one for one in lines if len(one.translate(None, _PRINTABLE)) != len(b"\r\n"))
-    name, _, value = wrong.partition(b": ")
+def _unsendable(line: bytes) -> ValueError:
+    name, _, value = line.partition(b": ")
     return ValueError(f"the app has sent a header whose value cannot be sent: {name.decode()}: {value[:100]!r}")
 
 

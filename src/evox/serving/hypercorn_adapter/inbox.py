@@ -35,7 +35,6 @@ class Inbox(Client):
         give_back: Callable[[int], Awaitable[None]] | None = None,
         hung_up: Callable[[], bool] = lambda: False,
     ) -> None:
-        super().__init__()
         self._kind = kind
         self._give_back = give_back
         self._hung_up = hung_up
