@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from evox import Depends, Header, Intent, Request, Response, ServiceBuilder
 from evox.auth import Authority
 from evox.config import AuthSettings
-from evox.core import auth, data_io
+from evox.core import auth, data_io, proxy
 from evox.testing import Env, run_virtual, running
 
 admin = auth.require_roles("admin")
@@ -271,3 +271,22 @@ async def test_D6_an_endpoint_that_says_nothing_and_reads_what_asks_keeps_its_an
             assert said(reply) == (expected if expected is HIT else (200, "fwd=uri-miss; stored"))
             assert (reply.headers["cache-control"], reply.headers["vary"].lower()) == PRIVATE
             assert [(await ask(env, token)).status_code for token in (ada, None, "no.good.token")] == [403, 401, 401]
+
+
+async def test_D6_what_is_kept_of_a_private_endpoint_is_for_no_client_from_outside() -> None:
+    """A kept answer is given before the guard where nothing is to be guarded; here something is."""
+    inner, outer = ServiceBuilder("inner"), ServiceBuilder("outer")
+
+    @inner.get("/secret", cache="1h", private=True)
+    async def secret() -> str:
+        return "secret"
+
+    @outer.get("/told")
+    async def told() -> str:
+        value: str = await proxy.inner.secret()
+        return value
+
+    async with running(inner, outer) as env:
+        for _ in range(2):
+            assert (await env.client(outer).get("/told")).json() == "secret"
+            assert (await env.client(inner).get("/secret")).status_code in (401, 403)

@@ -128,7 +128,7 @@ def native() -> Native:
     """Return what the present loop has; it is good for as long as that runs."""
     if on_trio():
         trio = sys.modules["trio"]
-        return Native(trio.current_time, trio.CancelScope)
+        return Native(trio.lowlevel.current_clock().current_time, trio.CancelScope)
     return Native(asyncio.get_running_loop().time, anyio.CancelScope)
 
 

@@ -89,7 +89,7 @@ class Breaker:
         if permit.is_probe or permit.epoch != self._epoch:
             permit.give_back("answered", now)
         else:
-            self._window.add(now)
+            self._window.count(now)
 
     def back(self, epoch: int, verdict: Verdict, now: float, *, is_probe: bool) -> None:
         """Take a permit back. Called by the permit."""

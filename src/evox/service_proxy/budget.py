@@ -24,7 +24,7 @@ class Budget:
 
     def made(self, now: float) -> None:
         """Note that a call was made."""
-        self._window.add(now)
+        self._window.count(now)
 
     def take(self, now: float) -> bool:
         """Take one retry out of it; False if there is none left."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Final, Generic, NamedTuple, Self, TypeVar
 
-from evox.auth import Internal, current, on_behalf
+from evox.auth import ANONYMOUS, Internal, current, on_behalf
 from evox.auth.internal import DEEPEST
 from evox.durations import Duration, seconds
 from evox.errors import CallError, CallFailed, InvalidCall
@@ -222,6 +222,9 @@ class PendingCall(Generic[T]):
         return Sending(internal, deadline, now, parent, None, hurried, limit, self._args, self._named)
 
 
+_anonymous: dict[str, Internal] = {}  # by who calls: as many as there are services here
+
+
 def _internal(called: Called, caller: str) -> Internal:
     """Return who calls: the service, and the user that it works for.
 
@@ -229,6 +232,11 @@ def _internal(called: Called, caller: str) -> Internal:
         InvalidCall: if services call each other in a circle.
     """
     who = on_behalf()
+    if who is ANONYMOUS:
+        known = _anonymous.get(caller)
+        if known is None:
+            known = _anonymous[caller] = Internal(caller, None, (caller,))
+        return known
     if isinstance(who, Internal):
         chain, user = (*(who.chain or (who.caller,)), caller), who.user
     else:

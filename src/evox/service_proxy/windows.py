@@ -10,15 +10,24 @@ SPAN: Final = 30  # seconds
 class Window:
     """Two counts over the last 30 seconds: how many there were, and how many of them were of the second kind."""
 
-    __slots__ = ("_buckets", "_last", "all", "some")
+    __slots__ = ("_buckets", "_last", "_until", "all", "some")
 
     def __init__(self) -> None:
         self._buckets: list[list[int]] = []  # second, all, some; the oldest first
         self._last: list[int] = [-1, 0, 0]  # the bucket of the present
+        self._until = 0.0  # when that is over
         self.all = self.some = 0
 
     def __repr__(self) -> str:
         return f"<Window {self.some} of {self.all}>"
+
+    def count(self, now: float) -> None:
+        """Count one more, that is not of the second kind; ``now`` in monotonic seconds."""
+        if now < self._until:
+            self._last[1] += 1
+            self.all += 1
+        else:
+            self.add(now)
 
     def add(self, now: float, *, every: int = 1, some: int = 0) -> None:
         """Count more.
@@ -32,6 +41,7 @@ class Window:
         if last[0] < int(now):
             self.forget(now)
             last = self._last = [int(now), 0, 0]
+            self._until = last[0] + 1.0
             self._buckets.append(last)
         last[1] += every
         last[2] += some
@@ -46,10 +56,10 @@ class Window:
             self.all -= every
             self.some -= some
         if not self._buckets:
-            self._last = [-1, 0, 0]  # what is counted in a bucket that is gone would be counted for ever
+            self._last, self._until = [-1, 0, 0], 0.0  # what is counted in a bucket that is gone is counted for ever
 
     def clear(self) -> None:
         """Forget all."""
         self._buckets.clear()
-        self._last = [-1, 0, 0]
+        self._last, self._until = [-1, 0, 0], 0.0
         self.all = self.some = 0

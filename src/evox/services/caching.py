@@ -89,6 +89,7 @@ class AnswerCache:
         self._passed: dict[str, float] = {}
         is_for_all = not (self._vary or self._private or inputs.guarded or policy.eager is not None)
         self._hits = Hits(near=policy.near) if is_for_all else None
+        self._is_open = is_for_all and not row.private
 
     def __repr__(self) -> str:
         return f"<AnswerCache of {self._row.name!r}>"
@@ -96,7 +97,7 @@ class AnswerCache:
     async def outer(self, call: Call, then: Outer) -> Any:
         """Before admission: give what is kept, or have it made and keep it."""
         data = data_of()
-        if data is not None and self._hits is not None and (found := self._at_once(call, data, self._hits)) is not None:
+        if data is not None and (found := self._at_once(call, data)) is not None:
             return found
         if data is None or not await self.concerns(call):
             return await then(call)
@@ -109,14 +110,28 @@ class AnswerCache:
             return await self._alone(call, data, store, full, then)
         return await self._fetch(call, data, store, full, then)
 
-    def _at_once(self, call: Call, data: DataIO, hits: Hits) -> Response | None:
+    def first(self, call: Call, running: Any) -> Response | None:
+        """Return a kept answer before anything else is done for a call; None says nothing.
+
+        Args:
+            call: The call. Where it matters who calls, that has to be found out before, and nothing is returned.
+            running: The running service.
+        """
+        if not self._is_open or call.claims or not isinstance(running, Running):
+            return None
+        data = running.maybe_data
+        if data is None or running.looks_at_callers or spans.current() is not None:
+            return None
+        return self._at_once(call, data)
+
+    def _at_once(self, call: Call, data: DataIO) -> Response | None:
         """Return a kept answer in the plain case; None says nothing."""
         is_plain = call.method in SAFE and call.span is None and call.internal is None
-        if not is_plain or call.principal.is_authenticated:
+        if self._hits is None or not is_plain or call.principal.is_authenticated:
             return None
         home = data.homes.answers(self._intent, self._policy)
         store = data.stores.find(home)
-        return None if store is None else hits.give(call, data, store, home.prefix)
+        return None if store is None else self._hits.give(call, data, store, home.prefix)
 
     async def inner(self, call: Call, arguments: dict[str, Any], then: Inner) -> Any:
         """After dependencies have run: nothing, as there are none."""

@@ -15,7 +15,7 @@ from fastapi.exceptions import HTTPException, RequestValidationError, ResponseVa
 from fastapi.params import Form
 from fastapi.responses import JSONResponse
 from fastapi.utils import is_body_allowed_for_status_code
-from pydantic_core import PydanticUndefined, from_json
+from pydantic_core import PydanticUndefined, ValidationError, from_json
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
@@ -23,7 +23,7 @@ from evox.services.answers import ready
 from evox.services.call import Call
 from evox.services.endpoint import Endpoint
 from evox.services.inputs import is_ours
-from evox.services.parameters import Parameters, given_to, taken_by
+from evox.services.parameters import Parameters, given_to, taken_by, validator_of
 from evox.services.pipeline import Pipeline
 from evox.services.results import Results, splits
 from evox.services.writing import writer_of
@@ -73,6 +73,7 @@ class Compiled:
         self._inner, self._undated = pipeline.inner, pipeline.undated
         self._parameters = Parameters(dependant)
         self._body = list(dependant.body_params)
+        self._validate = validator_of(self._body[0]) if self._body else None
         self._embed: bool = route._embed_body_fields  # noqa: SLF001  FastAPI works it out once
         self._strict = _value(getattr(route, "strict_content_type", True))
         self._injected, self._methods = given_to(dependant)
@@ -131,6 +132,13 @@ class Compiled:
     async def _bind_body(self, body: Any, values: dict[str, Any], errors: list[Any]) -> None:
         if len(self._body) == 1 and not self._embed and body is not PydanticUndefined:
             field = self._body[0]
+            if self._validate is not None:
+                try:
+                    values[field.name] = self._validate(body, from_attributes=True)
+                except ValidationError:
+                    pass  # said below, as FastAPI says it
+                else:
+                    return
             value, wrong = field.validate(body, values, loc=("body",))
             if wrong:
                 errors += wrong

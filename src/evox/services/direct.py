@@ -117,7 +117,10 @@ class Direct:
                     await anyio.lowlevel.checkpoint()  # nobody waits for what has not begun
             try:
                 entry: Any = route.entry  # those in the table have one
-                response = await entry.shortly(entry.begin(request, name, inbound, opened))
+                call = entry.begin(request, name, inbound, opened)
+                response = call.cache.first(call, service) if call.cache is not None else None
+                if response is None:
+                    response = await entry.shortly(call)
                 giving.started = True
                 is_plain = type(response) is Response and response.background is None
                 if is_plain and getattr(send, "__self__", None) is opened is not None:

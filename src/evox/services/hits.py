@@ -6,7 +6,7 @@ What is remembered here of an answer is only how its bytes read; whether it may 
 
 import math
 import re
-from typing import Final, NamedTuple
+from typing import Final
 
 from starlette.responses import Response
 
@@ -24,18 +24,34 @@ _SHORT: Final = 16_384  # bytes of an answer of which is remembered how it reads
 _KNOWN: Final = 64
 
 
-class _Read(NamedTuple):
+class _Read:
     """How an answer reads.
 
-    Attributes:
+    Args:
         status: Its status.
         headers: Those that every client gets, less its age and what the cache says.
         body: Its body.
     """
 
-    status: int
-    headers: tuple[Pair, ...]
-    body: bytes
+    __slots__ = ("_headers", "_moment", "_own", "body", "status")
+
+    def __init__(self, status: int, headers: tuple[Pair, ...], body: bytes) -> None:
+        self.status, self.body, self._own = status, body, headers
+        self._moment = (-1, -1)
+        self._headers: list[Pair] = []
+
+    def headers(self, age: int, left: int) -> list[Pair]:
+        """Return all of its headers; they are the same for a second.
+
+        Args:
+            age: Seconds since it was made.
+            left: Seconds for which it is fresh.
+        """
+        if self._moment != (age, left):
+            self._moment = age, left
+            status = b"evox; hit; ttl=%d" % left
+            self._headers = [*self._own, (b"age", b"%d" % age), (b"cache-status", status)]
+        return self._headers.copy()  # middleware may change them
 
 
 class Hits:
@@ -76,9 +92,8 @@ class Hits:
         read = self._read.get(row[DATA]) or self._learn(row[DATA])
         data.through.count_hit()
         now = store.backend.clock()
-        status = b"evox; hit; ttl=%d" % round(row[FRESH_UNTIL] - now)
-        age = b"%d" % max(0, math.floor(now - row[STORED_AT]))
-        return ready(read.status, [*read.headers, (b"age", age), (b"cache-status", status)], read.body)
+        headers = read.headers(max(0, math.floor(now - row[STORED_AT])), round(row[FRESH_UNTIL] - now))
+        return ready(read.status, headers, read.body)
 
     def _learn(self, data: bytes) -> _Read:
         """Read an answer, and remember how it reads if it is not long."""
