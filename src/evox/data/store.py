@@ -138,6 +138,14 @@ class Store:
         self._forget(tags, removed.version)
         return removed
 
+    def remove_tags(self, tags: Sequence[str]) -> bool:
+        """Remove the copies under any of the tags at once; False if what keeps them has to be waited for."""
+        if self._memory is None:
+            return False
+        self._check()
+        self._forget(tags, self._memory.remove_tags(tags).version)
+        return True
+
     @property
     def held(self) -> bool:
         """Whether a transaction of this task keeps everybody from writing to it."""

@@ -123,10 +123,14 @@ class _Layer:
 
     def short(self, scope: Scope, running: Any) -> ASGIApp | None:
         """Return the short way to the answer to an HTTP request; None if there is none."""
-        if self._direct is None or (scope["method"] not in HARMLESS and self._service.caches_answers):
+        direct = self._direct
+        if direct is None:
             return None
-        route = self._direct.find_first(scope)
-        return None if route is None else partial(_answer_shortly, self._direct, route, running)
+        route = direct.find_first(scope)
+        if route is None:
+            return None
+        watch = self._watch if scope["method"] not in HARMLESS and self._service.caches_answers else None
+        return partial(_answer_shortly, direct, route, running, watch)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -162,12 +166,20 @@ class _Layer:
 
 
 def _answer_shortly(
-    direct: Direct, route: EvoxRoute, running: Any, scope: Scope, receive: Receive, send: Send
+    direct: Direct,
+    route: EvoxRoute,
+    running: Any,
+    watch: WriteWatch | None,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
 ) -> Coroutine[Any, Any, None]:
     """Do what the layer does, in a context that nobody uses after this."""
     enter_correlation(correlation_of(scope))
     context.enter_service(running)
     enter_principal(ANONYMOUS)
+    if watch is not None:
+        return watch.through(partial(direct.answer, route, running), scope, receive, send)
     return direct.answer(route, running, scope, receive, send)
 
 

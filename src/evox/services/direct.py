@@ -5,7 +5,7 @@ short way finds the endpoint in a table and calls it; an error goes the long way
 answer it. It is taken by endpoints that are compiled; see ``compiled``. Middleware of the user stays round it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 import anyio
@@ -21,6 +21,7 @@ from evox.services.call import INBOUND, OPENED
 from evox.services.route import LEFT, TELEMETRY, EvoxRoute
 from evox.services.running import Running
 from evox.services.table import Table
+from evox.services.writes import Telling
 
 __all__ = ["Direct", "Raising", "handlers_of"]
 
@@ -122,10 +123,10 @@ class Direct:
                 if response is None:
                     response = await entry.shortly(call)
                 giving.started = True
-                is_plain = type(response) is Response and response.background is None
-                if is_plain and getattr(send, "__self__", None) is opened is not None:
-                    giving.status = response.status_code  # nobody looks at what is sent
-                    waiting = opened.answer(response.status_code, response.raw_headers, response.body)
+                whole = _whole(send, opened) if type(response) is Response and response.background is None else None
+                if whole is not None:
+                    giving.status = response.status_code
+                    waiting = whole(response.status_code, response.raw_headers, response.body)
                     if waiting is not None:
                         await waiting
                     giving.ended = clock()
@@ -231,6 +232,13 @@ async def _raise(failure: _Failure, scope: Scope, receive: Receive, send: Send) 
         raise failure.error
 
     await wrap_app_handling_exceptions(raising, failure.request)(scope, receive, send)
+
+
+def _whole(send: Any, opened: Any) -> Callable[[int, Any, bytes], Awaitable[None] | None] | None:
+    """Return what sends a whole answer at once; None if it has to be sent in messages, as somebody may look at them."""
+    sends: Any = getattr(send, "__self__", None)
+    is_ours = sends is not None and (sends is opened or (type(sends) is Telling and sends.answers))
+    return sends.answer if is_ours else None
 
 
 async def _nowhere(message: Any) -> None:

@@ -7,6 +7,7 @@ stream, a background task, a dependency that commits at its end.
 """
 
 import logging
+from collections.abc import Awaitable
 from typing import Any, Final
 
 import anyio
@@ -14,12 +15,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from evox import context
 from evox.errors import DataError, InsideTransaction
+from evox.services.call import OPENED, OpenRequest
 from evox.services.declaration import Declaration
 from evox.services.endpoint import Endpoint
 from evox.services.keying import groups_of, path_of
 from evox.services.running import Running
 
-__all__ = ["HARMLESS", "SAFE", "Write", "WriteWatch", "write_of"]
+__all__ = ["HARMLESS", "SAFE", "Telling", "Write", "WriteWatch", "write_of"]
 
 SAFE: Final = frozenset({"GET", "HEAD"})
 HARMLESS: Final = SAFE | {"OPTIONS", "TRACE"}
@@ -67,6 +69,51 @@ def write_of(scope: Scope) -> Write | None:
     return found
 
 
+class Telling:
+    """Tells the client of a write what came of it, after answers were taken away.
+
+    Args:
+        write: What is known of it.
+        path: Its path.
+        send: The request's.
+        opened: The server's side of it, if the server is ours.
+    """
+
+    def __init__(self, write: Write, path: str, send: Send, opened: OpenRequest | None) -> None:
+        self._write, self._path, self._send, self._opened = write, path, send, opened
+        self._in_parts = False
+
+    async def send(self, message: Message) -> None:
+        """Send the app's message."""
+        write = self._write
+        is_start, is_last = message["type"] == "http.response.start", not message.get("more_body", False)
+        if is_start:
+            write.answered(message["status"])
+        self._in_parts = self._in_parts or not is_last
+        if write.changed and (is_start or (is_last and self._in_parts and write.may_go_on)):
+            await _take_away(write, self._path, is_over=False)
+        await self._send(message)
+
+    @property
+    def answers(self) -> bool:
+        """Whether a whole answer may be sent at once, by ``answer``."""
+        return self._opened is not None and getattr(self._send, "__self__", None) is self._opened
+
+    def answer(self, status: int, headers: Any, body: bytes) -> Awaitable[None] | None:
+        """Send a whole answer, as ``OpenRequest.answer`` does."""
+        assert self._opened is not None  # noqa: S101  see ``answers``
+        self._write.answered(status)
+        if self._write.changed and not _taken_away_at_once(self._write, self._path):
+            return self._answer_late(self._opened, status, headers, body)
+        return self._opened.answer(status, headers, body)
+
+    async def _answer_late(self, opened: OpenRequest, status: int, headers: Any, body: bytes) -> None:
+        await _take_away(self._write, self._path, is_over=False)
+        waiting = opened.answer(status, headers, body)
+        if waiting is not None:
+            await waiting
+
+
 class WriteWatch:
     """Watches the requests of one service.
 
@@ -83,23 +130,16 @@ class WriteWatch:
         """Answer one."""
         if scope["type"] != "http" or scope["method"] in HARMLESS or not self._service.caches_answers:
             await self._app(scope, receive, send)
-            return
+        else:
+            await self.through(self._app, scope, receive, send)
+
+    async def through(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request that may change something, by an app."""
         write, path = Write(), path_of(scope)
         scope[_WRITE] = write
-        in_parts = False
-
-        async def telling(message: Message) -> None:
-            nonlocal in_parts
-            is_start, is_last = message["type"] == "http.response.start", not message.get("more_body", False)
-            if is_start:
-                write.answered(message["status"])
-            in_parts = in_parts or not is_last
-            if write.changed and (is_start or (is_last and in_parts and write.may_go_on)):
-                await _take_away(write, path, is_over=False)
-            await send(message)
-
+        opened = (scope.get("extensions") or {}).get(OPENED)
         try:
-            await self._app(scope, receive, telling)
+            await app(scope, receive, Telling(write, path, send, opened).send)
         except BaseException:
             write.changed = write.changed or write.may_have_begun
             write.goes_on = True  # how far it came is not known
@@ -107,6 +147,16 @@ class WriteWatch:
         finally:
             if write.changed and write.may_go_on:
                 await _take_away(write, path, is_over=True)
+
+
+def _taken_away_at_once(write: Write, path: str) -> bool:
+    """Take answers away where that needs no waiting; return whether it is done."""
+    running = context.maybe_service()
+    data = running.maybe_data if isinstance(running, Running) else None
+    try:
+        return data is None or data.invalidate_tags_at_once(groups_of(write.row, path, above=True))
+    except DataError:
+        return False  # what is to be said of it is said there
 
 
 async def _take_away(write: Write, path: str, *, is_over: bool) -> None:

@@ -104,6 +104,10 @@ class MemoryBackend:
 
     async def invalidate_tags(self, tags: Sequence[str]) -> Removed:
         """See ``Backend``."""
+        return self.remove_tags(tags)
+
+    def remove_tags(self, tags: Sequence[str]) -> Removed:
+        """As ``invalidate_tags``, at once."""
         count, version, now = 0, self._version, self.clock()
         for tag in tags:
             version = self._note(tag)
