@@ -195,10 +195,11 @@ class Flights:
         """Forget all flights under a guard that began before a version."""
         self.moves += 1
         self._moved.note(guard, self.moves)
-        found = [key for key, flight in self._flights.items() if guard in flight.guards]
-        for key in found:
-            if _began_before(self._flights[key], version, guard):
-                del self._flights[key]
+        if self._flights:
+            found = [key for key, flight in self._flights.items() if guard in flight.guards]
+            for key in found:
+                if _began_before(self._flights[key], version, guard):
+                    del self._flights[key]
         self.on_forget(None, guard, version)
 
     def forget_all(self) -> None:

@@ -35,9 +35,10 @@ class LastChanges:
 
     def note(self, name: str, version: int) -> None:
         """Note a change."""
-        self._latest.pop(name, None)
-        self._latest[name] = version
-        if len(self._latest) > self._exact:
+        latest = self._latest
+        latest[name] = version
+        latest.move_to_end(name)
+        if len(latest) > self._exact:
             self.note_roughly(*self._latest.popitem(last=False))
 
     def note_roughly(self, name: str, version: int) -> None:

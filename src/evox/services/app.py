@@ -68,7 +68,7 @@ class EvoxApp(FastAPI):
             running: The running service.
         """
         layer, told = self.middleware_stack, self._telemetry_state
-        if not isinstance(layer, _Layer) or told is None or self.root_path or told.is_on():
+        if type(layer) is not _Layer or told is None or self.root_path or told.is_on():
             return None
         scope["app"] = self
         return layer.short(scope, running)

@@ -73,10 +73,11 @@ class Compiled:
         self._inner, self._undated = pipeline.inner, pipeline.undated
         self._parameters = Parameters(dependant)
         self._body = list(dependant.body_params)
-        self._validate = validator_of(self._body[0]) if self._body else None
         self._embed: bool = route._embed_body_fields  # noqa: SLF001  FastAPI works it out once
+        self._validate = validator_of(self._body[0]) if len(self._body) == 1 and not self._embed else None
         self._strict = _value(getattr(route, "strict_content_type", True))
         self._injected, self._methods = given_to(dependant)
+        self._is_given = bool(self._injected or self._methods)
         self._splits = Results(row.name) if splits(row.returns) else None
         self._write = writer_of(route)
         self._status: int = route.status_code or 200
@@ -96,18 +97,19 @@ class Compiled:
         scope = request.scope
         values: dict[str, Any] = {}
         errors: list[Any] = []
-        self._parameters.bind(scope["path_params"], scope["query_string"], scope["headers"], values, errors)
+        if self._parameters.number:
+            self._parameters.bind(scope["path_params"], scope["query_string"], scope["headers"], values, errors)
         body: Any = None
         if self._body:
-            body = await self._read(request)
-            await self._bind_body(body, values, errors)
+            data = getattr(request, "_body", None)  # what was read before it was admitted
+            body = self._parsed(scope, await _read(request) if data is None else data)
+            if not self._bound_at_once(body, values):
+                await self._bind_body(body, values, errors)
         if errors:
             body = None if body is PydanticUndefined else body
             raise RequestValidationError(errors, body=body, endpoint_ctx=self._where(scope))
-        for name, resolve in self._injected:
-            values[name] = await resolve()
-        for name in self._methods:
-            values[name] = scope["method"]
+        if self._is_given:
+            await self._give(values, scope["method"])
         inner = self._undated if call.deadline == math.inf else self._inner
         value = await inner(call, values)
         if isinstance(value, Response):
@@ -123,22 +125,32 @@ class Compiled:
             where = self._where(scope)
             raise ResponseValidationError(error.errors(), body=error.body, endpoint_ctx=where) from None
 
+    async def _give(self, values: dict[str, Any], method: str) -> None:
+        """Fill what is injected."""
+        for name, resolve in self._injected:
+            values[name] = await resolve()
+        for name in self._methods:
+            values[name] = method
+
     def _where(self, scope: Any) -> Any:
         """Return what FastAPI's errors say of the endpoint."""
         place, below = self._row.place, scope.get("root_path", "").rstrip("/")
         where = {"function": self._name, "path": f"{scope['method']} {below}{self._path}"}
         return where if place is None else where | {"file": place.file, "line": place.line}
 
+    def _bound_at_once(self, body: Any, values: dict[str, Any]) -> bool:
+        """Bind a body that is the only one and plainly right; return whether it is."""
+        if self._validate is None or body is PydanticUndefined:
+            return False
+        try:
+            values[self._body[0].name] = self._validate(body, from_attributes=True)
+        except ValidationError:
+            return False  # said elsewhere, as FastAPI says it
+        return True
+
     async def _bind_body(self, body: Any, values: dict[str, Any], errors: list[Any]) -> None:
         if len(self._body) == 1 and not self._embed and body is not PydanticUndefined:
             field = self._body[0]
-            if self._validate is not None:
-                try:
-                    values[field.name] = self._validate(body, from_attributes=True)
-                except ValidationError:
-                    pass  # said below, as FastAPI says it
-                else:
-                    return
             value, wrong = field.validate(body, values, loc=("body",))
             if wrong:
                 errors += wrong
@@ -151,18 +163,21 @@ class Compiled:
         values.update(found)
         errors += wrong
 
-    async def _read(self, request: Any) -> Any:
-        """Return what the body holds: JSON, bytes of another kind, or nothing.
+    def _parsed(self, scope: Any, data: bytes) -> Any:
+        """Return what a body holds: JSON, bytes of another kind, or nothing.
 
         Raises:
             RequestValidationError: if it says that it is JSON, and is not.
             HTTPException: if it cannot be read.
         """
+        if not data:
+            return PydanticUndefined
         try:
-            data: bytes = await request.body()
-            if not data:
-                return PydanticUndefined
-            said = next((value for name, value in request.scope["headers"] if name == b"content-type"), b"")
+            said = b""
+            for name, value in scope["headers"]:
+                if name == b"content-type":
+                    said = value
+                    break
             if _is_json(said) if said else not self._strict:
                 return _loaded(data)
         except json.JSONDecodeError as error:
@@ -173,9 +188,8 @@ class Compiled:
                 "input": {},
                 "ctx": {"error": error.msg},
             }
-            where = self._where(request.scope)
-            raise RequestValidationError([wrong], body=error.doc, endpoint_ctx=where) from error
-        except (ValueError, RecursionError, ClientDisconnect) as error:
+            raise RequestValidationError([wrong], body=error.doc, endpoint_ctx=self._where(scope)) from error
+        except (ValueError, RecursionError) as error:
             raise HTTPException(400, _BODIES) from error
         return data
 
@@ -207,6 +221,19 @@ def settled(response: Response) -> Response:
 
 def _value(option: Any) -> Any:
     return option.value if isinstance(option, DefaultPlaceholder) else option
+
+
+async def _read(request: Any) -> bytes:
+    """Return a body.
+
+    Raises:
+        HTTPException: if its client leaves in the middle of it, as FastAPI raises it.
+    """
+    try:
+        data: bytes = await request.body()
+    except (ValueError, RecursionError, ClientDisconnect) as error:
+        raise HTTPException(400, _BODIES) from error
+    return data
 
 
 def _loaded(data: bytes) -> Any:

@@ -5,7 +5,7 @@ short way finds the endpoint in a table and calls it; an error goes the long way
 answer it. It is taken by endpoints that are compiled; see ``compiled``. Middleware of the user stays round it.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 import anyio
@@ -108,38 +108,44 @@ class Direct:
         name = service.name if service is not None else ""
         extensions = scope.get("extensions") or _NONE
         opened, inbound = extensions.get(OPENED), extensions.get(INBOUND)
-        giving = _Giving(send, clock)
-        began, request = clock(), _Request(scope, receive, send)
+        request = _Request(scope, receive, send)
+        giving: _Giving | None = None
+        status, started, ended, began = 500, False, None, clock()
         try:
-            if opened is not None:
-                if route.on_disconnect is not None:
-                    opened.decide(route.on_disconnect)
-                if opened.left:
-                    await anyio.lowlevel.checkpoint()  # nobody waits for what has not begun
+            if opened is not None and (opened.left or route.on_disconnect is not None):
+                opened.decide(route.on_disconnect)
+                await anyio.lowlevel.checkpoint_if_cancelled()  # nobody waits for what has not begun
             try:
                 entry: Any = route.entry  # those in the table have one
                 call = entry.begin(request, name, inbound, opened)
                 response = call.cache.first(call, service) if call.cache is not None else None
                 if response is None:
                     response = await entry.shortly(call)
-                giving.started = True
-                whole = _whole(send, opened) if type(response) is Response and response.background is None else None
-                if whole is not None:
-                    giving.status = response.status_code
-                    waiting = whole(response.status_code, response.raw_headers, response.body)
+                started, sends = True, getattr(send, "__self__", None)
+                is_plain = type(response) is Response and response.background is None
+                if (
+                    is_plain and sends is not None and (sends is opened or _tells(sends))
+                ):  # nobody looks at what is sent
+                    status = response.status_code
+                    waiting = sends.answer(status, response.raw_headers, response.body)
                     if waiting is not None:
                         await waiting
-                    giving.ended = clock()
+                    ended = clock()
                 else:
+                    giving = _Giving(send, clock)
                     await entry.finish(scope, response)(scope, receive, giving.send)
             except Exception as error:  # noqa: BLE001  it is answered, or raised, the long way
-                failure = _Failure(error, request, giving.started)
+                failure = _Failure(error, request, started)
             else:
                 return
-            await self._fail(failure, scope, receive, giving.watched())
+            giving = giving or _Giving(send, clock)
+            # Where an answer has begun, nothing goes out any more.
+            await self._fail(failure, scope, receive, _nowhere if started else giving.send)
         finally:
-            ended = giving.ended
-            status = LEFT if ended is None and opened is not None and opened.left else giving.status
+            if giving is not None:
+                status, ended = giving.status, giving.ended
+            if ended is None and opened is not None and opened.left:
+                status = LEFT
             origin = "http" if inbound is None else "internal"
             events.call_finished(name, route.name, origin, status, (ended or clock()) - began)
 
@@ -192,12 +198,10 @@ class _Giving:
         clock: The loop's.
 
     Attributes:
-        started: Whether the answer has begun.
         status: What the client got.
         ended: When it was complete.
     """
 
-    started: bool = False
     status: int = 500
     ended: float | None = None
 
@@ -211,10 +215,6 @@ class _Giving:
         elif not message.get("more_body", False):
             self.ended = self._clock()  # background tasks come after this
         await self._send(message)
-
-    def watched(self) -> Send:
-        """Return what an error is answered through; where an answer has begun, nothing goes out any more."""
-        return _nowhere if self.started else self.send
 
 
 def handlers_of(app: FastAPI) -> tuple[dict[Any, Any], dict[int, Any]]:
@@ -234,11 +234,9 @@ async def _raise(failure: _Failure, scope: Scope, receive: Receive, send: Send) 
     await wrap_app_handling_exceptions(raising, failure.request)(scope, receive, send)
 
 
-def _whole(send: Any, opened: Any) -> Callable[[int, Any, bytes], Awaitable[None] | None] | None:
-    """Return what sends a whole answer at once; None if it has to be sent in messages, as somebody may look at them."""
-    sends: Any = getattr(send, "__self__", None)
-    is_ours = sends is not None and (sends is opened or (type(sends) is Telling and sends.answers))
-    return sends.answer if is_ours else None
+def _tells(sends: Any) -> bool:
+    """Whether what sends is ours, and sends a whole answer at once."""
+    return type(sends) is Telling and sends.answers
 
 
 async def _nowhere(message: Any) -> None:

@@ -4,6 +4,7 @@ Values that may be secrets (headers, cookies, what dependencies returned) enter 
 """
 
 import hashlib
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -124,12 +125,18 @@ def groups_of(row: Endpoint | None, path: str, *, above: bool = False) -> list[s
         path: From ``path_of``.
         above: Whether to name the collection above it too, as for what a write takes away.
     """
+    controller = None if row is None else row.controller
+    return list(_groups(None if controller is None else controller.__qualname__, path, above))
+
+
+@lru_cache(512)  # most writes go to a few paths
+def _groups(controller: str | None, path: str, above: bool) -> tuple[str, ...]:
     groups = [f"answers of {_short(path)}"]
     if above and path != "/":
         groups.append(f"answers of {_short(path.rpartition('/')[0] or '/')}")
-    if row is not None and row.controller is not None:
-        groups.append(f"answers of controller {row.controller.__qualname__}")
-    return groups
+    if controller is not None:
+        groups.append(f"answers of controller {controller}")
+    return tuple(groups)
 
 
 def _canonical(query: str) -> str:

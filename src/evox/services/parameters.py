@@ -83,9 +83,15 @@ class Parameters:
 
     Args:
         dependant: FastAPI's view of the endpoint.
+
+    Attributes:
+        number: How many there are; those of headers and cookies count as one.
     """
 
-    __slots__ = ("_cookies", "_headers", "_odd_headers", "_odd_path", "_odd_query", "_path", "_query", "_reads_headers")
+    __slots__ = (
+        *("_cookies", "_headers", "_odd_headers", "_odd_path", "_odd_query", "_path", "_query", "_reads_headers"),
+        "number",
+    )
 
     def __init__(self, dependant: Dependant) -> None:
         self._path, self._odd_path = _split(dependant.path_params, "path")
@@ -93,6 +99,7 @@ class Parameters:
         self._headers, self._odd_headers = _split(dependant.header_params, "header")
         self._cookies = dependant.cookie_params
         self._reads_headers = bool(dependant.header_params or dependant.cookie_params)
+        self.number = len(dependant.path_params) + len(dependant.query_params) + int(self._reads_headers)
 
     def bind(
         self, path: Mapping[str, Any], query: bytes, headers: Pairs, values: dict[str, Any], errors: list[Any]

@@ -71,6 +71,7 @@ class Running:
 
     def __init__(self, service: Declaration, scope: Scope, lifecycle: Lifecycle | None = None) -> None:
         self.service = service
+        self.name = service.name
         self.runtime = scope
         self._system = system(service.name)
         self.lifecycle = lifecycle or Lifecycle(service.name)
@@ -106,11 +107,6 @@ class Running:
 
     def __repr__(self) -> str:
         return f"<Running {self.name!r} {self.lifecycle.state}>"
-
-    @property
-    def name(self) -> str:
-        """The service's name."""
-        return self.service.name
 
     @property
     def data(self) -> DataIO:

@@ -16,7 +16,7 @@ _PROVIDERS: Final = (
     ("opentelemetry._logs._internal", "_LOGGER_PROVIDER"),
 )
 _GONE: Final[Mapping[str, Any]] = {}
-_NEVER: Final = object()  # is no provider, and is not what stands for one that is gone
+_NEVER: Final = object()
 
 
 class Telemetry:
@@ -40,14 +40,19 @@ class Telemetry:
     def is_on(self) -> bool:
         """Whether FastAPI tells of requests."""
         traces, metrics, logs = self._names
-        if (
-            traces.get("_TRACER_PROVIDER", _GONE) is self._traces
-            and metrics.get("_METER_PROVIDER", _GONE) is self._metrics
-            and logs.get("_LOGGER_PROVIDER", _GONE) is self._logs
-        ):
-            return self._answer
+        try:
+            if (
+                traces["_TRACER_PROVIDER"] is self._traces
+                and metrics["_METER_PROVIDER"] is self._metrics
+                and logs["_LOGGER_PROVIDER"] is self._logs
+            ):
+                return self._answer
+        except KeyError:  # one of them is gone
+            return self._ask()
         self._answer = self._ask()
-        self._traces = traces.get("_TRACER_PROVIDER", _NEVER)
-        self._metrics = metrics.get("_METER_PROVIDER", _NEVER)
-        self._logs = logs.get("_LOGGER_PROVIDER", _NEVER)
+        self._traces, self._metrics, self._logs = (
+            traces["_TRACER_PROVIDER"],
+            metrics["_METER_PROVIDER"],
+            logs["_LOGGER_PROVIDER"],
+        )
         return self._answer

@@ -15,7 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from evox.config import ServingSettings
 from evox.services import OPENED
-from evox.serving.client import client_of
+from evox.serving.client import CLIENT, Client, client_of
 
 __all__ = ["GOING_AWAY", "Http", "Kind", "Opened", "Refusal", "WebSocket"]
 
@@ -58,9 +58,8 @@ class Opened:
     started: bool = False
     finished: bool = False
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._scope, self._receive, self._send = scope, receive, send
-        client = self._client = client_of(scope)
+    def __init__(self, scope: Scope, receive: Receive, send: Send, client: Client | None) -> None:
+        self._scope, self._receive, self._send, self._client = scope, receive, send, client
         shared = None if client is None else client.scope
         self.scope = anyio.CancelScope() if shared is None else shared
         self.borrowed = shared is not None
@@ -121,17 +120,17 @@ class Http(Opened):
     _owed: int | None = None
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, limits: ServingSettings) -> None:
-        super().__init__(scope, receive, send)
-        self._limits = limits
+        extensions = scope.setdefault("extensions", {})
+        extensions[OPENED] = self
+        client = extensions.get(CLIENT)
+        super().__init__(scope, receive, send, client)
+        self._limits, self._method = limits, scope["method"]
         if scope.get("http_version", "1.1")[0] != "1":
             self._closes = False
-        client = self._client
         length = -1 if client is None else client.length
-        self._length = length if length >= 0 else _length(scope, unknown=self._closes is False)
-        self._method = scope["method"]
-        if self._length is not None and self._length > limits.body_bytes:
+        self._length = known = length if length >= 0 else _length(scope, unknown=self._closes is False)
+        if known is not None and known > limits.body_bytes:
             self.refusal = Refusal.TOO_LARGE
-        scope.setdefault("extensions", {})[OPENED] = self
 
     @property
     def refused(self) -> bool:
@@ -284,6 +283,9 @@ class WebSocket(Opened):
     kind: Kind = Kind.WEBSOCKET
     _receiving: anyio.CancelScope | None = None
     _telling: bool = False
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        super().__init__(scope, receive, send, client_of(scope))
 
     @property
     def left(self) -> bool:

@@ -94,12 +94,13 @@ class Readiness:
         self._poll.unregister(raw)
         if not self._watched:
             self._scope.cancel()
+            self._poll = None  # it is closed when nobody has it any more: until then the loop may know it
 
     async def _tell(self, poll: Any, scope: anyio.CancelScope) -> None:
         """Wake readers. Each time that the first socket comes after the last has gone this begins anew."""
         ends = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
         watched, look, number = self._watched, poll.poll, poll.fileno()
-        with scope, poll:
+        with scope:
             while True:
                 await wait_readable(number)
                 for descriptor, said in look(0, _MANY):

@@ -161,3 +161,18 @@ async def test_without_epoll_each_reader_asks_the_loop(
         with anyio.fail_after(SOON):
             assert await wire.receive() == b"a"
         await wire.close()
+
+
+async def test_a_wire_can_be_closed_though_what_wakes_readers_was_cancelled_before(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    """A port that is cancelled ends both, in any order."""
+    near, _ = pair
+    async with anyio.create_task_group() as group:
+        wire = await open_wire(near, Readiness(group))
+        await anyio.wait_all_tasks_blocked()
+        group.cancel_scope.cancel()
+        with anyio.CancelScope(shield=True):
+            await anyio.wait_all_tasks_blocked()
+            await wire.close()
+    assert near.fileno() < 0

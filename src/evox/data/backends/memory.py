@@ -111,7 +111,8 @@ class MemoryBackend:
         count, version, now = 0, self._version, self.clock()
         for tag in tags:
             version = self._note(tag)
-            count += sum(self._remove(key, version, now) for key in self.shelf.tagged(tag))
+            for key in self.shelf.tagged(tag):
+                count += self._remove(key, version, now)
         return Removed(version, count)
 
     async def count_prefix(self, prefix: str) -> int:

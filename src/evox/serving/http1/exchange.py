@@ -137,9 +137,8 @@ class Exchange(Client):
         Raises:
             ValueError: if a header cannot be sent.
         """
-        head, connection = self.head, self._connection
+        head, connection, size = self.head, self._connection, len(body)
         self._reply = reply = Reply(status, headers, head.method, head.version)
-        size = len(body)
         if self.started or self._invite or connection.broken or self.malformed or reply.left not in (None, size):
             return self._send_body(reply, body, more=False)
         self.started = self.finished = True
