@@ -1,5 +1,6 @@
 """Every async test runs on both loops. Time is virtual where a test asks for it; only bounds on liveness are real."""
 
+import gc
 import signal
 import threading
 from collections.abc import Generator, Iterator
@@ -18,6 +19,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_threa
 def anyio_backend(request: pytest.FixtureRequest) -> Any:
     """Return the loop: both, one after the other. Modules with virtual time override it with ``virtual_trio()``."""
     return request.param
+
+
+def pytest_collection_finish() -> None:
+    """Have the garbage collector look no more at what is there for the whole run: that is most of all that there is."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
