@@ -306,7 +306,7 @@ class Connection:
             self._ended = True
             return False
         self.buffer = self.buffer + data if self.buffer else data
-        if self._phase is not Phase.HEAD and not data.endswith(_END):
+        if self._phase is not Phase.HEAD and _END not in data:
             self._phase = Phase.HEAD
             self.due = self._until(self._lane.settings.header_timeout)
         return True
