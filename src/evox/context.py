@@ -8,7 +8,7 @@ in one process. This floor knows only protocols; the rooms above fill them.
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from contextvars import ContextVar, Token
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from evox.errors import OutsideRuntime
 
@@ -94,19 +94,17 @@ _service: ContextVar[ServiceScope | None] = ContextVar("evox_service", default=N
 _of_request: list[tuple[ContextVar[Any], Any]] = [(_seat, None)]
 
 
-def enter_service(scope: ServiceScope | None) -> Token[ServiceScope | None]:
-    """Make ``scope`` the current service of this task and of the tasks it starts."""
-    return _service.set(scope)
-
-
-def leave_service(token: Token[ServiceScope | None]) -> None:
-    """Undo ``enter_service``."""
-    _service.reset(token)
-
-
-def maybe_service() -> ServiceScope | None:
-    """Return the current service, or None outside any."""
-    return _service.get()
+# Each request calls these, and a function round them would take as long again.
+enter_service: Final = _service.set
+"""Make a scope the current service of this task and of the tasks it starts; returns what undoes it."""
+leave_service: Final = _service.reset
+"""Undo ``enter_service``."""
+maybe_service: Final = _service.get
+"""Return the current service, or None outside any."""
+enter_seat: Final = _seat.set
+"""Let this task, and the tasks it starts, run on a seat, or on nobody's with None; returns what undoes it."""
+leave_seat: Final = _seat.reset
+"""Undo ``enter_seat``."""
 
 
 def current_service(asked_for: str) -> ServiceScope:
@@ -122,16 +120,6 @@ def current_service(asked_for: str) -> ServiceScope:
     if scope is None:
         raise OutsideRuntime(asked_for)
     return scope
-
-
-def enter_seat(seat: SeatScope | None) -> Token[SeatScope | None]:
-    """Let this task, and the tasks it starts, run on ``seat``; None for a task that is on nobody's."""
-    return _seat.set(seat)
-
-
-def leave_seat(token: Token[SeatScope | None]) -> None:
-    """Undo ``enter_seat``."""
-    _seat.reset(token)
 
 
 def maybe_seat() -> SeatScope | None:

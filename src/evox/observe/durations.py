@@ -75,7 +75,9 @@ class Durations:
             if len(self._cells) >= MOST:
                 key = (service, OTHERS, origin, status)
             cell = self._cells.setdefault(key, Cell())
-        cell.add(seconds)
+        cell.counts[bisect_left(BUCKETS, seconds)] += 1  # as ``Cell.add``: this is done for each call
+        cell.seconds += seconds
+        cell.longest = max(cell.longest, seconds)
 
     def of_service(self, service: str) -> Iterator[tuple[Key, Cell]]:
         """Return those of one service."""

@@ -68,6 +68,9 @@ class Scheduler:
         settings: How many may run and wait.
         name: Whose seats they are, for errors and logs.
         clock: Monotonic seconds.
+
+    Attributes:
+        limits_clients: Whether it has to be told whose request it is.
     """
 
     def __init__(
@@ -90,11 +93,6 @@ class Scheduler:
 
     def __contains__(self, seat: Seat) -> bool:
         return seat in self._lines[seat.line].waiting
-
-    @property
-    def limits_clients(self) -> bool:
-        """Whether it has to be told whose request it is."""
-        return self._per_client is not None
 
     def statistics(self) -> SchedulerStatistics:
         """Return seats, queues and counts."""
@@ -257,6 +255,7 @@ class Scheduler:
 
     def _set(self, settings: PrioritySettings) -> None:
         self._settings = settings
+        self.limits_clients = settings.per_client is not None
         self._total, self._max_wait, self._per_client = settings.total, settings.max_wait, settings.per_client
         for line in self._lines:
             label = line.level.label

@@ -31,11 +31,12 @@ class Seat:
         client: Whose request it is, where clients are limited.
         arrived: When it was asked for, in monotonic seconds.
         on_granted: Called when it is granted after a wait.
+        holders: How many hold it; its scheduler makes that 1, others ``share`` and ``release`` it.
     """
 
     arrived: float = 0.0
     on_granted: Callable[[], object] | None = None
-    _holders: int = 0
+    holders: int = 0
 
     def __init__(self, owner: Owner, level: Priority, client: Hashable | None) -> None:
         self._owner = owner
@@ -43,16 +44,16 @@ class Seat:
         self.client = client
 
     def __repr__(self) -> str:
-        return f"<Seat {self.level.label}, {f'{self._holders} on it' if self._holders else 'nobody on it'}>"
+        return f"<Seat {self.level.label}, {f'{self.holders} on it' if self.holders else 'nobody on it'}>"
 
     @property
     def live(self) -> bool:
         """Whether it is held."""
-        return self._holders > 0
+        return self.holders > 0
 
     def grant(self) -> None:
         """Hand it over. Called by the scheduler."""
-        self._holders = 1
+        self.holders = 1
 
     def share(self) -> None:
         """Let one more hold it, who releases it too.
@@ -60,9 +61,9 @@ class Seat:
         Raises:
             RuntimeError: if nobody holds it any more.
         """
-        if not self._holders:
+        if not self.holders:
             raise RuntimeError("this seat was given back; only one that is held can be shared")
-        self._holders += 1
+        self.holders += 1
 
     def release(self) -> None:
         """Give it back; the last of its holders frees the place.
@@ -70,9 +71,9 @@ class Seat:
         Raises:
             RuntimeError: if nobody holds it.
         """
-        if not self._holders:
+        if not self.holders:
             raise RuntimeError("this seat was given back before, or never granted")
-        self._holders = left = self._holders - 1
+        self.holders = left = self.holders - 1
         if not left:
             self._owner.free(self)
 
@@ -87,7 +88,7 @@ class Seat:
         """
         if level >= self.level:
             return False
-        if self._holders:
+        if self.holders:
             self.level = level
             return True
         return self._owner.move(self, level)

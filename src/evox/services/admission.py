@@ -149,7 +149,7 @@ def _enter(call: Call, scheduler: Scheduler, level: Priority, client: str | None
     if call.deadline != math.inf and anyio.current_time() >= call.deadline:
         raise DeadlineExceeded(f"{call.endpoint.name!r}", began=False)
     seat = scheduler.enter(level, client)
-    if not seat.live:
+    if not seat.holders:
         return _wait(scheduler, seat, call)
     call.seat = seat, context.enter_seat(seat)
     return None

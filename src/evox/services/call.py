@@ -201,19 +201,13 @@ def begin_request(scope: Any) -> Correlation:
 _call: ContextVar[Call | None] = context.of_request(ContextVar("evox_call", default=None), None)
 
 
-def current_call() -> Call | None:
-    """Return the call that the current task works for, or None."""
-    return _call.get()
-
-
-def enter_call(call: Call | None) -> Any:
-    """Make ``call`` the current one; returns the token for ``leave_call``."""
-    return _call.set(call)
-
-
-def leave_call(token: Any) -> None:
-    """Undo ``enter_call``."""
-    _call.reset(token)
+# Each request calls these, and a function round them would take as long again.
+current_call: Final = _call.get
+"""Return the call that the current task works for, or None."""
+enter_call: Final = _call.set
+"""Make a call the current one; returns the token for ``leave_call``."""
+leave_call: Final = _call.reset
+"""Undo ``enter_call``."""
 
 
 def correlation_now() -> Correlation | None:

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from typing import Any, Final, TypeAlias
 
 from evox import context
@@ -118,19 +118,13 @@ def correlation_of(scope: Any, parent: Correlation | None = None) -> Correlation
     return found
 
 
-def enter_correlation(found: Correlation | None) -> Token[Correlation | None]:
-    """Let what the current task does belong to a request; returns the token for ``leave_correlation``."""
-    return _current.set(found)
-
-
-def leave_correlation(token: Token[Correlation | None]) -> None:
-    """Undo ``enter_correlation``."""
-    _current.reset(token)
-
-
-def maybe_correlation() -> Correlation | None:
-    """Return that of the request that the current task answers, or None. Calls have their own; see ``Call``."""
-    return _current.get()
+# Each request calls these, and a function round them would take as long again.
+enter_correlation: Final = _current.set
+"""Let what the current task does belong to a request; returns the token for ``leave_correlation``."""
+leave_correlation: Final = _current.reset
+"""Undo ``enter_correlation``."""
+maybe_correlation: Final = _current.get
+"""Return that of the request that the current task answers, or None. Calls have their own; see ``Call``."""
 
 
 def current_span() -> Any:

@@ -83,8 +83,9 @@ class Direct:
         if owner.dependency_overrides:  # FastAPI puts them in place, and needs its layers for that
             return None
         table, router = self._table, owner.router
-        if table is None or not table.is_of(router):
-            table = self._table = Table(router)
+        routes = router.routes
+        if table is None or table.routes is not routes or table.changes != getattr(routes, "changes", -1):
+            table = self._table = Table(routes)
         found = table.find(scope)
         if found is None:
             return None

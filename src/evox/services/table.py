@@ -84,13 +84,16 @@ class Table:
     """The routes of one router.
 
     Args:
-        router: The router; its routes are a ``Routes``, else nothing is ever found.
+        routes: They are a ``Routes``, else nothing is ever found.
+
+    Attributes:
+        routes: The same.
+        changes: How often they had changed when this was made; it is of no use when that is another number.
     """
 
-    def __init__(self, router: Any) -> None:
-        routes = router.routes
-        self._routes = routes
-        self._changes: int = routes.changes if isinstance(routes, Routes) else -1
+    def __init__(self, routes: Any) -> None:
+        self.routes = routes
+        self.changes: int = routes.changes if isinstance(routes, Routes) else -1
         self._exact: dict[tuple[str, str], EvoxRoute | None] = {}
         self._patterns: dict[str, tuple[re.Pattern[str], dict[int, _Template]]] = {}
         known = list(_known(routes)) if isinstance(routes, Routes) else []
@@ -98,12 +101,7 @@ class Table:
             self._add(method, [one for one in known if method in (one.methods or (method,))])
 
     def __repr__(self) -> str:
-        return f"<Table of {len(self._routes)} routes>"
-
-    def is_of(self, router: Any) -> bool:
-        """Whether a router still has these routes."""
-        routes = router.routes
-        return routes is self._routes and getattr(routes, "changes", -1) == self._changes
+        return f"<Table of {len(self.routes)} routes>"
 
     def find(self, scope: Scope) -> "tuple[EvoxRoute, dict[str, Any]] | None":
         """Return which endpoint a request is for, and what stands in its placeholders; None if it is not known here."""

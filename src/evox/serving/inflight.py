@@ -171,7 +171,6 @@ class Inflight:
         one = Http(scope, receive, send, self._limits)
         if one.refusal is not None:
             return self(scope, receive, send)
-        one.watch()
         self._open.add(one)
         self._total += 1
         return self._run_borrowed(app, one, scope, receive, send)
@@ -201,7 +200,6 @@ class Inflight:
             one = WebSocket(scope, receive, send)
         else:
             one = Http(scope, receive, send, self._limits)
-            one.watch()
         if self._draining:
             one.end_soon()
         self._open.add(one)
@@ -244,7 +242,8 @@ class Inflight:
                 self._end(one)
 
     def _end(self, one: Opened) -> None:
-        one.end()
+        if one.hurried:
+            one.end()
         self._open.discard(one)
         if self._idle is not None and not self._open:
             self._idle.set()

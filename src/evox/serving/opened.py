@@ -85,8 +85,8 @@ class Opened:
             self._client.last_word, self._client.on_end = say, end
 
     def end(self) -> None:
-        """It is over: the scope of its connection goes on for other requests."""
-        if self.hurried and self.borrowed:
+        """It is over, and was hurried: the scope of its connection goes on for other requests."""
+        if self.borrowed:
             self.scope.deadline = math.inf
 
     def end_soon(self) -> None:
@@ -131,6 +131,10 @@ class Http(Opened):
         self._length = known = length if length >= 0 else _length(scope, unknown=self._closes is False)
         if known is not None and known > limits.body_bytes:
             self.refusal = Refusal.TOO_LARGE
+        if client is not None:
+            client.on_gone = self._gone  # its client's leaving cancels the app, as the endpoint says
+            if client.gone:
+                self._gone()
 
     @property
     def refused(self) -> bool:
@@ -151,14 +155,6 @@ class Http(Opened):
         if data is not None:
             self._read, self._got = True, len(data)
         return data
-
-    def watch(self) -> None:
-        """Cancel the app when its client leaves, as the endpoint says."""
-        client = self._client
-        if client is not None:
-            client.on_gone = self._gone
-            if client.gone:
-                self._gone()
 
     def decide(self, on_disconnect: str | None) -> None:
         """Take what the endpoint says about a client that leaves, or has left; None: its method decides."""

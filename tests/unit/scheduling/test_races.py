@@ -176,7 +176,7 @@ async def test_a_grant_looks_at_nobody_behind_a_cap(monkeypatch: pytest.MonkeyPa
 
     def grant(seat: Seat) -> None:
         looked.append(seat)
-        seat._holders = 1
+        seat.holders = 1
 
     monkeypatch.setattr(Seat, "grant", grant)
     first = scheduler.enter(HIGH)
