@@ -25,6 +25,7 @@ def pytest_collection_finish() -> None:
     """Have the garbage collector look no more at what is there for the whole run: that is most of all that there is."""
     gc.collect()
     gc.freeze()
+    gc.collect()  # so that it is no measure of when to look again
 
 
 @pytest.fixture(autouse=True)

@@ -30,7 +30,6 @@ from evox.services.operations import Operation, Operations, operations_of
 __all__ = ["LocalTarget"]
 
 _UNKNOWN: Final = object()
-_OPEN: Final = frozenset({State.READY, State.DRAINING})
 
 
 class LocalTarget:
@@ -81,7 +80,7 @@ class LocalTarget:
             NoAnswer: if its time is over, or the service ends meanwhile.
         """
         running: Running | None = self._scope.find(self._service)
-        if running is None or running.nursery is None or running.lifecycle.state not in _OPEN or not wire.is_short:
+        if not wire.is_short or running is None or running.nursery is None or not _is_open(running):
             refusal = self._refusal(running, wire)
             if refusal is not None:
                 await anyio.lowlevel.checkpoint()
@@ -155,7 +154,7 @@ class LocalTarget:
 
     def _refusal(self, running: Running | None, wire: Wire) -> Reply | None:
         """Return what answers a call that cannot be made: the service is not there, or it is too large."""
-        if running is None or running.nursery is None or running.lifecycle.state not in _OPEN:
+        if running is None or running.nursery is None or not _is_open(running):
             return _down(self.name, running)
         if wire.body is not None and len(wire.body) > self._limits.body_bytes:
             detail = f"the body is more than {self._limits.body_bytes} bytes"
@@ -185,6 +184,11 @@ def _call(row: Endpoint, service: str, operation: Operation, sending: Sending) -
         if own < sending.deadline:
             call.deadline, call.bounded = own, False
     return call
+
+
+def _is_open(running: Running) -> bool:
+    state = running.lifecycle.state
+    return state is State.READY or state is State.DRAINING  # in a set it would be hashed, in Python
 
 
 def _is_odd(headers: Mapping[str, str]) -> bool:

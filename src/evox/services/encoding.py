@@ -7,7 +7,6 @@ values, and no object is shared. What a request cannot carry, such as a line fee
 import re
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
 from typing import Any, Final
@@ -59,12 +58,13 @@ _OURS: Final = frozenset(
 _LISTS: Final = (list, tuple, set, frozenset, deque)
 
 
-@dataclass(slots=True)
 class Wire:
     """What a request brings.
 
-    Attributes:
+    Args:
         template: Knows the path.
+
+    Attributes:
         values: What stands in its placeholders, unquoted.
         query: Names and values, unquoted.
         headers: Names in lower case, and values.
@@ -73,18 +73,23 @@ class Wire:
         is_short: Whether it is so little that no limit is near.
     """
 
-    template: "Encoder"
-    values: dict[str, str] = field(default_factory=dict)
-    query: list[tuple[str, str]] = field(default_factory=list)
-    headers: list[tuple[str, str]] = field(default_factory=list)
     body: bytes | None = None
     media: str | None = None
     is_short: bool = True
 
+    def __init__(self, template: "Encoder") -> None:
+        self._template = template
+        self.values: dict[str, str] = {}
+        self.query: list[tuple[str, str]] = []
+        self.headers: list[tuple[str, str]] = []
+
+    def __repr__(self) -> str:
+        return f"<Wire to {self.target}>"
+
     @property
     def path(self) -> str:
         """The path, quoted."""
-        return self.template.quoted(self.values)
+        return self._template.quoted(self.values)
 
     @property
     def target(self) -> str:
