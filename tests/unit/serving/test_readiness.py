@@ -176,3 +176,24 @@ async def test_a_wire_can_be_closed_though_what_wakes_readers_was_cancelled_befo
             await anyio.wait_all_tasks_blocked()
             await wire.close()
     assert near.fileno() < 0
+
+
+async def test_what_comes_behind_an_urgent_byte_is_read() -> None:
+    """A read ends at such a byte, with more to be read behind it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as far:
+        near, _ = listener.accept()
+        near.setblocking(False)
+        far.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        async with anyio.create_task_group() as group:
+            wire, found = await open_wire(near, Readiness(group)), list[bytes]()
+            group.start_soon(received, wire, found)
+            await anyio.wait_all_tasks_blocked()
+            far.send(b"before")
+            far.send(b"!", socket.MSG_OOB)
+            far.send(b"behind")
+            with anyio.move_on_after(1):
+                while not found:
+                    await anyio.lowlevel.checkpoint()
+                found.append(await wire.receive())
+            await wire.close()
+    assert b"".join(found) == b"beforebehind"
