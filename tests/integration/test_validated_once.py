@@ -38,14 +38,17 @@ class Wrapped(BaseModel):
         return data
 
 
-def declare(api: Any) -> None:
-    @api.post("/renamed")
-    async def renamed(item: Renamed) -> Renamed:
-        return item
+async def renamed(item: Renamed) -> Renamed:
+    return item
 
-    @api.post("/wrapped")
-    async def wrapped(item: Wrapped) -> Wrapped:
-        return item
+
+async def wrapped(item: Wrapped) -> Wrapped:
+    return item
+
+
+def declare(api: Any) -> None:
+    api.post("/renamed")(renamed)
+    api.post("/wrapped")(wrapped)
 
 
 @pytest.mark.parametrize(
