@@ -164,7 +164,7 @@ async def test_D6_a_change_is_answered_even_when_nothing_can_be_taken_away(
     async with running(svc) as env:
         client = env.client(svc)
         monkeypatch.setattr(env.service(svc).data, "invalidate_tags", unavailable)
-        monkeypatch.setattr(env.service(svc).data, "invalidate_tags_at_once", not_at_once)
+        monkeypatch.setattr(env.service(svc).data.stores, "remove_tags", not_at_once)
         assert (await client.put("/stock")).json() == 2
     assert "may be old for up to their ttl" in caplog.text
 

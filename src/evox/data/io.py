@@ -258,11 +258,6 @@ class DataIO:
             raise failure
         return count
 
-    def invalidate_tags_at_once(self, tags: Iterable[str]) -> bool:
-        """As ``invalidate_tags``, without waiting; False if that has to be done after all."""
-        full = self.tags_of(tags, ())
-        return all(store.remove_tags(full) for store in self.stores.all())
-
     def on(self, action: Any, of: Any = None) -> Callable[[Any], Any]:
         """Call a function with each change, while this service runs; see ``Signals.on``."""
         return self.signals.on(action, of)

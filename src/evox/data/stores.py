@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
@@ -65,6 +66,10 @@ class Stores:
     def all(self) -> list[Store]:
         """Return those that are open."""
         return list(self._open.values())
+
+    def remove_tags(self, tags: Sequence[str]) -> bool:
+        """Remove the copies under any of the tags at once; False if something has to be waited for."""
+        return all(store.remove_tags(tags) for store in self._open.values())
 
     def find(self, home: Home) -> Store | None:
         """Return the store of a home if it is open and known to keep what the home promises."""

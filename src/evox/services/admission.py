@@ -126,10 +126,12 @@ def _level_of(call: Call, own: Priority) -> Priority:
 
 def _take_body(call: Call) -> bool:
     """Take the body of a call if all of it is here; return whether it is."""
-    data = None if call.opened is None else call.opened.take_body()
+    request, opened = call.request, call.opened
+    is_between = getattr(request.receive, "__self__", None) is not opened  # a middleware, which may change it
+    data = None if opened is None or is_between else opened.take_body()
     if data is None:
         return False
-    call.request._body = data  # noqa: SLF001  where its ``body()`` looks first
+    request._body = data  # noqa: SLF001  where its ``body()`` looks first
     return True
 
 

@@ -23,7 +23,7 @@ from evox.services.answers import ready
 from evox.services.call import Call
 from evox.services.endpoint import Endpoint
 from evox.services.inputs import is_ours
-from evox.services.parameters import Parameters, given_to, taken_by, validator_of
+from evox.services.parameters import Parameters, given_to, located, taken_by, validator_of
 from evox.services.pipeline import Pipeline
 from evox.services.results import Results, splits
 from evox.services.writing import writer_of
@@ -32,6 +32,7 @@ __all__ = ["Compiled", "settled", "why_not"]
 
 _JSON: Final = (b"content-type", b"application/json")
 _BODIES: Final = "There was an error parsing the body"  # as FastAPI says it
+_BODY: Final = ("body",)
 _KNOWN: Final = 100  # content types that are remembered
 
 
@@ -74,7 +75,7 @@ class Compiled:
         self._parameters = Parameters(dependant)
         self._body = list(dependant.body_params)
         self._embed: bool = route._embed_body_fields  # noqa: SLF001  FastAPI works it out once
-        self._validate = validator_of(self._body[0]) if len(self._body) == 1 and not self._embed else None
+        self._validate: Any = validator_of(self._body[0]) if len(self._body) == 1 and not self._embed else None
         self._strict = _value(getattr(route, "strict_content_type", True))
         self._injected, self._methods = given_to(dependant)
         self._is_given = bool(self._injected or self._methods)
@@ -103,8 +104,10 @@ class Compiled:
         if self._body:
             data = getattr(request, "_body", None)  # what was read before it was admitted
             body = self._parsed(scope, await _read(request) if data is None else data)
-            if not self._bound_at_once(body, values):
+            if self._validate is None or body is PydanticUndefined:
                 await self._bind_body(body, values, errors)
+            else:
+                self._bind_only(body, values, errors)
         if errors:
             body = None if body is PydanticUndefined else body
             raise RequestValidationError(errors, body=body, endpoint_ctx=self._where(scope))
@@ -138,25 +141,14 @@ class Compiled:
         where = {"function": self._name, "path": f"{scope['method']} {below}{self._path}"}
         return where if place is None else where | {"file": place.file, "line": place.line}
 
-    def _bound_at_once(self, body: Any, values: dict[str, Any]) -> bool:
-        """Bind a body that is the only one and plainly right; return whether it is."""
-        if self._validate is None or body is PydanticUndefined:
-            return False
+    def _bind_only(self, body: Any, values: dict[str, Any], errors: list[Any]) -> None:
+        """Bind the only parameter of a body."""
         try:
             values[self._body[0].name] = self._validate(body, from_attributes=True)
-        except ValidationError:
-            return False  # said elsewhere, as FastAPI says it
-        return True
+        except ValidationError as error:
+            errors += located(error, _BODY)
 
     async def _bind_body(self, body: Any, values: dict[str, Any], errors: list[Any]) -> None:
-        if len(self._body) == 1 and not self._embed and body is not PydanticUndefined:
-            field = self._body[0]
-            value, wrong = field.validate(body, values, loc=("body",))
-            if wrong:
-                errors += wrong
-            else:
-                values[field.name] = value
-            return
         found, wrong = await request_body_to_args(
             body_fields=self._body, received_body=body, embed_body_fields=self._embed
         )

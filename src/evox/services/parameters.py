@@ -20,7 +20,7 @@ from starlette.requests import cookie_parser
 
 from evox.services.params import method_of
 
-__all__ = ["Pairs", "Parameters", "Plain", "given_to", "take", "taken_by", "validator_of"]
+__all__ = ["Pairs", "Parameters", "Plain", "given_to", "located", "take", "taken_by", "validator_of"]
 
 Pairs: TypeAlias = Sequence[tuple[bytes, bytes]]
 _PARTS: Final = ("request", "websocket", "http_connection", "background_tasks", "security_scopes")
@@ -67,10 +67,9 @@ class Plain:
         if self._validate is not None:
             try:
                 values[self._name] = self._validate(text, from_attributes=True)
-            except ValidationError:
-                pass  # said below, as FastAPI says it
-            else:
-                return
+            except ValidationError as error:
+                errors += located(error, self._loc)
+            return
         value, wrong = self._field.validate(text, values, loc=self._loc)
         if wrong:
             errors += wrong
@@ -144,10 +143,15 @@ class Parameters:
 def validator_of(field: Any) -> Any:
     """Return what validates a value as one of FastAPI's fields does, in fewer calls; None if that is unknown.
 
-    Its errors are pydantic's: those of FastAPI are still made by the field.
+    It raises pydantic's errors; ``located`` makes FastAPI's of them.
     """
     adapter: TypeAdapter[Any] | None = getattr(field, "_type_adapter", None)
     return None if adapter is None else adapter.validator.validate_python
+
+
+def located(error: ValidationError, loc: tuple[str, ...]) -> list[Any]:
+    """Return what is wrong as FastAPI says it, with the place of the parameter before each place within it."""
+    return [one | {"loc": (*loc, *one.get("loc", ()))} for one in error.errors(include_url=False)]
 
 
 def taken_by(dependant: Dependant) -> list[str]:

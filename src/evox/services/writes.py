@@ -154,7 +154,7 @@ def _taken_away_at_once(write: Write, path: str) -> bool:
     running = context.maybe_service()
     data = running.maybe_data if isinstance(running, Running) else None
     try:
-        return data is None or data.invalidate_tags_at_once(groups_of(write.row, path, above=True))
+        return data is None or data.stores.remove_tags(data.tags_of(groups_of(write.row, path, above=True), ()))
     except DataError:
         return False  # what is to be said of it is said there
 

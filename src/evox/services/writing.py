@@ -8,6 +8,8 @@ from fastapi.exceptions import ResponseValidationError
 from fastapi.responses import JSONResponse
 from pydantic import TypeAdapter, ValidationError
 
+from evox.services.parameters import located
+
 __all__ = ["writer_of"]
 
 _PLAIN: Final = {
@@ -41,7 +43,7 @@ def writer_of(route: Any) -> Callable[[Any], bytes]:
         "exclude_none": route.response_model_exclude_none,
     }
 
-    # What FastAPI's field does in two calls of its own, it does with this; its errors are still made there.
+    # What FastAPI's field does in two calls of its own, it does with this.
     adapter: TypeAdapter[Any] | None = getattr(field, "_type_adapter", None)
     is_plain = adapter is not None and options == _PLAIN
 
@@ -52,8 +54,8 @@ def writer_of(route: Any) -> Callable[[Any], bytes]:
         if is_plain:
             try:
                 return to_json(validate(value, from_attributes=True), by_alias=True)  # type: ignore[no-any-return]
-            except ValidationError:
-                pass  # said below, as FastAPI says it
+            except ValidationError as error:
+                raise ResponseValidationError(errors=located(error, ("response",)), body=value) from None
         valid, errors = field.validate(value, {}, loc=("response",))
         if errors:
             raise ResponseValidationError(errors=errors, body=value)

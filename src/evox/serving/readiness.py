@@ -23,7 +23,8 @@ class Readable:
 
     Attributes:
         maybe: Whether there may be something to read: each time the kernel says so, until a reader finds nothing more.
-        ended: Whether the client has closed its side, so that there always is something: the end.
+        ended: Whether to read on until nothing is there: the client has closed its side, which is read too, or has sent
+            something urgent, at which a read ends though there is more behind it.
     """
 
     __slots__ = ("_waiting", "ended", "maybe")
@@ -82,7 +83,7 @@ class Readiness:
         if is_first:
             self._poll, self._scope = select.epoll(), anyio.CancelScope()
         # Told once each time that more comes: a socket that nobody reads for now is not told of again and again.
-        self._poll.register(raw, select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET)
+        self._poll.register(raw, select.EPOLLIN | select.EPOLLPRI | select.EPOLLRDHUP | select.EPOLLET)
         one = self._watched[raw.fileno()] = Readable()
         if is_first:
             self._group.start_soon(self._tell, self._poll, self._scope, name="readiness")
@@ -98,7 +99,7 @@ class Readiness:
 
     async def _tell(self, poll: Any, scope: anyio.CancelScope) -> None:
         """Wake readers. Each time that the first socket comes after the last has gone this begins anew."""
-        ends = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
+        ends = select.EPOLLPRI | select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
         watched, look, number = self._watched, poll.poll, poll.fileno()
         with scope:
             while True:

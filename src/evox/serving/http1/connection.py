@@ -188,7 +188,10 @@ class Connection:
         if exchange is None or exchange is not self._seen:
             self._seen = exchange  # most are answered before there is a second look
         elif exchange.finished:
-            self._relieve(exchange)
+            if (
+                self.sending == NEVER
+            ):  # else its answer is not there yet, and what follows would go into the middle of it
+                self._relieve(exchange)
         elif not (self._reading or exchange.gone):
             self._look(exchange)
 

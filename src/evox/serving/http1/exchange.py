@@ -71,8 +71,8 @@ class Exchange(Client):
 
     @property
     def ready(self) -> bool:
-        """Whether a part of the body is here."""
-        return bool(self._connection.buffer) and not self._over
+        """Whether a part of the body is here. Of one in chunks there may be less here than that."""
+        return bool(self._connection.buffer) and not self._over and self._chunks is None
 
     def leave(self) -> None:
         """Say that the client has left."""
@@ -119,8 +119,7 @@ class Exchange(Client):
             if self._reply is not None:
                 raise RuntimeError("the app has begun its answer twice")
             head = self.head
-            headers = [(name, value) for name, value in message.get("headers", ())]
-            self._reply = Reply(message["status"], headers, head.method, head.version)
+            self._reply = Reply(message["status"], message.get("headers", ()), head.method, head.version)
         elif kind == "http.response.body":
             if self._reply is None or self.finished:
                 raise RuntimeError("the app has sent a body before its answer has begun, or after its end")

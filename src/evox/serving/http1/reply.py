@@ -30,7 +30,7 @@ class Reply:
 
     Args:
         status: Its status.
-        headers: Its headers, as ASGI has them, but each a tuple.
+        headers: Its headers, as ASGI has them.
         method: Of the request.
         version: Of the request.
 
@@ -52,7 +52,11 @@ class Reply:
         self.bodiless = method == "HEAD" or status in _BODILESS or status < 200
         lines = b""
         for one in headers:
-            line, left = _lines.get(one) or self._line(*one)
+            try:
+                known = _lines.get(one)
+            except TypeError:  # a list, or bytes that can be changed
+                known = None
+            line, left = known or self._line(*map(bytes, one))
             lines += line
             if left is not None:
                 self.left = left
