@@ -89,6 +89,7 @@ class AnswerCache:
         self._passed: dict[str, float] = {}
         is_for_all = not (self._vary or self._private or inputs.guarded or policy.eager is not None)
         self._hits = Hits(near=policy.near) if is_for_all else None
+        self._known: tuple[DataIO, Store, str] | None = None  # where answers are kept, in the present life
         self._is_open = is_for_all and not row.private
 
     def __repr__(self) -> str:
@@ -129,9 +130,14 @@ class AnswerCache:
         is_plain = call.method in SAFE and call.span is None and call.internal is None
         if self._hits is None or not is_plain or call.principal.is_authenticated:
             return None
-        home = data.homes.answers(self._intent, self._policy)
-        store = data.stores.find(home)
-        return None if store is None else self._hits.give(call, data, store, home.prefix)
+        known = self._known
+        if known is None or known[0] is not data:
+            home = data.homes.answers(self._intent, self._policy)
+            store = data.stores.find(home)
+            if store is None:
+                return None
+            known = self._known = data, store, home.prefix
+        return self._hits.give(call, *known)
 
     async def inner(self, call: Call, arguments: dict[str, Any], then: Inner) -> Any:
         """After dependencies have run: nothing, as there are none."""

@@ -122,11 +122,9 @@ class Direct:
                 response = call.cache.first(call, service) if call.cache is not None else None
                 if response is None:
                     response = await entry.shortly(call)
-                started, sends = True, getattr(send, "__self__", None)
+                started, sends = True, getattr(send, "__self__", None)  # ours, where nobody looks at what is sent
                 is_plain = type(response) is Response and response.background is None
-                if (
-                    is_plain and sends is not None and (sends is opened or _tells(sends))
-                ):  # nobody looks at what is sent
+                if is_plain and sends is not None and (sends is opened or _tells(sends)):
                     status = response.status_code
                     waiting = sends.answer(status, response.raw_headers, response.body)
                     if waiting is not None:
