@@ -377,3 +377,35 @@ def test_R3_services_stop_in_reverse_order_after_the_last_answer(evox_run: Run, 
         assert connection.answer().status == 200
     lives = (process.folder / "lives.txt").read_text().split("\n")
     assert lives == ["start first", "start second", "answer", "stop second", "stop first", ""]
+
+
+def test_V3_time_in_which_the_process_stood_still_is_not_taken_from_those_who_wait(
+    evox_run: Run, backend: str
+) -> None:
+    """A machine that sleeps, or is moved, in the middle of a drain: its deadline is over when it goes on."""
+    short = {"EVOX_SERVING__DRAIN_DELAY": "200ms", "EVOX_SERVING__DRAIN_TIMEOUT": "600ms"}
+    process = evox_run({"drained.py": SERVICE}, "--json", "--backend", backend, env=SETTINGS | short)
+    process.event("started")
+    statuses: list[int] = []
+
+    def ask() -> None:
+        """Ask on one connection after the other until nobody listens."""
+        while True:
+            try:
+                with HttpSocket(process.address()) as connection:
+                    statuses.append(connection.get("/quick").status)
+            except OSError:
+                return
+
+    clients = [threading.Thread(target=ask, daemon=True) for _ in range(20)]
+    for client in clients:
+        client.start()
+    process.kill(signal.SIGTERM)
+    process.event("draining")
+    process.kill(signal.SIGSTOP)
+    time.sleep(0.8)
+    process.kill(signal.SIGCONT)
+    for client in clients:
+        client.join(10)
+    assert process.wait() == 0
+    assert set(statuses) == {200}

@@ -151,6 +151,8 @@ class Fleet:
         self.begin_drain()
         if close_listeners is not None:
             await anyio.sleep(settings.drain_delay)
+            # Where the process stood still for longer than that, who waits gets the time that is due all the same.
+            began = anyio.current_time() - settings.drain_delay
             with anyio.move_on_after(began + settings.drain_timeout - anyio.current_time()):
                 await close_listeners()
         streams: list[str] = []

@@ -112,7 +112,8 @@ class Listener:
         self._serving = True
         try:
             with self._scope:
-                while True:
+                # uvloop cancels nobody who is woken in each turn of the loop, as one is whom clients never leave alone.
+                while not self._closing:
                     await anyio.wait_readable(self._socket)
                     try:
                         self._take(connections, at_most=AT_ONCE)

@@ -1,6 +1,7 @@
 """Listener: binding, the accept loop, and what a close does with those who wait."""
 
 import errno
+import importlib.util
 import socket
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,6 +15,7 @@ from evox.serving import Listener, bind
 from evox.serving.wire_stream import WireStream
 from evox.serving.wires import open_wire
 
+UVLOOP = importlib.util.find_spec("uvloop") is not None
 MUCH = 100_000_000  # bytes, far more than kernels keep
 
 
@@ -162,6 +164,35 @@ async def test_a_connection_whose_client_left_at_once_ends_nothing(bound: socket
             nursery.start_soon(listener.serve, connections)
             assert await greeted(listener.address) == b"!"
             listener.close(connections)
+
+
+class Busy(socket.socket):
+    """A socket with somebody in its queue at any time."""
+
+    asked = 0
+
+    def accept(self) -> tuple[socket.socket, object]:
+        self.asked += 1
+        assert self.asked < 10_000, "it goes on accepting after its close"
+        raise BlockingIOError
+
+
+@pytest.mark.skipif(not UVLOOP, reason="uvloop is not installed")
+def test_V3_a_close_ends_who_is_woken_in_each_turn_of_the_loop(bound: socket.socket) -> None:
+    """uvloop wakes for a socket before it calls what is due, and a task that is woken already is not cancelled."""
+
+    async def main() -> None:
+        with Busy(fileno=bound.detach()) as busy, socket.create_connection(busy.getsockname(), 5):
+            busy.setblocking(False)
+            listener = Listener(busy, Greeter(), service="shop")
+            async with anyio.create_task_group() as connections, anyio.create_task_group() as nursery:
+                nursery.start_soon(listener.serve, connections)
+                while busy.asked < 10:
+                    await anyio.lowlevel.checkpoint()
+                listener.close(connections)
+                await listener.wait_closed()
+
+    anyio.run(main, backend="asyncio", backend_options={"use_uvloop": True})
 
 
 class Exhausted(socket.socket):
