@@ -379,9 +379,7 @@ def test_R3_services_stop_in_reverse_order_after_the_last_answer(evox_run: Run, 
     assert lives == ["start first", "start second", "answer", "stop second", "stop first", ""]
 
 
-def test_V3_time_in_which_the_process_stood_still_is_not_taken_from_those_who_wait(
-    evox_run: Run, backend: str
-) -> None:
+def test_V3_time_in_which_the_process_stood_still_is_not_taken_from_those_who_wait(evox_run: Run, backend: str) -> None:
     """A machine that sleeps, or is moved, in the middle of a drain: its deadline is over when it goes on."""
     short = {"EVOX_SERVING__DRAIN_DELAY": "200ms", "EVOX_SERVING__DRAIN_TIMEOUT": "600ms"}
     process = evox_run({"drained.py": SERVICE}, "--json", "--backend", backend, env=SETTINGS | short)
