@@ -1,5 +1,7 @@
 """What a user can get wrong about data, one case each: held by golden files, as in ``test_bad_input``."""
 
+from pathlib import Path
+
 import pytest
 from tests.cli.test_bad_input import SVC, Case, check
 from tests.support import Run
@@ -70,8 +72,8 @@ MISSPELT = '[data.services]\nshpo = "sqlite:///x.db"\n'
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_C2_a_mistake_is_one_screen_that_says_what_why_and_how_to_mend_it(evox_run: Run, case: Case) -> None:
-    check(evox_run, case)
+def test_C2_a_mistake_is_one_screen_that_says_what_why_and_how_to_mend_it(tmp_path: Path, case: Case) -> None:
+    check(tmp_path, case)
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,11 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
-from tests.support import Run, pids_of
+from tests.forked import ended
+from tests.support import MARK, Run, pids_of, write_files
 
 GOLDEN = Path(__file__).parent / "golden"
 ONE_SCREEN = 25
@@ -275,23 +277,24 @@ def held(name: str, text: str) -> None:
     assert golden.read_text(encoding="utf-8") == text
 
 
-def check(evox_run: Run, case: Case) -> None:
+def check(folder: Path, case: Case) -> None:
     """Run a case, and see that what it writes is what the golden file holds."""
-    process = evox_run(case.files, *case.arguments, env=case.env)
-    assert process.wait() == case.code, process.err
-    assert process.out == ""
-    assert len(process.err.splitlines()) <= ONE_SCREEN
-    assert re.match(r"error EVX-\d{3}: ", process.err)
-    assert "\n  fix  " in process.err
-    assert pids_of(process.mark) == []
-    assert [text for text in case.says if text not in process.err] == [], process.err
-    assert [text for text in case.never if text in process.err] == [], process.err
-    held(case.name, normalized(process.err, process.folder))
+    mark = uuid4().hex
+    write_files(folder, case.files)
+    done = ended("run", *case.arguments, cwd=folder, env={**case.env, MARK: mark})
+    assert (done.returncode, done.stdout) == (case.code, ""), done.stderr
+    assert len(done.stderr.splitlines()) <= ONE_SCREEN
+    assert re.match(r"error EVX-\d{3}: ", done.stderr)
+    assert "\n  fix  " in done.stderr
+    assert pids_of(mark) == []
+    assert [text for text in case.says if text not in done.stderr] == [], done.stderr
+    assert [text for text in case.never if text in done.stderr] == [], done.stderr
+    held(case.name, normalized(done.stderr, folder))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_C2_a_mistake_is_one_screen_that_says_what_why_and_how_to_mend_it(evox_run: Run, case: Case) -> None:
-    check(evox_run, case)
+def test_C2_a_mistake_is_one_screen_that_says_what_why_and_how_to_mend_it(tmp_path: Path, case: Case) -> None:
+    check(tmp_path, case)
 
 
 def test_V1_a_busy_port_is_exit_69_on_one_screen_and_no_banner(evox_run: Run) -> None:

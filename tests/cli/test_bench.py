@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.forked import ended
 from tests.support import command, environment
 
 from evox.bench.caching import Crowd, Expiry
@@ -14,18 +15,12 @@ from evox.bench.storing import Behind
 from evox.cli.bench_data import _unproven
 from evox.cli.bench_http import QUESTIONS
 
+HERE = Path(__file__).parent
 SHORT = ("--seconds", "1", "--seeds", "1", "--load", "2")
 
 
 def bench(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        command("bench", "priority", *arguments),
-        capture_output=True,
-        text=True,
-        env=environment(),
-        timeout=19,
-        check=False,
-    )
+    return ended("bench", "priority", *arguments, cwd=HERE, timeout=60)
 
 
 def document(*arguments: str) -> Any:
@@ -62,14 +57,7 @@ def test_a_number_that_does_not_fit_is_a_usage_error(wrong: tuple[str, str]) -> 
 
 
 def scaled(name: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        command("bench", name, "--scale", "0.01", *arguments),
-        capture_output=True,
-        text=True,
-        env=environment(),
-        timeout=60,
-        check=False,
-    )
+    return ended("bench", name, "--scale", "0.01", *arguments, cwd=HERE, timeout=60)
 
 
 @pytest.mark.timeout(60)
@@ -165,14 +153,7 @@ def test_being_seen_is_shown_as_tables() -> None:
 
 
 def over_http(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        command("bench", "http", *arguments),
-        capture_output=True,
-        text=True,
-        env=environment(),
-        timeout=59,
-        check=False,
-    )
+    return ended("bench", "http", *arguments, cwd=HERE, timeout=59)
 
 
 SMALL = ("--seconds", "0.2", "--rounds", "1", "--load", "shipped")

@@ -185,6 +185,18 @@ async def test_V2_streams_that_are_reset_without_end_cost_their_own_connection_o
         assert shop.inside == 0
 
 
+async def test_V2_a_flood_that_comes_at_once_is_one_complaint(shop: Shop) -> None:
+    async with shop.running() as (env, _):
+        async with connected(env, shop.service) as peer:
+            await peer.next(h2.events.RemoteSettingsChanged)
+            for _ in range(300):
+                peer.protocol.reset_stream(await peer.get("/wait"))
+            await peer.flush()
+            await peer.closed()
+        await shop.settled(env)
+        assert env.port(shop.service).statistics().complaints == {"flood": 1}
+
+
 async def test_V2_a_flood_of_resets_is_told_to_calm_down(shop: Shop) -> None:
     async with shop.running() as (env, _), connected(env, shop.service) as peer:
         await peer.next(h2.events.RemoteSettingsChanged)

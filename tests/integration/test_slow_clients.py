@@ -58,6 +58,14 @@ async def test_V4_half_a_head_and_then_silence_is_408(slow: Slow) -> None:
         await settled(env)
 
 
+async def test_V4_half_a_head_behind_a_whole_one_is_408_as_soon_as_any_other(slow: Slow) -> None:
+    async with serving(slow, header_timeout=0.2, keep_alive=60) as env, Wire(env) as wire:
+        wire.send(GET + GET[:20])
+        assert await wire.answer() == (200, b'"root"')
+        assert (await wire.rest()).startswith(b"HTTP/1.1 408")
+        await settled(env)
+
+
 async def test_V4_a_connection_that_sends_nothing_is_closed_within_header_timeout_and_told_nothing(slow: Slow) -> None:
     async with serving(slow, header_timeout=0.2) as env, Wire(env) as wire:
         assert await wire.rest() == b""

@@ -7,7 +7,6 @@ forgotten begins another, and so does who has seen a newer state than it began w
 change.
 """
 
-import asyncio
 import math
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
@@ -22,7 +21,8 @@ from evox import context
 from evox.data.backends.base import Lease
 from evox.data.database import outside_transactions
 from evox.data.last_changes import LastChanges
-from evox.errors import RecursiveLoader, ServiceUnavailable
+from evox.errors import Escaped, RecursiveLoader, ServiceUnavailable
+from evox.strays import is_stray
 
 __all__ = ["Flight", "Flights", "FlightsStatistics"]
 
@@ -236,11 +236,10 @@ class Flights:
         except Exception as error:  # noqa: BLE001  told to all who wait
             flight.error, flight.traceback = error, error.__traceback__
         except BaseException as error:
-            if not _is_stray(error):
+            if not is_stray(error, own=True):
                 flight.error = ServiceUnavailable(self.service, "draining")
                 raise
-            why = "what it waited for was cancelled by somebody else, as asyncio lets anybody do"
-            flight.error = RuntimeError(f"the source of {flight.key.partition(':')[2]!r} did not finish: {why}")
+            flight.error = Escaped(f"the source of {flight.key.partition(':')[2]!r}", error)
         finally:
             if self._flights.get(flight.key) is flight:
                 del self._flights[flight.key]
@@ -274,16 +273,6 @@ def _began_before(flight: Flight, version: float, guard: str | None) -> bool:
     if flight.lease is None:
         return False
     return (flight.lease.version if guard is None else dict(flight.lease.guards).get(guard, 0)) < version
-
-
-def _is_stray(error: BaseException) -> bool:
-    """Whether a cancellation is nobody's who may cancel a flight: no scope round it was cancelled."""
-    if not isinstance(error, asyncio.CancelledError) or anyio.current_effective_deadline() == -math.inf:
-        return False
-    task = asyncio.current_task()
-    while task is not None and task.cancelling():
-        task.uncancel()
-    return True
 
 
 def _nobody(key: str | None, guard: str | None, version: float) -> None:

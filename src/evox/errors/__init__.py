@@ -47,6 +47,7 @@ EvoxError                      id, what, why, fix, place; status (HTTP), exit_co
 |- IdempotencyConflict         EVX-606   409, retryable: a request with the same idempotency key is still running
 |- IdempotencyMismatch         EVX-607   422: an idempotency key that was used for another request
 |- InvalidIdempotencyKey       EVX-608   400: an Idempotency-Key that cannot be one
+|- Escaped                     EVX-609   what is no Exception got out of user code
 |- AuthError
 |  |- NotAuthenticated         EVX-801   401: no credentials
 |  |- TokenRefused             EVX-802   401: a token that proves nothing
@@ -177,6 +178,7 @@ from evox.errors.proxy import (
 from evox.errors.running import (
     AsyncioOnly,
     CannotBind,
+    Escaped,
     ImportFailed,
     OutsideRuntime,
     PortInUse,
@@ -218,6 +220,7 @@ __all__ = [
     "DuplicateEndpoint",
     "DuplicatePort",
     "DuplicateService",
+    "Escaped",
     "EvoxError",
     "FilesInTheWay",
     "IdempotencyConflict",

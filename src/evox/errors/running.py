@@ -1,11 +1,14 @@
 """Running: errors of finding, starting, serving and calling services."""
 
+import asyncio
+
 from evox.errors.base import EvoxError, Place
 from evox.errors.words import named_words_of
 
 __all__ = [
     "AsyncioOnly",
     "CannotBind",
+    "Escaped",
     "ImportFailed",
     "OutsideRuntime",
     "PortInUse",
@@ -160,6 +163,24 @@ class OutsideRuntime(EvoxError, RuntimeError):
             why="it resolves to the runtime that the current task belongs to, and there is none here",
             fix="use it in a handler, hook or background task; in tests inside `async with evox.testing.running(svc)`",
         )
+
+
+class Escaped(EvoxError):
+    """What is no ``Exception`` got out of a handler, a hook, a task or a job, though nobody had asked it to end.
+
+    The cause is what it was: a cancellation of something else, ``SystemExit``, a panic of a library.
+    """
+
+    id = "EVX-609"
+
+    def __init__(self, what: str, error: BaseException) -> None:
+        if isinstance(error, asyncio.CancelledError):
+            why = "it awaits what was cancelled, and was not cancelled itself"
+            fix = "catch asyncio.CancelledError there, and share work between requests with asyncio.shield or data_io"
+        else:
+            why = f"it raised {named_words_of(error)}, which ends programs, and no service is one"
+            fix = "raise an Exception: HTTPException answers a request, and others are logged"
+        super().__init__(f"{type(error).__name__} got out of {what}", why=why, fix=fix)
 
 
 class ServiceUnavailable(EvoxError):

@@ -20,6 +20,7 @@ import anyio.to_thread
 from evox import events, spans
 from evox.errors.words import named_words_of
 from evox.runtime.supervisor import Intensity, RestartPolicy
+from evox.strays import contained
 
 __all__ = ["BackgroundStatistics", "BackgroundTask", "FailurePolicy", "Runner", "call", "in_threads", "is_async"]
 
@@ -36,8 +37,18 @@ async def call(function: Callable[..., Any], *args: Any, threads: anyio.Capacity
         *args: Positional arguments.
         threads: Limits how many threads run at once.
         abandon: Whether cancellation leaves the thread behind rather than waiting for it.
+
+    Raises:
+        Escaped: if it raises what is no ``Exception``, and was not cancelled.
     """
     target = inspect.unwrap(function)
+    with contained(str(getattr(target, "__qualname__", target))):
+        return await _called(function, target, args, threads, abandon)
+
+
+async def _called(
+    function: Callable[..., Any], target: Any, args: tuple[Any, ...], threads: anyio.CapacityLimiter, abandon: bool
+) -> Any:
     if is_async(function):
         return await function(*args)
 

@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from evox import context, events
 from evox.auth import enter_principal
+from evox.errors import Escaped
 from evox.failures import describe
 from evox.service_proxy.exchange import Parts, request_scope
 from evox.service_proxy.replies import JSON_HEADERS, NoAnswer, Reply
@@ -32,6 +33,7 @@ from evox.services.operations import Operation
 from evox.services.pipeline import Pipeline
 from evox.services.results import Results, splits
 from evox.services.writing import writer_of
+from evox.strays import is_stray
 
 __all__ = ["Direct", "is_direct"]
 
@@ -102,6 +104,10 @@ class Direct:
             raise
         except Exception as error:  # noqa: BLE001  becomes the answer that HTTP would give
             return await self._failed(error, running, call)
+        except BaseException as error:
+            if not is_stray(error):
+                raise
+            return await self._failed(Escaped(str(self._operation), error), running, call)
 
     async def _observed(self, running: Running, call: Call) -> Reply:
         """Make a call, and report it."""
@@ -114,6 +120,11 @@ class Direct:
             raise
         except Exception as error:  # noqa: BLE001  becomes the answer that HTTP would give
             reply = await self._failed(error, running, call)
+            status = reply.status
+        except BaseException as error:
+            if not is_stray(error):
+                raise
+            reply = await self._failed(Escaped(str(self._operation), error), running, call)
             status = reply.status
         finally:
             took = running.clock() - began

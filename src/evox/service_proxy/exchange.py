@@ -16,6 +16,7 @@ from evox.services import Running, begin_request, enter_correlation
 from evox.services.call import INBOUND, Inbound
 from evox.services.encoding import Wire
 from evox.services.operations import Operation
+from evox.strays import contained
 
 __all__ = ["Exchange", "Parts", "request_scope"]
 
@@ -126,7 +127,7 @@ class Exchange:
         context.enter_service(self._running)
         enter_correlation(begin_request(self._scope))
         try:
-            with self._cancel:
+            with self._cancel, contained(self._scope["path"]):
                 await self._running.service.app(self._scope, self._receive, self._send)
         except Exception as error:  # noqa: BLE001  the caller's to see; the service has logged it
             self.error = error

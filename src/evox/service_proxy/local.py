@@ -193,7 +193,7 @@ def _is_open(running: Running) -> bool:
 
 def _is_odd(headers: Mapping[str, str]) -> bool:
     """Return whether an answer would not come, or not be read part by part."""
-    return spoilt(headers) is not None or "content-encoding" in headers
+    return spoilt(200, headers) is not None or "content-encoding" in headers
 
 
 def _down(name: str, running: Running | None) -> Reply:

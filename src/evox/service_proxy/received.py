@@ -25,7 +25,7 @@ def received(reply: Reply, limit: int, *, is_head: bool = False) -> Reply:
     Raises:
         NoAnswer: if it would not come, or not be used.
     """
-    if reply.headers is not JSON_HEADERS:
+    if reply.headers is not JSON_HEADERS or reply.status < 200:
         reply = _checked(reply, is_head=is_head)
     if len(reply.body) > limit:
         raise NoAnswer(f"its answer is longer than {limit} bytes", sent=True, final=True)
@@ -33,12 +33,10 @@ def received(reply: Reply, limit: int, *, is_head: bool = False) -> Reply:
 
 
 def _checked(reply: Reply, *, is_head: bool) -> Reply:
-    instead = spoilt(reply.headers, reply.cause)
+    instead = spoilt(reply.status, reply.headers, reply.cause)
     if instead is not None:
         return instead
     refuse_compressed(reply.headers)
-    if reply.status < 200:
-        raise NoAnswer(f"its answer is {reply.status}, after which another one comes", sent=True)
     if reply.status in _NO_BODY:
         return replace(reply, body=b"") if reply.body else reply
     length = reply.headers.get("content-length")
@@ -47,14 +45,15 @@ def _checked(reply: Reply, *, is_head: bool) -> Reply:
     return reply
 
 
-def spoilt(headers: Mapping[str, str], cause: Exception | None = None) -> Reply | None:
-    """Return what a server answers instead, if headers cannot be sent, such as one with a line feed in it.
+def spoilt(status: int, headers: Mapping[str, str], cause: Exception | None = None) -> Reply | None:
+    """Return what a server answers instead of what cannot be sent, such as a header with a line feed in it.
 
     Args:
+        status: That of an answer; what is below 200 comes before one.
         headers: Those of an answer, by name in lower case.
         cause: The callee's own error.
     """
-    if all(_NAME.fullmatch(name) and not _ENDS.search(value) for name, value in headers.items()):
+    if status >= 200 and all(_NAME.fullmatch(name) and not _ENDS.search(value) for name, value in headers.items()):
         return None
     return Reply(500, b"Internal Server Error", {"content-type": "text/plain; charset=utf-8"}, cause)
 

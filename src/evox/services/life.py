@@ -30,6 +30,7 @@ from evox.services.hooks import Hook
 from evox.services.mounted import Lifespan, Mounted
 from evox.services.running import Running
 from evox.services.sharing import Scope
+from evox.strays import contained
 
 __all__ = ["lifespan_of"]
 
@@ -156,14 +157,8 @@ class _Life:
 
     async def _start(self, stack: AsyncExitStack, group: TaskGroup) -> None:
         try:
-            self._step = "opening of the keys"
-            await self._running.open_auth(group)
-            self._step = "opening of the data"
-            await self._running.open_data(group)
-            await check_answers(self._running)
-            await self._enter_app(stack)
-            await self._run_hooks(stack)
-            await self._run_handlers(stack)
+            with contained("its start"):
+                await self._prepare(stack, group)
         except Exception as error:  # noqa: BLE001  raised again, with the hook's name
             self._failure = self._explain(error)
             raise self._failure from root_cause(error)
@@ -173,6 +168,16 @@ class _Life:
         for runner in self._running.runners:
             group.start_soon(self._watch, runner, name=f"svc:{self._running.name}/bg:{runner.task.name}")
         stack.push_async_callback(self._end_work)
+
+    async def _prepare(self, stack: AsyncExitStack, group: TaskGroup) -> None:
+        self._step = "opening of the keys"
+        await self._running.open_auth(group)
+        self._step = "opening of the data"
+        await self._running.open_data(group)
+        await check_answers(self._running)
+        await self._enter_app(stack)
+        await self._run_hooks(stack)
+        await self._run_handlers(stack)
 
     async def _enter_app(self, stack: AsyncExitStack) -> None:
         """Check configuration, then enter the app's own lifespan and those of mounted apps."""

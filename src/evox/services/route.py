@@ -183,7 +183,7 @@ class _Entry:
         take_hints(call, scope)
         write = write_of(scope)
         if write is not None:
-            write.row, write.goes_on = row, self._ends_late
+            write.row, write.scope, write.goes_on = row, scope, self._ends_late
         return call
 
     def finish(self, scope: Scope, response: Any, generators: Sequence[Any] = ()) -> Any:

@@ -36,21 +36,32 @@ class Write:
 
     Attributes:
         row: The endpoint that it reached; None for routes that are not ours, of which nothing else is known.
+        scope: What the endpoint was given, of which middleware may have changed the path.
         began: Whether its handler has begun.
         goes_on: Whether something goes on after the handler has returned.
         changed: Whether it may have changed something.
     """
 
-    __slots__ = ("began", "changed", "goes_on", "row")
+    __slots__ = ("began", "changed", "goes_on", "row", "scope")
 
     def __init__(self) -> None:
         self.row: Endpoint | None = None
+        self.scope: Scope | None = None
         self.began = self.goes_on = self.changed = False
 
     def answered(self, status: int) -> None:
         """Note with which status it is answered."""
         is_done = status < 400 and status not in _ELSEWHERE
         self.changed = self.changed or is_done or (status >= 500 and self.may_have_begun)
+
+    def groups(self, path: str) -> list[str]:
+        """Return the tags of the answers that it takes away: those of its path, as it came and as it arrived."""
+        groups = groups_of(self.row, path, above=True)
+        if self.scope is not None:
+            arrived = path_of(self.scope)
+            if arrived != path:
+                groups += groups_of(self.row, arrived, above=True)
+        return groups
 
     @property
     def may_have_begun(self) -> bool:
@@ -154,7 +165,7 @@ def _taken_away_at_once(write: Write, path: str) -> bool:
     running = context.maybe_service()
     data = running.maybe_data if isinstance(running, Running) else None
     try:
-        return data is None or data.stores.remove_tags(data.tags_of(groups_of(write.row, path, above=True), ()))
+        return data is None or data.stores.remove_tags(data.tags_of(write.groups(path), ()))
     except DataError:
         return False  # what is to be said of it is said there
 
@@ -165,7 +176,7 @@ async def _take_away(write: Write, path: str, *, is_over: bool) -> None:
     data = running.maybe_data if isinstance(running, Running) else None
     if data is None:
         return
-    groups = groups_of(write.row, path, above=True)
+    groups = write.groups(path)
     with anyio.move_on_after(LONGEST, shield=True) as waiting:  # whoever wrote may have left, or be out of time
         try:
             await data.invalidate_tags(groups)

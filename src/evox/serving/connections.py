@@ -29,6 +29,7 @@ from evox.serving.readiness import Readiness
 from evox.serving.surplus import Surplus
 from evox.serving.wire_stream import WireStream
 from evox.serving.wires import open_wire
+from evox.strays import contained
 
 __all__ = ["Connections"]
 
@@ -139,7 +140,8 @@ class Connections:
     def _guarded(self, peer: str) -> Iterator[None]:
         """Let nothing that goes wrong with one connection reach the others."""
         try:
-            yield
+            with contained("a connection"):
+                yield
         except GONE:
             return
         except Exception as error:  # noqa: BLE001  no input may reach other connections

@@ -18,11 +18,12 @@ from starlette.websockets import WebSocketDisconnect
 
 from evox import events
 from evox.config import ServingSettings
-from evox.errors import ServiceUnavailable
+from evox.errors import Escaped, ServiceUnavailable
 from evox.failures import describe
 from evox.services import begin_request, enter_correlation, leave_correlation, problem, problem_of
 from evox.serving.complaints import Complaints, Reason
 from evox.serving.opened import Http, Kind, Opened, Refusal, WebSocket
+from evox.strays import is_stray
 
 __all__ = ["Inflight", "InflightStatistics"]
 
@@ -232,9 +233,12 @@ class Inflight:
                 is_cut = not one.finished and one.refused
         except Exception as error:  # noqa: BLE001  the boundary, as in ``_run``
             await self._raised(one, scope, error)
-        except anyio.get_cancelled_exc_class():
-            is_cut = not one.finished
-            raise
+        except BaseException as error:
+            if is_stray(error):
+                await self._raised(one, scope, Escaped(one.label, error))
+            else:
+                is_cut = not one.finished
+                raise
         finally:
             if is_cut:
                 one.leave_word(partial(self._last_word, one, scope, receive, send), partial(self._end, one))
@@ -258,6 +262,10 @@ class Inflight:
             await self._app(scope, one.receive, one.send)
         except Exception as error:  # noqa: BLE001  the boundary: logged once, answered, and told to whoever asked
             await self._raised(one, scope, error)
+        except BaseException as error:
+            if not is_stray(error):
+                raise
+            await self._raised(one, scope, Escaped(one.label, error))
 
     async def _raised(self, one: Opened, scope: Scope, error: Exception) -> None:
         """Take an error that the app has raised."""

@@ -189,8 +189,14 @@ class Http(Opened):
         return message
 
     async def send(self, message: Message) -> None:
-        """Send the app's message, and note how far the answer is."""
+        """Send the app's message, and note how far the answer is.
+
+        Raises:
+            ValueError: if its status is none of an answer, for which the client would go on waiting.
+        """
         if message["type"] == "http.response.start":
+            if message["status"] < 200:
+                raise ValueError(f"{message['status']} is no status of an answer: below 200 are those that come before")
             self.started, self.status = True, message["status"]
             self._headers = message.get("headers", ())
             if self._closes or (self._closes is None and self._leaves_body()):
@@ -213,7 +219,7 @@ class Http(Opened):
             None if all of it is on its way; or what waits until it is, and is to be awaited.
         """
         whole = None if self._client is None else self._client.answer
-        if whole is None or self.started:
+        if whole is None or self.started or status < 200:
             return self._answer_in_two(status, headers, body)
         self.started = self.finished = True
         self.status = status

@@ -264,6 +264,8 @@ class Connection:
             if end < 4 or end > most:
                 if end >= 4 or (buffer and self._is_odd()):
                     return buffer
+                if buffer and self._phase is not Phase.HEAD:
+                    self._begin_head()
                 if not await self._read_head():
                     return None
                 turn = 0
@@ -309,10 +311,12 @@ class Connection:
             self._ended = True
             return False
         self.buffer = self.buffer + data if self.buffer else data
-        if self._phase is not Phase.HEAD and _END not in data:
-            self._phase = Phase.HEAD
-            self.due = self._until(self._lane.settings.header_timeout)
         return True
+
+    def _begin_head(self) -> None:
+        """Let the client have its time for a head of which some has come."""
+        self._phase = Phase.HEAD
+        self.due = self._until(self._lane.settings.header_timeout)
 
     def _is_odd(self) -> bool:
         """Whether what has come of a head is so unlike one that waiting for the rest would be in vain."""

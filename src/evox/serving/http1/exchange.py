@@ -49,6 +49,8 @@ class Exchange(Client):
     _chunks: Chunks | None = None
     _reply: Reply | None = None
     _waiting: anyio.Event | None = None
+    _reading: bool = False
+    _turn: anyio.Event | None = None
 
     def __init__(self, connection: "Connection", head: Head) -> None:
         self.scope = connection.scope
@@ -80,9 +82,14 @@ class Exchange(Client):
         self._wake()
 
     async def receive(self) -> Message:
-        """Return the client's next message: ASGI's ``receive``."""
+        """Return the client's next message: ASGI's ``receive``. Of several who ask one reads, others follow."""
+        while self._reading and not self.gone:
+            self._turn = self._turn or anyio.Event()
+            await self._turn.wait()
         if self._over or self.gone:
             return await self._wait_gone()
+        # Who looks whether the client is there, as Starlette's ``is_disconnected``, is cancelled: nothing is taken.
+        await anyio.lowlevel.checkpoint_if_cancelled()
         if self._chunks is None and not self._left:
             self._over = True
             return {"type": "http.request", "body": b"", "more_body": False}
@@ -92,10 +99,16 @@ class Exchange(Client):
                 waiting = self._connection.write(CONTINUE)
                 if waiting is not None:
                     await waiting
+        self._reading = True
         try:
             body = await self._part()
         except Unusual:
             self.malformed, body = True, None
+        finally:
+            self._reading = False
+            if self._turn is not None:
+                self._turn.set()
+                self._turn = None
         if body is None:
             self.leave()
             return _GONE

@@ -44,6 +44,7 @@ class Reply:
     """
 
     closes: bool = False
+    dated: bool = False
     chunked: bool = False
     left: int | None = None
 
@@ -73,6 +74,8 @@ class Reply:
         made = line, int(value) if begin == b"content-length: " else None
         if begin == b"connection: ":
             self.closes = self.closes or b"close" in value.lower()
+        elif begin == b"date: ":
+            self.dated = True
         elif len(line) <= _SHORT:
             if len(_lines) >= _KEPT:
                 _lines.clear()
@@ -100,6 +103,8 @@ class Reply:
         elif self._version == "1.0" and not self.closes:
             more += b"connection: keep-alive\r\n"
         line = _STATUSES.get(status) or b"HTTP/1.1 %d \r\n" % status
+        if self.dated:  # a head has one date
+            return b"%b%b%b\r\n" % (line, self._head, more)
         return b"%b%b%bdate: %b\r\n\r\n" % (line, self._head, more, _date())
 
     def part(self, body: bytes) -> bytes:

@@ -70,7 +70,7 @@ class Http2(H2Protocol):
         self._patience = PATIENCE
         self._receiving: set[int] = set()
         self._discarded: dict[int, int] = {}
-        self._told = self._taking = False
+        self._told = self._taking = self._given_up = False
         self._ending: dict[int, anyio.Event] = {}
 
     async def initiate(self, headers: Any = None, settings: bytes | None = None) -> None:
@@ -92,7 +92,7 @@ class Http2(H2Protocol):
         self.heads.take(event.data)
         try:
             for start in range(0, len(event.data), SLICE):
-                if self.closed:
+                if self.closed or self._given_up:
                     return
                 if start:
                     await anyio.lowlevel.checkpoint()
@@ -286,6 +286,9 @@ class Http2(H2Protocol):
             return
 
     async def _give_up(self, reason: Reason, detail: str) -> None:
+        if self._given_up:
+            return  # what else came with it is not looked at
+        self._given_up = True
         self._complain(reason, detail)
         await self._flush()
         await self.send(Closed())

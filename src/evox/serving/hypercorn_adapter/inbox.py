@@ -72,13 +72,16 @@ class Inbox(Client):
                     self.tell()
 
     async def receive(self) -> Message:
-        """Return the next message: ASGI's ``receive``."""
+        """Return the next message: ASGI's ``receive``. Several may wait for it at a time."""
         while not self._messages:
-            self._arrived = anyio.Event()
+            if self._arrived.is_set():
+                self._arrived = anyio.Event()
             await self._arrived.wait()
         message = self._messages[0]
         if message["type"].endswith(".disconnect"):
             return message  # and again, however often the app asks
+        # Who looks whether the client is there, as Starlette's ``is_disconnected``, is cancelled: nothing is taken.
+        await anyio.lowlevel.checkpoint_if_cancelled()
         self._messages.popleft()
         self._level -= _size(message)
         if not self.full:
