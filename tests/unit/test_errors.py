@@ -49,6 +49,7 @@ SAMPLES: list[EvoxError] = [
     errors.IdempotencyConflict("'pay'"),
     errors.IdempotencyMismatch("'pay'"),
     errors.InvalidIdempotencyKey("it is empty"),
+    errors.Escaped("GET /", SystemExit(3)),
     errors.MissingExtra("backend postgresql://", "postgres"),
     errors.BackendRefused("postgresql://ada:***@db/shop", "password authentication failed"),
     errors.UnsupportedSchema("sqlite:///shop.db", 2, 1),
