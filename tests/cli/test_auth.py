@@ -112,16 +112,17 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-def test_A4_production_does_not_start_and_says_which_key_and_why(case: Case, evox_run: Run) -> None:
+def test_A4_production_does_not_start_and_says_which_key_and_why(case: Case, tmp_path: Path) -> None:
     env = {"AUTH_SECRET": case.secret} if case.secret else {}
-    process = evox_run({"shop.py": SHOP, **case.files}, env=env)
-    assert process.wait() == 78
-    shown = process.out + process.err
+    write_files(tmp_path, {"shop.py": SHOP, **case.files})
+    done = ended("run", cwd=tmp_path, env=env)
+    assert done.returncode == 78
+    shown = done.stdout + done.stderr
     for text in case.says:
         assert text in shown
     assert case.never not in shown
     assert "Traceback" not in shown
-    assert not (process.folder / ".evox" / ".gitignore").exists()
+    assert not (tmp_path / ".evox" / ".gitignore").exists()
 
 
 def test_A4_what_asks_nobody_starts_without_a_key(evox_run: Run) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from tests.forked import ended
 from tests.support import Run, write_files
 
 from evox.config import load
@@ -109,11 +110,12 @@ STARTS = [
 
 @pytest.mark.parametrize("way", STARTS, ids=lambda way: way.name)
 @pytest.mark.parametrize("arguments", [(), ("--json", "--trace")], ids=["text", "json"])
-def test_no_secret_is_in_what_a_start_that_fails_writes(evox_run: Run, way: Way, arguments: tuple[str, ...]) -> None:
-    process = evox_run({"shop.py": SVC, **way.files}, *arguments, env=way.env)
-    assert process.wait() != 0
-    assert process.err
-    assert SECRET not in process.out + process.err
+def test_no_secret_is_in_what_a_start_that_fails_writes(tmp_path: Path, way: Way, arguments: tuple[str, ...]) -> None:
+    write_files(tmp_path, {"shop.py": SVC, **way.files})
+    done = ended("run", *arguments, cwd=tmp_path, env=way.env)
+    assert done.returncode != 0
+    assert done.stderr
+    assert SECRET not in done.stdout + done.stderr
 
 
 def test_no_secret_is_in_what_a_service_logs(evox_run: Run) -> None:

@@ -1,6 +1,6 @@
 """Files and limits of serving that cannot be right: exit 78, the option named, one screen, nothing started."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
-from tests.support import EvoxProcess, Run
+from tests.forked import ended
+from tests.support import write_files
 
 from evox.config import load
 from evox.errors import InvalidOption
@@ -128,48 +129,56 @@ FILES: list[tuple[Callable[[Path], None], str, str]] = [
 ]
 
 
-def refused(process: EvoxProcess, *says: str) -> None:
-    """Wait for the end, and hold it to what every wrong option has in common."""
-    assert process.wait() == 78, process.err
-    assert process.out == ""
-    assert "Traceback" not in process.err
-    assert len(process.err.splitlines()) <= ONE_SCREEN
-    assert [text for text in says if text not in process.err] == []
-    assert not (process.folder / "begun").exists()
+Refused = Callable[..., str]
+
+
+@pytest.fixture
+def refused(tmp_path: Path) -> Refused:
+    """Return what runs the service with a wrong option, holds its end to what all have in common, and tells of it."""
+
+    def run(*arguments: str, says: Iterable[str], env: Mapping[str, str] | None = None, toml: str = "") -> str:
+        write_files(tmp_path, {"shop.py": SVC, **({"evox.toml": toml} if toml else {})})
+        done = ended("run", *arguments, cwd=tmp_path, env=env)
+        assert (done.returncode, done.stdout) == (78, ""), done.stderr
+        assert "Traceback" not in done.stderr
+        assert len(done.stderr.splitlines()) <= ONE_SCREEN
+        assert [text for text in says if text not in done.stderr] == []
+        assert not (tmp_path / "begun").exists()
+        return done.stderr
+
+    return run
 
 
 @pytest.mark.parametrize(("spoil", "option", "why"), FILES, ids=lambda one: getattr(one, "__name__", ""))
 def test_V7_a_file_that_cannot_be_used_ends_the_start_with_78_and_is_named(
-    spoil: Callable[[Path], None], option: str, why: str, tmp_path: Path, evox_run: Run
+    spoil: Callable[[Path], None], option: str, why: str, tmp_path: Path, refused: Refused
 ) -> None:
     issue(tmp_path)
     spoil(tmp_path)
-    refused(evox_run({"shop.py": SVC}, env=TLS), f"serving.{option}", why, f"{option[:-4]}.pem", "the environment")
+    refused(says=(f"serving.{option}", why, f"{option[:-4]}.pem", "the environment"), env=TLS)
 
 
 def test_V7_a_key_that_nobody_asked_for_a_password_of_is_never_asked_for_on_the_terminal(
-    tmp_path: Path, evox_run: Run
+    tmp_path: Path, refused: Refused
 ) -> None:
     issue(tmp_path)
     key_with_a_passphrase(tmp_path)
-    process = evox_run({"shop.py": SVC}, "--certfile", "cert.pem", "--keyfile", "key.pem")
-    refused(process, "serving.keyfile", "passphrase", "the command line")
-    assert "Enter PEM" not in process.err
+    says = ("serving.keyfile", "passphrase", "the command line")
+    assert "Enter PEM" not in refused("--certfile", "cert.pem", "--keyfile", "key.pem", says=says)
 
 
-def test_V7_a_certfile_without_its_key_is_named(tmp_path: Path, evox_run: Run) -> None:
+def test_V7_a_certfile_without_its_key_is_named(tmp_path: Path, refused: Refused) -> None:
     issue(tmp_path)
-    refused(evox_run({"shop.py": SVC}, "--certfile", "cert.pem"), "serving.certfile", "no private key", "cert.pem")
+    refused("--certfile", "cert.pem", says=("serving.certfile", "no private key", "cert.pem"))
 
 
-def test_V7_a_keyfile_without_a_certfile_is_named(tmp_path: Path, evox_run: Run) -> None:
+def test_V7_a_keyfile_without_a_certfile_is_named(tmp_path: Path, refused: Refused) -> None:
     issue(tmp_path)
-    refused(evox_run({"shop.py": SVC}, "--keyfile", "key.pem"), "serving.keyfile", "serving.certfile")
+    refused("--keyfile", "key.pem", says=("serving.keyfile", "serving.certfile"))
 
 
-def test_V7_a_file_named_in_evox_toml_is_looked_for_beside_it_and_the_file_is_named(evox_run: Run) -> None:
-    process = evox_run({"shop.py": SVC, "evox.toml": '[serving]\ncertfile = "tls/cert.pem"\n'})
-    refused(process, "serving.certfile", "tls/cert.pem", "evox.toml")
+def test_V7_a_file_named_in_evox_toml_is_looked_for_beside_it_and_the_file_is_named(refused: Refused) -> None:
+    refused(toml='[serving]\ncertfile = "tls/cert.pem"\n', says=("serving.certfile", "tls/cert.pem", "evox.toml"))
 
 
 OPTIONS = {
@@ -197,9 +206,9 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-def test_V4_an_option_out_of_range_ends_the_start_with_78_and_is_named(option: str, evox_run: Run) -> None:
-    process = evox_run({"shop.py": SVC}, env={f"EVOX_SERVING__{option.upper()}": OPTIONS[option][0]})
-    refused(process, "EVX-102", f"serving.{option}", "the environment")
+def test_V4_an_option_out_of_range_ends_the_start_with_78_and_is_named(option: str, refused: Refused) -> None:
+    env = {f"EVOX_SERVING__{option.upper()}": OPTIONS[option][0]}
+    refused(says=("EVX-102", f"serving.{option}", "the environment"), env=env)
 
 
 @pytest.mark.parametrize(("option", "value"), [(name, value) for name, values in OPTIONS.items() for value in values])
@@ -211,6 +220,6 @@ def test_V4_a_value_out_of_range_is_an_error_of_78_that_names_its_option(
     assert caught.value.exit_code == 78
 
 
-def test_V8_a_list_of_proxies_in_a_file_that_does_not_parse_is_named_with_its_line(evox_run: Run) -> None:
+def test_V8_a_list_of_proxies_in_a_file_that_does_not_parse_is_named_with_its_line(refused: Refused) -> None:
     toml = '[serving]\nh2c = false\nforwarded_from = ["10.0.0.0/8", "proxy.internal"]\n'
-    refused(evox_run({"shop.py": SVC, "evox.toml": toml}), "serving.forwarded_from", "evox.toml:3", "proxy.internal")
+    refused(toml=toml, says=("serving.forwarded_from", "evox.toml:3", "proxy.internal"))
