@@ -12,7 +12,9 @@ from typing import Any, Final, Literal, TypeVar, overload
 import anyio
 
 from evox.context import enter_level, leave_level
+from evox.errors import Escaped
 from evox.scheduling.priority import Priority
+from evox.strays import is_stray
 
 __all__ = ["CONCURRENCY", "gather"]
 
@@ -96,10 +98,10 @@ class _Gathering:
             self.results[index] = await call
         except Exception as error:  # noqa: BLE001  raised by gather, or handed to its caller
             self._failed(index, error)
-        except BaseException:
-            if not _cancelled_by_others(call):
+        except BaseException as error:
+            if not is_stray(error, own=True):
                 raise
-            self._failed(index, RuntimeError(f"call {index + 1} of gather was cancelled by someone else"))
+            self._failed(index, Escaped(f"call {index + 1} of gather", error))
         finally:
             self._slots.release()
 
@@ -109,12 +111,6 @@ class _Gathering:
         else:
             self.errors.append(error)
             self._scope.cancel()
-
-
-def _cancelled_by_others(call: Any) -> bool:
-    """Whether it is a future of asyncio that was cancelled from elsewhere, which looks as if its caller was."""
-    cancelled = getattr(call, "cancelled", None)
-    return callable(cancelled) and bool(cancelled())
 
 
 def _checked(calls: tuple[Any, ...], priority: Priority | str | None, concurrency: int) -> Priority | None:

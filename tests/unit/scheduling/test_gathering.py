@@ -13,6 +13,7 @@ import pytest
 
 from evox import context
 from evox.config import PrioritySettings
+from evox.errors import Escaped
 from evox.scheduling import Priority, Scheduler, gather
 
 Call = Coroutine[Any, Any, Any]
@@ -454,17 +455,30 @@ async def test_P12_cancelling_a_call_inside_its_own_scope_ends_only_that_call() 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize("collect", [False, True])
-async def test_P12_a_future_that_was_cancelled_is_no_value(collect: bool) -> None:
+@pytest.mark.parametrize("inside", [False, True])
+async def test_P12_what_was_cancelled_by_others_is_no_value(inside: bool, collect: bool) -> None:
     future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     future.cancel()
-    later = value(1)
+
+    async def waits() -> int:
+        return await future
+
+    call, later = waits() if inside else future, value(1)
     if collect:
-        failed, last = await gather(future, later, concurrency=1, return_exceptions=True)
-        assert (type(failed), last) == (RuntimeError, 1)
+        failed, last = await gather(call, later, concurrency=1, return_exceptions=True)
+        assert (type(failed), last) == (Escaped, 1)
         return
-    with pytest.raises(RuntimeError, match="call 1 of gather was cancelled by someone else"):
-        await gather(future, later, concurrency=1)
+    with pytest.raises(Escaped, match="CancelledError got out of call 1 of gather"):
+        await gather(call, later, concurrency=1)
     assert closed(later)
+
+
+async def test_P12_what_ends_programs_is_an_error_of_its_call() -> None:
+    async def leaves() -> int:
+        raise SystemExit(3)
+
+    failed, last = await gather(leaves(), value(1), return_exceptions=True)
+    assert (type(failed), last) == (Escaped, 1)
 
 
 async def _set_when_blocked(event: anyio.Event) -> None:
