@@ -39,11 +39,12 @@ def is_stray(error: BaseException, *, own: bool = False) -> bool:
 
 
 @contextmanager
-def contained(what: str) -> Iterator[None]:
-    """Turn what strays out of user code into an error. It is for code that runs in a task of ours.
+def contained(what: str, *, own: bool = False) -> Iterator[None]:
+    """Turn what strays out of user code into an error.
 
     Args:
         what: The code, for the error.
+        own: As for ``is_stray``.
 
     Raises:
         Escaped: in the stead of it.
@@ -51,6 +52,6 @@ def contained(what: str) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if is_stray(error, own=True):
+        if is_stray(error, own=own):
             raise Escaped(what, error) from error
         raise

@@ -110,3 +110,27 @@ async def test_V2_a_client_that_left_is_seen_by_who_looks_while_another_reads() 
             await anyio.sleep(0.1)
         with anyio.fail_after(5):
             await seen.wait()
+
+
+@pytest.mark.parametrize("unread", [0, 10, 60_000, 100_000])  # more would wait at the client's
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_V2_a_client_that_left_is_seen_by_who_looks_though_nothing_of_its_body_was_read(
+    method: str, unread: int
+) -> None:
+    svc: Service = service("uploads")
+    seen = anyio.Event()
+
+    @svc.endpoint("/", methods=["GET", "POST"], on_disconnect="finish")
+    async def upload(request: Request) -> None:
+        await polls(request)
+        seen.set()
+
+    async with running(svc, sockets=True, raise_errors=False) as env:
+        host, port = env.url(svc).removeprefix("http://").split(":")
+        async with await anyio.connect_tcp(host, int(port)) as stream:
+            await stream.send(b"%b / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (method.encode(), unread))
+            await stream.send(bytes(unread))
+            await anyio.sleep(0.1)
+            assert not seen.is_set()
+        with anyio.fail_after(5):
+            await seen.wait()

@@ -1,6 +1,7 @@
 """R2: what is no ``Exception`` and gets out of user code is an error of that code, and ends nothing beside it."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -256,26 +257,70 @@ async def test_R2_who_leaves_takes_shared_work_along_and_nobody_else() -> None:
         assert seen == {"/shared": 500, "/ok": 200}
 
 
-@ONE_WAY
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_R2_a_request_that_cancels_its_own_task_loses_its_connection_and_no_other() -> None:
+async def test_R2_a_request_that_cancels_its_own_task_is_answered_and_leaves_nothing_to_the_next() -> None:
     svc: Service = service("shop")
+
+    def cancel() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
 
     @svc.get("/own")
     async def own() -> None:
+        cancel()
+        await anyio.sleep(5)
+
+    @svc.get("/swallows")
+    async def swallows() -> str:
+        cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(5)
+        return "swallowed"
+
+    @svc.get("/stray")
+    async def stray() -> None:
+        await awaits_what_is_cancelled()
+
+    async with running(svc, sockets=True, raise_errors=False) as env:
+        client = env.client(svc)
+        for path, status in (("/own", 500), ("/swallows", 200), ("/stray", 500), ("/own", 500)):
+            assert (await client.get(path)).status_code == status
+
+
+@ONE_WAY
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_R2_a_job_that_cancels_its_own_task_has_failed_and_its_service_goes_on() -> None:
+    svc: Service = service("shop")
+
+    async def cancels() -> None:
         task = asyncio.current_task()
         assert task is not None
         task.cancel()
         await anyio.sleep(5)
 
-    @svc.get("/ok")
-    async def ok() -> str:
-        return "ok"
+    @svc.get("/job")
+    async def job() -> str:
+        svc.start_soon(cancels)
+        return "started"
 
     async with running(svc, sockets=True, raise_errors=False) as env:
-        with pytest.raises(httpx2.TransportError):
-            await env.client(svc).get("/own")
-        assert (await env.client(svc).get("/ok")).json() == "ok"
+        for _ in range(3):
+            assert (await env.client(svc).get("/job")).json() == "started"
+
+
+@ONE_WAY
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_start_under_another_server_is_cancelled_as_its_caller_likes() -> None:
+    svc: Service = service("shop")
+
+    @svc.on_startup
+    async def hangs() -> None:
+        await anyio.sleep_forever()
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1), svc.app.router.lifespan_context(svc.app):
+            raise AssertionError("it started")
 
 
 def test_a_stray_says_what_it_was_and_what_to_do() -> None:

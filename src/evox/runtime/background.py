@@ -29,7 +29,13 @@ TaskState: TypeAlias = Literal["waiting", "running", "backing off", "finished", 
 _log = logging.getLogger("evox.background")
 
 
-async def call(function: Callable[..., Any], *args: Any, threads: anyio.CapacityLimiter, abandon: bool = False) -> Any:
+async def call(
+    function: Callable[..., Any],
+    *args: Any,
+    threads: anyio.CapacityLimiter,
+    abandon: bool = False,
+    own: bool = False,
+) -> Any:
     """Call a sync or async function: a coroutine here, anything else in a worker thread.
 
     Args:
@@ -37,12 +43,13 @@ async def call(function: Callable[..., Any], *args: Any, threads: anyio.Capacity
         *args: Positional arguments.
         threads: Limits how many threads run at once.
         abandon: Whether cancellation leaves the thread behind rather than waiting for it.
+        own: Whether nobody but cancel scopes may cancel the present task.
 
     Raises:
         Escaped: if it raises what is no ``Exception``, and was not cancelled.
     """
     target = inspect.unwrap(function)
-    with contained(str(getattr(target, "__qualname__", target))):
+    with contained(str(getattr(target, "__qualname__", target)), own=own):
         return await _called(function, target, args, threads, abandon)
 
 
@@ -256,7 +263,7 @@ class Runner:
         failure: Exception | None = None
         try:
             with spans.of_task(self._service, self.task.name):
-                await call(self.task.function, threads=self._threads)
+                await call(self.task.function, threads=self._threads, own=True)
         except Exception as error:  # noqa: BLE001  logged, counted, and answered by the policy
             failure = error
             self._failures += 1

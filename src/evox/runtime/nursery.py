@@ -108,7 +108,7 @@ class Nursery:
                 if serial in self._cancelled:
                     self._scopes[serial].cancel()
                 with spans.of_task(self._service, label):
-                    await call(job, *args, threads=self._threads)
+                    await call(job, *args, threads=self._threads, own=True)
         except Exception as error:  # noqa: BLE001  logged, counted, and told to whoever asked
             failure = error
             _log.exception("job %s/%s failed", self._service, label)

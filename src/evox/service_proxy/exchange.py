@@ -127,7 +127,7 @@ class Exchange:
         context.enter_service(self._running)
         enter_correlation(begin_request(self._scope))
         try:
-            with self._cancel, contained(self._scope["path"]):
+            with self._cancel, contained(self._scope["path"], own=True):
                 await self._running.service.app(self._scope, self._receive, self._send)
         except Exception as error:  # noqa: BLE001  the caller's to see; the service has logged it
             self.error = error

@@ -118,7 +118,7 @@ class Checks:
         caller = enter_principal(system(self._service))  # whoever asks first, the answer is for all
         try:
             with anyio.fail_after(check.timeout):
-                answer = await call(check.function, threads=self._threads, abandon=True)
+                answer = await call(check.function, threads=self._threads, abandon=True, own=True)
         except TimeoutError:
             _log.warning("health check %s/%s gave no answer within %g s", self._service, check.name, check.timeout)
             return self._found(check, f"no answer within {check.timeout:g} s")

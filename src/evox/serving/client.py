@@ -3,11 +3,13 @@
 It travels in the ASGI scope, so that whoever answers needs no task to watch the connection: the connection calls.
 """
 
+import math
 import select
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 
 __all__ = ["CLIENT", "LOOK", "Client", "client_of", "hung_up"]
 
@@ -22,6 +24,7 @@ class Client:
 
     Attributes:
         gone: Whether it has left, or the request is over.
+        told: Whether it has left, though some of what it sent may still be read.
         body_arrived: Whether the whole body has come, read by the app or not.
         length: Bytes of its body; -1 where only the headers, or the end of it, tell.
         on_gone: Called once when it leaves.
@@ -33,13 +36,14 @@ class Client:
 
     # What is not set stands here: of most requests little is.
     gone: bool = False
+    told: bool = False
     body_arrived: bool = False
     length: int = -1
     on_gone: Callable[[], None] | None = None
     scope: anyio.CancelScope | None = None
     last_word: Callable[[], Awaitable[None]] | None = None
     on_end: Callable[[], None] | None = None
-    _told: bool = False
+    _heard: bool = False
 
     def __repr__(self) -> str:
         return f"<Client {'gone' if self.gone else 'there'}>"
@@ -70,9 +74,20 @@ class Client:
 
     def tell(self) -> None:
         """Say that the client has left, though some of what it sent is still to be read."""
-        if not self._told and self.on_gone is not None:
-            self._told = True
+        self.told = True
+        if not self._heard and self.on_gone is not None:
+            self._heard = True
             self.on_gone()
+
+    async def may_take(self) -> bool:
+        """Whether who receives may be given what it sent: who only looks is told that it has left, if it has.
+
+        Who looks, as Starlette's ``is_disconnected`` does, is cancelled before it asks, and is given nothing else.
+        """
+        if self.told and anyio.current_effective_deadline() == -math.inf:
+            return False
+        await anyio.lowlevel.checkpoint_if_cancelled()
+        return True
 
 
 def client_of(scope: Mapping[str, Any]) -> Client | None:

@@ -140,7 +140,7 @@ class Connections:
     def _guarded(self, peer: str) -> Iterator[None]:
         """Let nothing that goes wrong with one connection reach the others."""
         try:
-            with contained("a connection"):
+            with contained("a connection", own=True):
                 yield
         except GONE:
             return

@@ -234,7 +234,7 @@ class Inflight:
         except Exception as error:  # noqa: BLE001  the boundary, as in ``_run``
             await self._raised(one, scope, error)
         except BaseException as error:
-            if is_stray(error):
+            if is_stray(error, own=True):
                 await self._raised(one, scope, Escaped(one.label, error))
             else:
                 is_cut = not one.finished
@@ -263,7 +263,7 @@ class Inflight:
         except Exception as error:  # noqa: BLE001  the boundary: logged once, answered, and told to whoever asked
             await self._raised(one, scope, error)
         except BaseException as error:
-            if not is_stray(error):
+            if not is_stray(error, own=True):
                 raise
             await self._raised(one, scope, Escaped(one.label, error))
 

@@ -88,8 +88,8 @@ class Exchange(Client):
             await self._turn.wait()
         if self._over or self.gone:
             return await self._wait_gone()
-        # Who looks whether the client is there, as Starlette's ``is_disconnected``, is cancelled: nothing is taken.
-        await anyio.lowlevel.checkpoint_if_cancelled()
+        if not await self.may_take():
+            return _GONE
         if self._chunks is None and not self._left:
             self._over = True
             return {"type": "http.request", "body": b"", "more_body": False}
@@ -99,16 +99,7 @@ class Exchange(Client):
                 waiting = self._connection.write(CONTINUE)
                 if waiting is not None:
                     await waiting
-        self._reading = True
-        try:
-            body = await self._part()
-        except Unusual:
-            self.malformed, body = True, None
-        finally:
-            self._reading = False
-            if self._turn is not None:
-                self._turn.set()
-                self._turn = None
+        body = await self._next_part()
         if body is None:
             self.leave()
             return _GONE
@@ -246,6 +237,20 @@ class Exchange(Client):
             await waiting
         if not more and connection.closing:
             connection.wire.end()  # what the app does after its answer is no concern of the client
+
+    async def _next_part(self) -> bytes | None:
+        """Return the next part of the body, or None, and let others have the one after it."""
+        self._reading = True
+        try:
+            return await self._part()
+        except Unusual:
+            self.malformed = True
+            return None
+        finally:
+            self._reading = False
+            if self._turn is not None:
+                self._turn.set()
+                self._turn = None
 
     async def _part(self) -> bytes | None:
         """Return the next part of the body; None if the client has left in the middle of it.

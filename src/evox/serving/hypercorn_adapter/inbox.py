@@ -80,8 +80,8 @@ class Inbox(Client):
         message = self._messages[0]
         if message["type"].endswith(".disconnect"):
             return message  # and again, however often the app asks
-        # Who looks whether the client is there, as Starlette's ``is_disconnected``, is cancelled: nothing is taken.
-        await anyio.lowlevel.checkpoint_if_cancelled()
+        if not await self.may_take():
+            return self._disconnect()
         self._messages.popleft()
         self._level -= _size(message)
         if not self.full:
@@ -96,8 +96,11 @@ class Inbox(Client):
 
     async def hang_up(self) -> None:
         """Tell the app that its client has left, unless it knows."""
+        await self.put(self._disconnect())
+
+    def _disconnect(self) -> Message:
         code = {"code": 1006} if self._kind == "websocket" else {}
-        await self.put({"type": f"{self._kind}.disconnect", **code})
+        return {"type": f"{self._kind}.disconnect", **code}
 
     async def owe(self, size: int) -> None:
         """Note that so many bytes of an HTTP/2 stream's window were used; they are given back when there is room."""
