@@ -20,6 +20,8 @@ __all__ = ["contained", "is_stray"]
 def is_stray(error: BaseException, *, own: bool = False) -> bool:
     """Whether what was raised is neither an ordinary error nor meant for those who run the code.
 
+    Where it was a cancellation of an ``own`` task by itself, that is taken back: the task goes on.
+
     Args:
         error: What has been caught, in the task that caught it.
         own: Whether nobody but cancel scopes may cancel the present task; on asyncio a caller may cancel its own.

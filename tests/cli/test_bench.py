@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from tests.forked import ended
-from tests.support import command, environment
 
 from evox.bench.caching import Crowd, Expiry
 from evox.bench.profiling import REQUESTS
@@ -20,7 +19,7 @@ SHORT = ("--seconds", "1", "--seeds", "1", "--load", "2")
 
 
 def bench(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    return ended("bench", "priority", *arguments, cwd=HERE, timeout=60)
+    return ended("bench", "priority", *arguments, cwd=HERE, timeout=19)
 
 
 def document(*arguments: str) -> Any:
@@ -211,14 +210,12 @@ def test_an_option_of_http_that_means_nothing_is_a_usage_error(wrong: tuple[str,
 
 
 def test_wrk_that_is_not_there_or_has_less_than_its_second_is_a_usage_error(tmp_path: Path) -> None:
-    environ = environment({"PATH": str(tmp_path)})
-    line = command("bench", "http", "--load", "wrk")
-    done = subprocess.run(line, capture_output=True, text=True, env=environ, timeout=19, check=False)
+    line, environ = ("bench", "http", "--load", "wrk"), {"PATH": str(tmp_path)}
+    done = ended(*line, cwd=HERE, env=environ, timeout=19)
     assert (done.returncode, "there is no wrk" in done.stderr) == (2, True)
     (tmp_path / "wrk").write_text("", encoding="utf-8")
     (tmp_path / "wrk").chmod(0o755)
-    line += ["--seconds", "0.5"]
-    done = subprocess.run(line, capture_output=True, text=True, env=environ, timeout=19, check=False)
+    done = ended(*line, "--seconds", "0.5", cwd=HERE, env=environ, timeout=19)
     assert (done.returncode, "whole seconds" in done.stderr) == (2, True)
 
 
@@ -237,27 +234,14 @@ def test_a_request_is_told_step_by_step_and_the_steps_are_all_of_it() -> None:
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system tells nothing of a process's memory")
 @pytest.mark.timeout(60)
 def test_memory_is_told_of_connections_that_are_held_and_requests_that_are_sent() -> None:
-    done = subprocess.run(
-        command("bench", "memory", "--connections", "50", "--requests", "200", "--json"),
-        capture_output=True,
-        text=True,
-        env=environment(),
-        timeout=60,
-        check=False,
-    )
+    options = ("--connections", "50", "--requests", "200", "--json")
+    done = ended("bench", "memory", *options, cwd=HERE, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     for one in json.loads(done.stdout)["memory"]:
         assert (one["connections"], one["requests"], one["descriptors"]) == (50, 200, 0)
 
 
 def test_more_connections_than_descriptors_are_a_failure_that_says_so() -> None:
-    done = subprocess.run(
-        command("bench", "memory", "--connections", "2000000000", "--requests", "1"),
-        capture_output=True,
-        text=True,
-        env=environment(),
-        timeout=60,
-        check=False,
-    )
+    done = ended("bench", "memory", "--connections", "2000000000", "--requests", "1", cwd=HERE, timeout=60)
     assert (done.returncode, done.stdout) == (1, "")
     assert "ulimit -n" in done.stderr

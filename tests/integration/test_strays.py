@@ -288,6 +288,37 @@ async def test_R2_a_request_that_cancels_its_own_task_is_answered_and_leaves_not
             assert (await client.get(path)).status_code == status
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_R2_a_request_that_cancels_its_own_task_at_its_end_takes_no_other_connection_along() -> None:
+    svc: Service = service("shop")
+
+    @svc.get("/own")
+    async def own() -> str:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        return "own"
+
+    @svc.get("/ok")
+    async def ok() -> str:
+        await anyio.sleep(0.2)
+        return "ok"
+
+    async with running(svc, sockets=True, raise_errors=False) as env:
+        beside: list[str] = []
+
+        async def asks() -> None:
+            beside.append((await env.client(svc).get("/ok")).json())
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(asks)
+            await anyio.sleep(0.1)
+            with contextlib.suppress(httpx2.TransportError):
+                await env.client(svc).get("/own")
+        assert beside == ["ok"]
+        assert (await env.client(svc).get("/ok")).json() == "ok"
+
+
 @ONE_WAY
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_R2_a_job_that_cancels_its_own_task_has_failed_and_its_service_goes_on() -> None:

@@ -102,12 +102,8 @@ class Direct:
             return await self._run(call)  # type: ignore[no-any-return]
         except NoAnswer:
             raise
-        except Exception as error:  # noqa: BLE001  becomes the answer that HTTP would give
+        except BaseException as error:  # noqa: BLE001  becomes the answer that HTTP would give, or is raised again
             return await self._failed(error, running, call)
-        except BaseException as error:
-            if not is_stray(error):
-                raise
-            return await self._failed(Escaped(str(self._operation), error), running, call)
 
     async def _observed(self, running: Running, call: Call) -> Reply:
         """Make a call, and report it."""
@@ -118,13 +114,8 @@ class Direct:
         except NoAnswer:
             status = 500
             raise
-        except Exception as error:  # noqa: BLE001  becomes the answer that HTTP would give
+        except BaseException as error:  # noqa: BLE001  becomes the answer that HTTP would give, or is raised again
             reply = await self._failed(error, running, call)
-            status = reply.status
-        except BaseException as error:
-            if not is_stray(error):
-                raise
-            reply = await self._failed(Escaped(str(self._operation), error), running, call)
             status = reply.status
         finally:
             took = running.clock() - began
@@ -152,8 +143,16 @@ class Direct:
         is_sent = status == 200 or is_body_allowed_for_status_code(status)
         return Reply(status, body if is_sent else b"", headers)
 
-    async def _failed(self, error: Exception, running: Running, call: Call) -> Reply:
-        """Return what the app makes of an error: of those of its own handlers, FastAPI's, and ours."""
+    async def _failed(self, error: BaseException, running: Running, call: Call) -> Reply:
+        """Return what the app makes of an error: of those of its own handlers, FastAPI's, and ours.
+
+        Raises:
+            BaseException: the error, if it is none of the callee's: its caller is cancelled.
+        """
+        if not isinstance(error, Exception):
+            if not is_stray(error):
+                raise error
+            error = Escaped(str(self._operation), error)
         enter_call(call)  # what is said of its end belongs to it, and nothing else follows in this context
         request = _request(self._app, self._operation, running, call.wire)
         try:

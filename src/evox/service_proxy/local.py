@@ -14,7 +14,7 @@ from evox.runtime import Native, State
 from evox.service_proxy.direct import Direct, is_direct
 from evox.service_proxy.exchange import Exchange, Parts, request_scope
 from evox.service_proxy.isolation import Isolated
-from evox.service_proxy.received import received, spoilt
+from evox.service_proxy.received import received, sendable
 from evox.service_proxy.replies import JSON_HEADERS, NoAnswer, Reply
 from evox.service_proxy.sending import Sending
 from evox.service_proxy.streams import Chunks
@@ -193,7 +193,7 @@ def _is_open(running: Running) -> bool:
 
 def _is_odd(headers: Mapping[str, str]) -> bool:
     """Return whether an answer would not come, or not be read part by part."""
-    return spoilt(200, headers) is not None or "content-encoding" in headers
+    return not sendable(headers) or "content-encoding" in headers
 
 
 def _down(name: str, running: Running | None) -> Reply:

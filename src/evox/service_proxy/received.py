@@ -7,7 +7,7 @@ from typing import Final
 
 from evox.service_proxy.replies import JSON_HEADERS, NoAnswer, Reply
 
-__all__ = ["received", "refuse_compressed", "spoilt"]
+__all__ = ["received", "refuse_compressed", "sendable"]
 
 _NAME: Final = re.compile(r"[-!#$%&'*+.^_`|~0-9a-zA-Z]+")  # RFC 9110, section 5.6.2
 _ENDS: Final = re.compile(r"[\x00\n\v\f\r]")  # what no value of a header can hold
@@ -33,9 +33,8 @@ def received(reply: Reply, limit: int, *, is_head: bool = False) -> Reply:
 
 
 def _checked(reply: Reply, *, is_head: bool) -> Reply:
-    instead = spoilt(reply.status, reply.headers, reply.cause)
-    if instead is not None:
-        return instead
+    if reply.status < 200 or not sendable(reply.headers):  # what a server answers instead
+        return Reply(500, b"Internal Server Error", {"content-type": "text/plain; charset=utf-8"}, reply.cause)
     refuse_compressed(reply.headers)
     if reply.status in _NO_BODY:
         return replace(reply, body=b"") if reply.body else reply
@@ -45,17 +44,13 @@ def _checked(reply: Reply, *, is_head: bool) -> Reply:
     return reply
 
 
-def spoilt(status: int, headers: Mapping[str, str], cause: Exception | None = None) -> Reply | None:
-    """Return what a server answers instead of what cannot be sent, such as a header with a line feed in it.
+def sendable(headers: Mapping[str, str]) -> bool:
+    """Whether headers can be sent: one with a line feed in it cannot.
 
     Args:
-        status: That of an answer; what is below 200 comes before one.
         headers: Those of an answer, by name in lower case.
-        cause: The callee's own error.
     """
-    if status >= 200 and all(_NAME.fullmatch(name) and not _ENDS.search(value) for name, value in headers.items()):
-        return None
-    return Reply(500, b"Internal Server Error", {"content-type": "text/plain; charset=utf-8"}, cause)
+    return all(_NAME.fullmatch(name) and not _ENDS.search(value) for name, value in headers.items())
 
 
 def refuse_compressed(headers: Mapping[str, str]) -> None:

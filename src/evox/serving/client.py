@@ -43,7 +43,6 @@ class Client:
     scope: anyio.CancelScope | None = None
     last_word: Callable[[], Awaitable[None]] | None = None
     on_end: Callable[[], None] | None = None
-    _heard: bool = False
 
     def __repr__(self) -> str:
         return f"<Client {'gone' if self.gone else 'there'}>"
@@ -75,9 +74,9 @@ class Client:
     def tell(self) -> None:
         """Say that the client has left, though some of what it sent is still to be read."""
         self.told = True
-        if not self._heard and self.on_gone is not None:
-            self._heard = True
-            self.on_gone()
+        on_gone, self.on_gone = self.on_gone, None
+        if on_gone is not None:
+            on_gone()
 
     async def may_take(self) -> bool:
         """Whether who receives may be given what it sent: who only looks is told that it has left, if it has.

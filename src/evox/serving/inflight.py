@@ -23,7 +23,7 @@ from evox.failures import describe
 from evox.services import begin_request, enter_correlation, leave_correlation, problem, problem_of
 from evox.serving.complaints import Complaints, Reason
 from evox.serving.opened import Http, Kind, Opened, Refusal, WebSocket
-from evox.strays import is_stray
+from evox.strays import contained, is_stray
 
 __all__ = ["Inflight", "InflightStatistics"]
 
@@ -259,13 +259,10 @@ class Inflight:
 
     async def _run(self, one: Opened, scope: Scope) -> None:
         try:
-            await self._app(scope, one.receive, one.send)
+            with contained(one.label, own=True):
+                await self._app(scope, one.receive, one.send)
         except Exception as error:  # noqa: BLE001  the boundary: logged once, answered, and told to whoever asked
             await self._raised(one, scope, error)
-        except BaseException as error:
-            if not is_stray(error, own=True):
-                raise
-            await self._raised(one, scope, Escaped(one.label, error))
 
     async def _raised(self, one: Opened, scope: Scope, error: Exception) -> None:
         """Take an error that the app has raised."""

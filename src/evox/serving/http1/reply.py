@@ -29,7 +29,7 @@ class Reply:
     """The head of one answer, and how its body is sent.
 
     Args:
-        status: Its status.
+        status: Its status, of 200 or more: others come before an answer.
         headers: Its headers, as ASGI has them.
         method: Of the request.
         version: Of the request.
@@ -50,7 +50,7 @@ class Reply:
 
     def __init__(self, status: int, headers: Iterable[tuple[bytes, bytes]], method: str, version: str) -> None:
         self._status, self._version = status, version
-        self.bodiless = method == "HEAD" or status in _BODILESS or status < 200
+        self.bodiless = method == "HEAD" or status in _BODILESS
         lines = b""
         for one in headers:
             try:
@@ -91,7 +91,7 @@ class Reply:
         """
         status = self._status
         more = b""
-        if self.left is None and status >= 200 and status != 204:
+        if self.left is None and status != 204:
             if whole is not None and not self.bodiless:
                 self.left = whole
                 more = b"content-length: %d\r\n" % whole
