@@ -3,53 +3,50 @@
 The clients block, so they are used from synchronous tests; every wait is bounded. Nothing here asserts anything.
 """
 
-import atexit
 import json
 import os
 import random
-import shutil
 import signal
 import socket
 import subprocess
-import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPResponse
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any, Self, TypeAlias
 from uuid import uuid4
+from weakref import WeakValueDictionary
 
 import httpx2
-from tests.lanes import said
+from tests.commands import LIVENESS, command, environment
+from tests.forked import started
 
 __all__ = [
     "FEW_PLUGINS",
+    "LIVENESS",
     "Answer",
     "EvoxProcess",
     "HttpSocket",
     "Run",
     "command",
+    "environment",
     "evox_process",
     "free_port",
     "pids_of",
     "write_files",
 ]
 
-LIVENESS = 15.0
 MARK = "TEST_RUN_MARK"
 FEW_PLUGINS = {
     "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
     "PYTEST_PLUGINS": "anyio.pytest_plugin,evox.testing.plugin",
 }
 """For a pytest of a user's project: without the plugins of these tests here, which take two seconds to load."""
-RUNTIME = mkdtemp(prefix="evox-", dir="/tmp")  # short enough for the paths of sockets
-"""Where processes of this test run note how they are found."""
-atexit.register(shutil.rmtree, RUNTIME, ignore_errors=True)
+_running: MutableMapping[str, "EvoxProcess"] = WeakValueDictionary()
 
 
 def write_files(folder: Path, files: Mapping[str, str]) -> None:
@@ -58,19 +55,6 @@ def write_files(folder: Path, files: Mapping[str, str]) -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(textwrap.dedent(text).lstrip("\n"), encoding="utf-8")
-
-
-def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the environment of a child: ours without any setting of Evox, who is to serve HTTP/1.1, and ``extra``."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("EVOX_")}
-    own = {"PYTHONFAULTHANDLER": "1", "XDG_RUNTIME_DIR": RUNTIME}
-    own |= {f"EVOX_SERVING__{name.upper()}": value for name, value in said().items()}
-    return {**inherited, **own, **(extra or {})}
-
-
-def command(*arguments: str) -> list[str]:
-    """Return the command line of ``evox`` with these arguments."""
-    return [sys.executable, "-m", "evox", *arguments]
 
 
 def free_port(count: int = 1) -> int:
@@ -91,9 +75,12 @@ def free_port(count: int = 1) -> int:
 
 def pids_of(mark: str) -> list[int]:
     """Return the processes, children in sessions of their own included, that were started with this mark."""
-    found = []
+    one = _running.get(mark)  # what the kernel shows of a fork's environment is that of whom it was forked from
+    found = [one.process.pid] if one is not None and one.process.poll() is None else []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
+            if int(entry.name) in found:
+                continue
             alive = (entry / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
             if alive and f"{MARK}={mark}".encode() in (entry / "environ").read_bytes().split(b"\0"):
                 found.append(int(entry.name))
@@ -122,15 +109,15 @@ class EvoxProcess:
         self._closed = False
         self._errors = folder / f".stderr-{self.mark}"
         with self._errors.open("wb") as errors:
-            self.process = subprocess.Popen(
-                command(subcommand, *arguments),
+            self.process = started(
+                subcommand,
+                *arguments,
                 cwd=folder,
-                env=environment({**(env or {}), MARK: self.mark}),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                start_new_session=True,
+                env={**(env or {}), MARK: self.mark},
+                out=subprocess.PIPE,
+                err=errors.fileno(),
             )
+        _running[self.mark] = self
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 

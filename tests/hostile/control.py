@@ -20,6 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
+from tests.forked import Running  # noqa: E402
 from tests.hostile.corpus import CORPUS  # noqa: E402
 from tests.hostile.corpus_h2c import H2C  # noqa: E402
 from tests.hostile.peer import Address, Hostile, attack, health  # noqa: E402
@@ -41,7 +42,7 @@ class Server:
     def __init__(self, kind: str, backend: str, folder: Path, *, tls: bool) -> None:
         self.kind, self.backend, self.folder, self.tls = kind, backend, folder, tls
         self.address: Address = ("", 0)
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Running | None = None
         self.before = (0, 0)
         self._stack = ExitStack()
 
@@ -90,7 +91,7 @@ class Server:
 
 
 @contextmanager
-def _hypercorn(server: Server) -> Iterator[tuple[subprocess.Popen[bytes], Address]]:
+def _hypercorn(server: Server) -> Iterator[tuple[Running, Address]]:
     files = [str(server.folder / CERTIFICATE), str(server.folder / KEY)] if server.tls else ["", ""]
     with socket.create_server(("127.0.0.1", 0)) as listener:
         fd = listener.fileno()
@@ -105,7 +106,7 @@ def _hypercorn(server: Server) -> Iterator[tuple[subprocess.Popen[bytes], Addres
 
 
 @contextmanager
-def _evox(server: Server) -> Iterator[tuple[subprocess.Popen[bytes], Address]]:
+def _evox(server: Server) -> Iterator[tuple[Running, Address]]:
     with victim(server.folder, server.backend, tls=server.tls) as process:
         yield process.process, process.address()
 

@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 import evox
 from evox import ServiceBuilder
+from evox.bench.rounds import frozen
 from evox.config import ServingSettings
 from evox.serving.http1 import Connection, Lane
 from evox.testing import running
@@ -101,8 +102,7 @@ async def profiling(name: str, *, rounds: int = ROUNDS, counted: int = COUNTED) 
 
         await ask(BLOCK)
         gc.collect()
-        gc.freeze()
-        try:
+        with frozen():
             taken = []
             for _ in range(rounds):
                 taken.append(await ask(BLOCK))
@@ -111,8 +111,6 @@ async def profiling(name: str, *, rounds: int = ROUNDS, counted: int = COUNTED) 
             profiler.enable()
             await ask(counted)
             profiler.disable()
-        finally:
-            gc.unfreeze()
         group.cancel_scope.cancel()
     return Profile(name, 1e6 * min(taken), _divided(1e6 * min(taken), profiler))
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-__all__ = ["interleaved"]
+__all__ = ["frozen", "interleaved"]
 
 
 async def interleaved(
@@ -37,14 +37,25 @@ async def _block(call: Callable[[], Awaitable[object]], calls: int) -> float:
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
-    """Keep the collector out of what is timed, and what was there before out of the collector."""
-    was_on = gc.isenabled()
-    gc.disable()
+def frozen() -> Iterator[None]:
+    """Keep what is there now out of the collector. What was kept out before stays so: all can be let in, or nothing."""
+    before = gc.get_freeze_count()
     gc.freeze()
     try:
         yield
     finally:
-        gc.unfreeze()
+        if not before:
+            gc.unfreeze()
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the collector out of what is timed, and what was there before out of the collector."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        with frozen():
+            yield
+    finally:
         if was_on:
             gc.enable()
