@@ -32,6 +32,6 @@ async def test_A2_a_forged_token_differs_from_the_good_one_in_its_signature_alon
 
 
 async def test_the_collector_is_as_it_was_when_a_measurement_is_over() -> None:
-    assert gc.isenabled()
+    before = gc.isenabled(), gc.get_freeze_count() > 0
     await guarding.verifying(calls=1, rounds=1)
-    assert (gc.isenabled(), gc.get_freeze_count()) == (True, 0)
+    assert (gc.isenabled(), gc.get_freeze_count() > 0) == before
