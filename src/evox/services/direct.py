@@ -1,8 +1,9 @@
 """Direct: the short way from a request to an endpoint of ours, past all that the endpoint does not use.
 
 The long way leads through Starlette's and FastAPI's layers: error handlers, exit stacks, routes tried one by one. The
-short way finds the endpoint in a table and calls it; an error goes the long way after all, so that the same handlers
-answer it. It is taken by endpoints that are compiled; see ``compiled``. Middleware of the user stays round it.
+short way finds the endpoint in a table and calls it. An error is given to the handler that the app has for it; where
+there is none it goes the long way after all. It is taken by endpoints that are compiled; see ``compiled``. Middleware
+of the user stays round it.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,13 +12,18 @@ from typing import Any, Final, NamedTuple
 import anyio
 import anyio.lowlevel
 from fastapi import FastAPI
+from fastapi.exception_handlers import request_validation_exception_handler
+from fastapi.exceptions import RequestValidationError
 from starlette._exception_handler import wrap_app_handling_exceptions
+from starlette._utils import is_async_callable
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from evox import context, events
 from evox.services.call import INBOUND, OPENED
+from evox.services.failing import handler_of
+from evox.services.misfits import refuse_arguments
 from evox.services.route import LEFT, TELEMETRY, EvoxRoute
 from evox.services.running import Running
 from evox.services.table import Table
@@ -27,21 +33,24 @@ __all__ = ["Direct", "Raising", "handlers_of"]
 
 _FAILURE: Final = "evox.failure"  # where an error is found that is to be answered the long way, in an ASGI scope
 _NONE: Final[Mapping[str, Any]] = {}
+_WHOLE: Final = frozenset({Response, JSONResponse, HTMLResponse, PlainTextResponse})  # a head, and a body that is there
 _HANDLERS: Final = "starlette.exception_handlers"  # where Starlette finds those of the app, in an ASGI scope
 
 
 class _Failure(NamedTuple):
-    """An error of an endpoint.
+    """An error of an endpoint, or of the app's handler of one.
 
     Attributes:
         error: The error.
         request: What it is the answer to.
         started: Whether an answer has begun.
+        handled: Whether a handler of the app had its turn: this is what went wrong in it, or in sending its answer.
     """
 
     error: Exception
     request: Request
     started: bool
+    handled: bool = False
 
 
 class Direct:
@@ -122,24 +131,22 @@ class Direct:
                 response = call.cache.first(call, service) if call.cache is not None else None
                 if response is None:
                     response = await entry.shortly(call)
-                started, sends = True, getattr(send, "__self__", None)  # ours, where nobody looks at what is sent
-                is_plain = type(response) is Response and response.background is None
-                if is_plain and sends is not None and (sends is opened or _tells(sends)):
+                started, quickly = True, _quickly(response, send, opened)
+                if quickly is not None:
                     status = response.status_code
-                    waiting = sends.answer(status, response.raw_headers, response.body)
+                    waiting = quickly(status, response.raw_headers, response.body)
                     if waiting is not None:
                         await waiting
                     ended = clock()
                 else:
-                    giving = _Giving(send, clock)
+                    giving = _Giving(send, clock, opened)
                     await entry.finish(scope, response)(scope, receive, giving.send)
             except Exception as error:  # noqa: BLE001  it is answered, or raised, the long way
                 failure = _Failure(error, request, started)
             else:
                 return
-            giving = giving or _Giving(send, clock)
-            # Where an answer has begun, nothing goes out any more.
-            await self._fail(failure, scope, receive, _nowhere if started else giving.send)
+            giving = giving or _Giving(send, clock, opened)
+            await self._fail(failure, scope, receive, giving)
         finally:
             if giving is not None:
                 status, ended = giving.status, giving.ended
@@ -148,13 +155,21 @@ class Direct:
             origin = "http" if inbound is None else "internal"
             events.call_finished(name, route.name, origin, status, (ended or clock()) - began)
 
-    async def _fail(self, failure: _Failure, scope: Scope, receive: Receive, send: Send) -> None:
-        """Have an error answered as those are that come the long way."""
-        if not self._outermost:
-            await _raise(failure, scope, receive, send)
+    async def _fail(self, failure: _Failure, scope: Scope, receive: Receive, giving: "_Giving") -> None:
+        """Have an error answered as on the long way: by the app's handler, at once where there is one."""
+        left: _Failure | None = failure
+        if self._handlers is not None and not failure.started:
+            handler = handler_of(failure.error, self._handlers)
+            if handler is not None and is_async_callable(handler):
+                left = await _handle(handler, failure, scope, receive, giving)
+        if left is None:
             return
-        scope[_FAILURE] = failure
-        await self._app(scope, receive, send)
+        send = _nowhere if left.started else giving.send  # where an answer has begun, nothing goes out any more
+        if self._outermost:
+            scope[_FAILURE] = left
+            await self._app(scope, receive, send)
+        else:
+            await _raise(left, scope, receive, send)
 
 
 class Raising:
@@ -195,22 +210,37 @@ class _Giving:
     Args:
         send: The request's.
         clock: The loop's.
+        opened: The request, where our server knows it.
 
     Attributes:
+        started: Whether it has begun.
         status: What the client got.
         ended: When it was complete.
     """
 
+    started: bool = False
     status: int = 500
     ended: float | None = None
 
-    def __init__(self, send: Send, clock: Callable[[], float]) -> None:
-        self._send, self._clock = send, clock
+    def __init__(self, send: Send, clock: Callable[[], float], opened: Any) -> None:
+        self._send, self._clock, self._opened = send, clock, opened
+
+    async def give(self, response: Response, scope: Scope, receive: Receive) -> None:
+        """Send a whole response, and do what is to be done after it."""
+        quickly = _quickly(response, self._send, self._opened)
+        if quickly is None:
+            await response(scope, receive, self.send)
+            return
+        self.started, self.status = True, response.status_code
+        waiting = quickly(self.status, response.raw_headers, response.body)
+        if waiting is not None:
+            await waiting
+        self.ended = self._clock()
 
     async def send(self, message: Message) -> None:
         """Send a message, and note what it says."""
         if message["type"] == "http.response.start":
-            self.status = message["status"]
+            self.started, self.status = True, message["status"]
         elif not message.get("more_body", False):
             self.ended = self._clock()  # background tasks come after this
         await self._send(message)
@@ -220,7 +250,27 @@ def handlers_of(app: FastAPI) -> tuple[dict[Any, Any], dict[int, Any]]:
     """Return the handlers of an app's errors as Starlette has them: by class, and by status."""
     given = app.exception_handlers
     statuses = {key: handler for key, handler in given.items() if isinstance(key, int) and key != 500}
-    return {key: one for key, one in given.items() if not isinstance(key, int) and key is not Exception}, statuses
+    kinds = {key: one for key, one in given.items() if not isinstance(key, int) and key is not Exception}
+    if kinds.get(RequestValidationError) is request_validation_exception_handler:
+        kinds[RequestValidationError] = refuse_arguments
+    return kinds, statuses
+
+
+async def _handle(
+    handler: Callable[..., Any], failure: _Failure, scope: Scope, receive: Receive, giving: _Giving
+) -> _Failure | None:
+    """Have a handler of the app answer an error; return what went wrong with that, None if nothing did."""
+    try:
+        try:
+            raise failure.error  # noqa: TRY301  a handler may log what is being handled
+        except Exception as error:  # noqa: BLE001  there is a handler for it
+            response = await handler(failure.request, error)
+            if response is not None:
+                await giving.give(response, scope, receive)
+            error.__traceback__ = None  # one that is raised again and again would hold all of those frames
+    except Exception as error:  # noqa: BLE001  it is met where it would be the long way
+        return failure._replace(error=error, started=giving.started, handled=True)
+    return None
 
 
 async def _raise(failure: _Failure, scope: Scope, receive: Receive, send: Send) -> None:
@@ -230,7 +280,16 @@ async def _raise(failure: _Failure, scope: Scope, receive: Receive, send: Send) 
             await send({"type": "http.response.start", "status": 500, "headers": []})
         raise failure.error
 
-    await wrap_app_handling_exceptions(raising, failure.request)(scope, receive, send)
+    app = raising if failure.handled else wrap_app_handling_exceptions(raising, failure.request)
+    await app(scope, receive, send)
+
+
+def _quickly(response: Response, send: Send, opened: Any) -> Any:
+    """Return what sends a response at once; None where there is more to it, or somebody looks at what is sent."""
+    if type(response) not in _WHOLE or response.background is not None:
+        return None
+    sends = getattr(send, "__self__", None)
+    return sends.answer if sends is not None and (sends is opened or _tells(sends)) else None
 
 
 def _tells(sends: Any) -> bool:
