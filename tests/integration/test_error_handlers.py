@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeAlias
 import httpx2
 import pytest
 from fastapi import FastAPI, HTTPException, Request
-from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from pydantic import AfterValidator, BaseModel
 from starlette.background import BackgroundTask
 from tests.lanes import running
@@ -41,6 +41,10 @@ class Parts(Exception):
     """Has a handler that answers in parts."""
 
 
+class Elsewhere(Exception):
+    """Has a handler that lets another route answer."""
+
+
 class Empty(Exception):
     """Has a handler that answers nothing."""
 
@@ -49,7 +53,14 @@ class Broken(Exception):
     """Has a handler whose answer breaks off."""
 
 
-KINDS = {kind.__name__.lower(): kind for kind in (Odd, Sync, Worse, Worst, Late, Parts, Empty, Broken)}
+KINDS = {kind.__name__.lower(): kind for kind in (Odd, Sync, Worse, Worst, Late, Parts, Elsewhere, Empty, Broken)}
+
+
+class Refusing(Response):
+    """Raises when it is to be sent."""
+
+    async def __call__(self, *_: Any) -> None:
+        raise HTTPException(409, "not now")
 
 
 def _even(value: int) -> int:
@@ -114,23 +125,50 @@ async def absent(request: Request, error: Exception) -> Response:
     return JSONResponse({"absent": noted(request, error)}, 404)
 
 
-def declare(app: FastAPI) -> list[Any]:
+async def elsewhere(request: Request, error: Exception) -> Any:
+    noted(request, error)
+    return next(route.app for route in request.app.routes if route.path == "/fallback")
+
+
+def _odd_ways(to: FastAPI | ServiceBuilder) -> None:
+    @to.get("/fallback")
+    async def fallback(request: Request) -> str:
+        return request.url.path
+
+    @to.get("/file")
+    async def file() -> FileResponse:
+        return FileResponse("/there/is/none")
+
+    @to.get("/refuses")
+    async def refuses() -> Response:
+        return Refusing()
+
+    @to.get("/text")
+    async def text() -> Response:
+        response = JSONResponse("four")
+        response.body = "four"  # type: ignore[assignment]
+        return response
+
+
+def declare(to: FastAPI | ServiceBuilder, app: FastAPI) -> list[Any]:
     """Declare endpoints that fail, and handlers; return what these note."""
 
-    @app.get("/raise/{kind}")
+    _odd_ways(to)
+
+    @to.get("/raise/{kind}")
     async def fail(kind: str) -> None:
         raise KINDS[kind](kind)
 
-    @app.get("/status/{status}")
+    @to.get("/status/{status}")
     async def status(status: int) -> None:
         raise HTTPException(status, {"why": status}, headers={"x-why": "asked"})
 
-    @app.post("/items")
+    @to.post("/items")
     async def add(item: Item) -> int:
         return item.even
 
     handlers: dict[Any, Any] = dict(
-        zip(KINDS.values(), (odd, sync, worse, worst, late, parts, empty, broken), strict=True)
+        zip(KINDS.values(), (odd, sync, worse, worst, late, parts, elsewhere, empty, broken), strict=True)
     )
     for kind, handler in (handlers | {404: absent}).items():
         app.add_exception_handler(kind, handler)
@@ -158,6 +196,8 @@ ASKED = [
     *(("GET", f"/status/{status}", None) for status in (204, 304, 400, 404, 410, 503)),
     ("GET", "/status/x", None),
     ("GET", "/absent", None),
+    ("GET", "/file", None),
+    ("GET", "/refuses", None),
     *(("POST", "/items", body) for body in BODIES),
 ]
 
@@ -181,12 +221,12 @@ async def ask(
 @pytest.mark.parametrize(("method", "path", "body"), ASKED)
 async def test_an_error_is_answered_as_fastapi_answers_it(method: str, path: str, body: str | None) -> None:
     plain = FastAPI()
-    expected_told = declare(plain)
+    expected_told = declare(plain, plain)
     transport = httpx2.ASGITransport(plain, raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url="http://shop") as client:
         expected = await ask(client, method, path, body)
     svc = ServiceBuilder("shop")
-    told = declare(svc.app)
+    told = declare(svc, svc.app)
     async with running(svc, sockets=True, raise_errors=False) as env:
         client = env.client(svc)
         answers = []
@@ -201,7 +241,7 @@ async def test_an_error_is_answered_as_fastapi_answers_it(method: str, path: str
 
 async def test_a_handler_that_answers_nothing_is_a_500() -> None:
     svc = ServiceBuilder("shop")
-    told = declare(svc.app)
+    told = declare(svc, svc.app)
     async with running(svc, sockets=True, raise_errors=False) as env:
         assert (await env.client(svc).get("/raise/empty")).status_code == 500
         assert (await env.client(svc).post("/items", json={"even": 2})).json() == 2
@@ -210,7 +250,7 @@ async def test_a_handler_that_answers_nothing_is_a_500() -> None:
 
 async def test_an_answer_of_a_handler_that_breaks_off_ends_its_connection_and_is_told_once() -> None:
     svc = ServiceBuilder("shop")
-    told = declare(svc.app)
+    told = declare(svc, svc.app)
     async with running(svc, sockets=True, raise_errors=False) as env:
         with pytest.raises(httpx2.RemoteProtocolError):
             await env.client(svc).get("/raise/broken")
@@ -218,3 +258,26 @@ async def test_an_answer_of_a_handler_that_breaks_off_ends_its_connection_and_is
         assert env.host(svc).inflight.statistics().failed == 1
         assert (await env.client(svc).post("/items", json={"even": 2})).json() == 2
     assert told == [("Broken", True, "NoneType")]
+
+
+async def test_a_body_that_is_no_bytes_ends_its_connection() -> None:
+    svc = ServiceBuilder("shop")
+    declare(svc, svc.app)
+    async with running(svc, sockets=True, raise_errors=False) as env:
+        with pytest.raises(httpx2.RemoteProtocolError):
+            await env.client(svc).get("/text", timeout=5)
+        await env.host(svc).inflight.wait_idle()
+        assert env.host(svc).inflight.statistics().failed == 1
+
+
+async def test_who_has_a_handler_is_answered_by_it_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    svc = ServiceBuilder("shop")
+    told = declare(svc, svc.app)
+    async with running(svc, sockets=True, raise_errors=False) as env:
+        client = env.client(svc)
+        await client.get("/items")
+        monkeypatch.setattr(svc.app.router, "middleware_stack", None)  # the long way would fail now
+        monkeypatch.setattr(svc.app, "middleware_stack", None)
+        assert (await client.get("/raise/odd")).status_code == 418
+        assert (await client.get("/status/x")).status_code == 422
+    assert told == [("Odd", True, "NoneType")]

@@ -7,6 +7,7 @@ of the user stays round it.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from typing import Any, Final, NamedTuple
 
 import anyio
@@ -34,6 +35,7 @@ __all__ = ["Direct", "Raising", "handlers_of"]
 _FAILURE: Final = "evox.failure"  # where an error is found that is to be answered the long way, in an ASGI scope
 _NONE: Final[Mapping[str, Any]] = {}
 _WHOLE: Final = frozenset({Response, JSONResponse, HTMLResponse, PlainTextResponse})  # a head, and a body that is there
+_STACK: Final = "fastapi_middleware_astack"  # where routes of FastAPI's find what is closed behind them: one may answer
 _HANDLERS: Final = "starlette.exception_handlers"  # where Starlette finds those of the app, in an ASGI scope
 
 
@@ -131,9 +133,9 @@ class Direct:
                 response = call.cache.first(call, service) if call.cache is not None else None
                 if response is None:
                     response = await entry.shortly(call)
-                started, quickly = True, _quickly(response, send, opened)
+                quickly = _quickly(response, send, opened)
                 if quickly is not None:
-                    status = response.status_code
+                    started, status = True, response.status_code
                     waiting = quickly(status, response.raw_headers, response.body)
                     if waiting is not None:
                         await waiting
@@ -142,7 +144,7 @@ class Direct:
                     giving = _Giving(send, clock, opened)
                     await entry.finish(scope, response)(scope, receive, giving.send)
             except Exception as error:  # noqa: BLE001  it is answered, or raised, the long way
-                failure = _Failure(error, request, started)
+                failure = _Failure(error, request, started if giving is None else giving.started)
             else:
                 return
             giving = giving or _Giving(send, clock, opened)
@@ -261,13 +263,15 @@ async def _handle(
 ) -> _Failure | None:
     """Have a handler of the app answer an error; return what went wrong with that, None if nothing did."""
     try:
-        try:
-            raise failure.error  # noqa: TRY301  a handler may log what is being handled
-        except Exception as error:  # noqa: BLE001  there is a handler for it
-            response = await handler(failure.request, error)
-            if response is not None:
-                await giving.give(response, scope, receive)
-            error.__traceback__ = None  # one that is raised again and again would hold all of those frames
+        async with AsyncExitStack() as stack:
+            scope[_STACK] = stack
+            try:
+                raise failure.error  # noqa: TRY301  a handler may log what is being handled
+            except Exception as error:  # noqa: BLE001  there is a handler for it
+                response = await handler(failure.request, error)
+                if response is not None:
+                    await giving.give(response, scope, receive)
+                error.__traceback__ = None  # one that is raised again and again would hold all of those frames
     except Exception as error:  # noqa: BLE001  it is met where it would be the long way
         return failure._replace(error=error, started=giving.started, handled=True)
     return None
@@ -286,7 +290,7 @@ async def _raise(failure: _Failure, scope: Scope, receive: Receive, send: Send) 
 
 def _quickly(response: Response, send: Send, opened: Any) -> Any:
     """Return what sends a response at once; None where there is more to it, or somebody looks at what is sent."""
-    if type(response) not in _WHOLE or response.background is not None:
+    if type(response) not in _WHOLE or response.background is not None or type(response.body) is not bytes:
         return None
     sends = getattr(send, "__self__", None)
     return sends.answer if sends is not None and (sends is opened or _tells(sends)) else None

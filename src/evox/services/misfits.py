@@ -5,7 +5,7 @@ take several times as long as an answer.
 """
 
 import json
-from typing import Final
+from typing import Any, Final
 
 from fastapi.exception_handlers import request_validation_exception_handler
 from fastapi.exceptions import RequestValidationError
@@ -17,8 +17,9 @@ from evox.services.answers import ready
 __all__ = ["refuse_arguments"]
 
 _JSON: Final = (b"content-type", b"application/json")
+_SCALARS: Final = frozenset({str, int, float, bool, type(None)})
+_LEFT_OUT: Final = "_sa"  # how names begin that FastAPI leaves out, for those of SQLAlchemy
 _encode: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
-_LEFT_OUT: Final = b'"_sa'  # how names begin that FastAPI leaves out, for those of SQLAlchemy
 
 
 async def refuse_arguments(request: Request, error: RequestValidationError) -> Response:
@@ -28,10 +29,28 @@ async def refuse_arguments(request: Request, error: RequestValidationError) -> R
         request: What is refused.
         error: What does not fit.
     """
-    try:
-        body = _encode({"detail": error.errors()}).encode()
-    except (TypeError, ValueError, RecursionError):  # e.g. an exception that a validator has raised
-        return await request_validation_exception_handler(request, error)
-    if _LEFT_OUT in body:
+    body = _written(error.errors())
+    if body is None:
         return await request_validation_exception_handler(request, error)
     return ready(422, [(b"content-length", b"%d" % len(body)), _JSON], body)
+
+
+def _written(errors: Any) -> bytes | None:
+    """Return errors as JSON; None if that is not plainly what FastAPI makes of them."""
+    try:
+        return _encode({"detail": errors}).encode() if _is_json(errors) else None
+    except (ValueError, RecursionError):  # e.g. NaN, or half of a character
+        return None
+
+
+def _is_json(value: Any) -> bool:
+    """Whether all of a value is of those types that JSON has; not what is derived from them, such as an enum."""
+    kind = type(value)
+    if kind in _SCALARS:
+        return True
+    if kind is dict:
+        for key, one in value.items():
+            if type(key) is not str or key.startswith(_LEFT_OUT) or not _is_json(one):
+                return False
+        return True
+    return (kind is list or kind is tuple) and all(map(_is_json, value))

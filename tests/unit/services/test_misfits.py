@@ -3,9 +3,9 @@
 import datetime as dt
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import IntEnum, StrEnum
+from enum import Enum, IntEnum, StrEnum
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from fastapi.exception_handlers import request_validation_exception_handler
@@ -21,6 +21,15 @@ from evox.services.misfits import refuse_arguments
 
 class Colour(StrEnum):
     RED = "red"
+
+
+class Labelled(str, Enum):  # noqa: UP042  a StrEnum has no other value than its text
+    def __new__(cls, text: str, label: str) -> Self:
+        made = str.__new__(cls, text)
+        made._value_ = label
+        return made
+
+    A = ("a", "label")
 
 
 class Number(IntEnum):
@@ -44,6 +53,7 @@ parsed = some.recursive(plain, lambda of: some.lists(of) | some.dictionaries(key
 odd: Any = some.sampled_from(
     [
         Colour.RED,
+        Labelled.A,
         Number.ONE,
         Model(),
         Point(1.5),
@@ -79,7 +89,7 @@ async def made(handler: Any, given: list[Any]) -> Any:
     try:
         response: Response = await handler(Request({"type": "http"}), RequestValidationError(given))
     except Exception as error:  # noqa: BLE001  the same has to come of both
-        return type(error), str(error)
+        return type(error), str(error), type(error.__context__)
     return response.status_code, sorted(response.raw_headers), bytes(response.body)
 
 
@@ -94,5 +104,6 @@ def run(coroutine: Any) -> Any:
 @example([])
 @example([{"type": "a", "loc": ("body",), "msg": "b", "input": {"_sa": 1, "a": [{"_sab": None}]}}])
 @example([{"type": "a", "loc": ("body",), "msg": "b", "input": {}, "ctx": {"error": ValueError("c")}}])
+@example([{"type": "a", "loc": ("body",), "msg": "b", "input": {Labelled.A: Labelled.A}}])
 def test_it_is_fastapis_byte_for_byte(given: list[Any]) -> None:
     assert run(made(refuse_arguments, given)) == run(made(request_validation_exception_handler, given))
