@@ -218,7 +218,7 @@ class EvoxProcess:
 
     def close(self) -> None:
         """End every process of the run, however it is."""
-        for pid in {*pids_of(self.mark), *([self.process.pid] if self.process.poll() is None else [])}:
+        for pid in pids_of(self.mark):
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:

@@ -211,9 +211,7 @@ def seen(response: httpx2.Response) -> Seen:
     return response.status_code, kept, response.content
 
 
-async def ask(
-    client: httpx2.AsyncClient, method: str, path: str, body: str | None
-) -> tuple[int, dict[str, str], bytes]:
+async def ask(client: httpx2.AsyncClient, method: str, path: str, body: str | None) -> Seen:
     headers = {} if body is None else {"content-type": "application/json"}
     return seen(await client.request(method, path, content=body, headers=headers))
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-__all__ = ["frozen", "interleaved"]
+__all__ = ["frozen", "interleaved", "uncollected"]
 
 
 async def interleaved(
@@ -20,7 +20,7 @@ async def interleaved(
         await _block(call, calls)  # warm
     taken: dict[str, list[float]] = {name: [] for name in contestants}
     order = list(contestants.items())
-    with _uncollected():
+    with uncollected(), frozen():
         for _ in range(rounds):
             gc.collect()
             for name, call in order:
@@ -49,13 +49,13 @@ def frozen() -> Iterator[None]:
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
-    """Keep the collector out of what is timed, and what was there before out of the collector."""
+def uncollected() -> Iterator[None]:
+    """Keep the collector out of what is timed, once it has done what there is to do."""
     was_on = gc.isenabled()
+    gc.collect()
     gc.disable()
     try:
-        with frozen():
-            yield
+        yield
     finally:
         if was_on:
             gc.enable()

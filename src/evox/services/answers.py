@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 __all__ = [
+    "JSON",
     "Answer",
     "Pair",
     "Replay",
@@ -34,6 +35,7 @@ __all__ = [
     "sent_answer",
 ]
 
+JSON: Final = (b"content-type", b"application/json")
 _TAG: Final = re.compile(r'"[^"]*"|[^\s,"/]+')  # quoted, as it may hold a comma, or as people forget to
 _LENGTH: Final = struct.Struct(">I")
 # A response is made anew for each client; these belong to one delivery of it.

@@ -19,7 +19,7 @@ from pydantic_core import PydanticUndefined, ValidationError, from_json
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from evox.services.answers import ready
+from evox.services.answers import JSON, ready
 from evox.services.call import Call
 from evox.services.endpoint import Endpoint
 from evox.services.inputs import is_ours
@@ -30,7 +30,6 @@ from evox.services.writing import writer_of
 
 __all__ = ["Compiled", "settled", "why_not"]
 
-_JSON: Final = (b"content-type", b"application/json")
 _BODIES: Final = "There was an error parsing the body"  # as FastAPI says it
 _BODY: Final = ("body",)
 _KNOWN: Final = 100  # content types that are remembered
@@ -123,7 +122,7 @@ class Compiled:
             if not self._is_usual:
                 return self._unusual(value, self._status)
             written = self._write(value)
-            return ready(self._status, [(b"content-length", b"%d" % len(written)), _JSON], written)
+            return ready(self._status, [(b"content-length", b"%d" % len(written)), JSON], written)
         except ResponseValidationError as error:
             where = self._where(scope)
             raise ResponseValidationError(error.errors(), body=error.body, endpoint_ctx=where) from None

@@ -16,14 +16,12 @@ from fastapi import FastAPI
 from fastapi.exception_handlers import request_validation_exception_handler
 from fastapi.exceptions import RequestValidationError
 from starlette._exception_handler import wrap_app_handling_exceptions
-from starlette._utils import is_async_callable
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from evox import context, events
 from evox.services.call import INBOUND, OPENED
-from evox.services.failing import handler_of
 from evox.services.misfits import refuse_arguments
 from evox.services.route import LEFT, TELEMETRY, EvoxRoute
 from evox.services.running import Running
@@ -32,7 +30,7 @@ from evox.services.writes import Telling
 
 __all__ = ["Direct", "Raising", "handlers_of"]
 
-_FAILURE: Final = "evox.failure"  # where an error is found that is to be answered the long way, in an ASGI scope
+_FAILURE: Final = "evox.failure"  # where an error is found that is to go the long way, in an ASGI scope
 _NONE: Final[Mapping[str, Any]] = {}
 _WHOLE: Final = frozenset({Response, JSONResponse, HTMLResponse, PlainTextResponse})  # a head, and a body that is there
 _STACK: Final = "fastapi_middleware_astack"  # where routes of FastAPI's find what is closed behind them: one may answer
@@ -40,19 +38,15 @@ _HANDLERS: Final = "starlette.exception_handlers"  # where Starlette finds those
 
 
 class _Failure(NamedTuple):
-    """An error of an endpoint, or of the app's handler of one.
+    """An error that no handler of the app has answered.
 
     Attributes:
-        error: The error.
-        request: What it is the answer to.
+        error: The error: of the endpoint, or of its handler.
         started: Whether an answer has begun.
-        handled: Whether a handler of the app had its turn: this is what went wrong in it, or in sending its answer.
     """
 
     error: Exception
-    request: Request
     started: bool
-    handled: bool = False
 
 
 class Direct:
@@ -141,14 +135,14 @@ class Direct:
                         await waiting
                     ended = clock()
                 else:
-                    giving = _Giving(send, clock, opened)
+                    giving = _Giving(send, clock)
                     await entry.finish(scope, response)(scope, receive, giving.send)
-            except Exception as error:  # noqa: BLE001  it is answered, or raised, the long way
-                failure = _Failure(error, request, started if giving is None else giving.started)
+            except Exception as error:  # noqa: BLE001  it is answered, or raised, below
+                failure = _Failure(error, started if giving is None else giving.started)
             else:
                 return
-            giving = giving or _Giving(send, clock, opened)
-            await self._fail(failure, scope, receive, giving)
+            giving = giving or _Giving(send, clock)
+            await self._fail(failure, request, giving)
         finally:
             if giving is not None:
                 status, ended = giving.status, giving.ended
@@ -157,25 +151,26 @@ class Direct:
             origin = "http" if inbound is None else "internal"
             events.call_finished(name, route.name, origin, status, (ended or clock()) - began)
 
-    async def _fail(self, failure: _Failure, scope: Scope, receive: Receive, giving: "_Giving") -> None:
-        """Have an error answered as on the long way: by the app's handler, at once where there is one."""
-        left: _Failure | None = failure
-        if self._handlers is not None and not failure.started:
-            handler = handler_of(failure.error, self._handlers)
-            if handler is not None and is_async_callable(handler):
-                left = await _handle(handler, failure, scope, receive, giving)
-        if left is None:
+    async def _fail(self, failure: _Failure, request: Request, giving: "_Giving") -> None:
+        """Have an error answered by the app's handler for it; what that leaves goes the long way."""
+        scope, receive = request.scope, request.receive
+        app = wrap_app_handling_exceptions(_raising(failure), request)
+        send = _nowhere if failure.started else giving.send  # where an answer has begun, nothing goes out any more
+        if not self._outermost:
+            await app(scope, receive, send)
             return
-        send = _nowhere if left.started else giving.send  # where an answer has begun, nothing goes out any more
-        if self._outermost:
-            scope[_FAILURE] = left
-            await self._app(scope, receive, send)
+        try:
+            async with AsyncExitStack() as scope[_STACK]:
+                await app(scope, receive, send)
+        except Exception as error:  # noqa: BLE001  there is no handler, or something is wrong with it
+            left = scope[_FAILURE] = _Failure(error, failure.started or giving.started)
         else:
-            await _raise(left, scope, receive, send)
+            return
+        await self._app(scope, receive, _nowhere if left.started else giving.send)
 
 
 class Raising:
-    """Stands where the router is called, and raises there what has gone wrong on the short way.
+    """Stands where the router is called, and raises there what no handler has answered on the short way.
 
     Args:
         app: The router, as it is called.
@@ -193,7 +188,7 @@ class Raising:
         if failure is None:
             await self._app(scope, receive, send)
         else:
-            await _raise(failure, scope, receive, send)
+            await _raising(failure)(scope, receive, send)
 
 
 class _Request(Request):
@@ -212,7 +207,6 @@ class _Giving:
     Args:
         send: The request's.
         clock: The loop's.
-        opened: The request, where our server knows it.
 
     Attributes:
         started: Whether it has begun.
@@ -224,20 +218,8 @@ class _Giving:
     status: int = 500
     ended: float | None = None
 
-    def __init__(self, send: Send, clock: Callable[[], float], opened: Any) -> None:
-        self._send, self._clock, self._opened = send, clock, opened
-
-    async def give(self, response: Response, scope: Scope, receive: Receive) -> None:
-        """Send a whole response, and do what is to be done after it."""
-        quickly = _quickly(response, self._send, self._opened)
-        if quickly is None:
-            await response(scope, receive, self.send)
-            return
-        self.started, self.status = True, response.status_code
-        waiting = quickly(self.status, response.raw_headers, response.body)
-        if waiting is not None:
-            await waiting
-        self.ended = self._clock()
+    def __init__(self, send: Send, clock: Callable[[], float]) -> None:
+        self._send, self._clock = send, clock
 
     async def send(self, message: Message) -> None:
         """Send a message, and note what it says."""
@@ -258,34 +240,16 @@ def handlers_of(app: FastAPI) -> tuple[dict[Any, Any], dict[int, Any]]:
     return kinds, statuses
 
 
-async def _handle(
-    handler: Callable[..., Any], failure: _Failure, scope: Scope, receive: Receive, giving: _Giving
-) -> _Failure | None:
-    """Have a handler of the app answer an error; return what went wrong with that, None if nothing did."""
-    try:
-        async with AsyncExitStack() as stack:
-            scope[_STACK] = stack
-            try:
-                raise failure.error  # noqa: TRY301  a handler may log what is being handled
-            except Exception as error:  # noqa: BLE001  there is a handler for it
-                response = await handler(failure.request, error)
-                if response is not None:
-                    await giving.give(response, scope, receive)
-                error.__traceback__ = None  # one that is raised again and again would hold all of those frames
-    except Exception as error:  # noqa: BLE001  it is met where it would be the long way
-        return failure._replace(error=error, started=giving.started, handled=True)
-    return None
+def _raising(failure: _Failure) -> ASGIApp:
+    """Return an app that does nothing but raise an error."""
 
-
-async def _raise(failure: _Failure, scope: Scope, receive: Receive, send: Send) -> None:
     async def raising(scope: Scope, receive: Receive, send: Send) -> None:
         del scope, receive
         if failure.started:  # this goes nowhere, and lets who looks know that an answer has begun
             await send({"type": "http.response.start", "status": 500, "headers": []})
         raise failure.error
 
-    app = raising if failure.handled else wrap_app_handling_exceptions(raising, failure.request)
-    await app(scope, receive, send)
+    return raising
 
 
 def _quickly(response: Response, send: Send, opened: Any) -> Any:

@@ -1,6 +1,6 @@
 """Failing: what an error or a status says of the handler: that it fails, that there is nothing, or neither."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
 from fastapi.exceptions import RequestValidationError
@@ -11,17 +11,7 @@ from starlette.responses import Response
 from evox.data import Policy
 from evox.errors import EvoxError
 
-__all__ = [
-    "FAILURES",
-    "NOTHING",
-    "FailedAnswer",
-    "fails",
-    "handled",
-    "handler_of",
-    "is_failure",
-    "response_to",
-    "says_nothing",
-]
+__all__ = ["FAILURES", "NOTHING", "FailedAnswer", "fails", "handled", "is_failure", "response_to", "says_nothing"]
 
 FAILURES: Final = frozenset({500, 502, 503, 504})
 NOTHING: Final = frozenset({404, 410})
@@ -78,23 +68,12 @@ async def response_to(error: Exception, request: Request) -> Response:
     Raises:
         Exception: the error, if there is none for it.
     """
-    handler = handler_of(error, request.scope.get("starlette.exception_handlers", ({}, {})))
+    kinds, statuses = request.scope.get("starlette.exception_handlers", ({}, {}))
+    handler = statuses.get(error.status_code) if isinstance(error, HTTPException) else None
+    if handler is None:
+        handler = next((kinds[kind] for kind in type(error).__mro__ if kind in kinds), None)
     if handler is None:
         raise error
     made = handler(request, error)
     response: Response = await made if hasattr(made, "__await__") else made
     return response
-
-
-def handler_of(error: Exception, handlers: tuple[Mapping[Any, Any], Mapping[int, Any]]) -> Any:
-    """Return which handler of an app is for an error, as Starlette chooses it; None if there is none.
-
-    Args:
-        error: The error.
-        handlers: The app's, by class and by status.
-    """
-    kinds, statuses = handlers
-    handler = statuses.get(error.status_code) if isinstance(error, HTTPException) else None
-    if handler is None:
-        handler = next((kinds[kind] for kind in type(error).__mro__ if kind in kinds), None)
-    return handler

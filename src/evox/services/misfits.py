@@ -12,11 +12,10 @@ from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from evox.services.answers import ready
+from evox.services.answers import JSON, ready
 
 __all__ = ["refuse_arguments"]
 
-_JSON: Final = (b"content-type", b"application/json")
 _SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 _LEFT_OUT: Final = "_sa"  # how names begin that FastAPI leaves out, for those of SQLAlchemy
 _encode: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
@@ -32,7 +31,7 @@ async def refuse_arguments(request: Request, error: RequestValidationError) -> R
     body = _written(error.errors())
     if body is None:
         return await request_validation_exception_handler(request, error)
-    return ready(422, [(b"content-length", b"%d" % len(body)), _JSON], body)
+    return ready(422, [(b"content-length", b"%d" % len(body)), JSON], body)
 
 
 def _written(errors: Any) -> bytes | None:

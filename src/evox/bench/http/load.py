@@ -5,7 +5,6 @@ sends at fixed times and counts from the time at which a request should have bee
 still for a moment has all those requests late that fell into it, and not only the one that was under way.
 """
 
-import gc
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from evox.bench.http.figures import Sample
 from evox.bench.http.questions import Question
 from evox.bench.http.watching import READ, WRITE, Watch, watching
 from evox.bench.http.wire import Address, Wire, WrongAnswer
+from evox.bench.rounds import uncollected
 
 __all__ = ["at_rate", "closed"]
 
@@ -46,7 +46,7 @@ def closed(address: Address, question: Question, token: str, *, seconds: float, 
     """
     latencies: list[float] = []
     clock, note = time.perf_counter, latencies.append
-    with _wires(address, question, token, connections) as (poll, wires), _uncollected():
+    with _wires(address, question, token, connections) as (poll, wires), uncollected():
         began, cost = clock(), time.process_time()
         end = began + seconds
         for wire in wires.values():
@@ -97,7 +97,7 @@ def at_rate(
     latencies: list[float] = []
     clock, note = time.perf_counter, latencies.append
     total = max(1, int(rate * seconds))
-    with _wires(address, question, token, connections) as (poll, wires), _uncollected():
+    with _wires(address, question, token, connections) as (poll, wires), uncollected():
         free = deque(wires.values())
         began = clock()
         last, sent, answered = began + seconds + OVERTIME, 0, 0
@@ -146,16 +146,3 @@ def _wires(
             for wire in wires.values():
                 with suppress(OSError):
                     wire.close()
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Keep the collector out of what is timed."""
-    was_on = gc.isenabled()
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
